@@ -1,0 +1,26 @@
+//! The schema, one file per change, append-only; each runs up and down on SQLite and on Postgres.
+pub use sea_orm_migration::prelude::{MigratorTrait, SchemaManager};
+use sea_orm_migration::{prelude::*, sea_orm::DatabaseBackend};
+
+mod m20261121_000001_engine;
+
+/// Every migration, oldest first.
+#[derive(Debug)]
+pub struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(m20261121_000001_engine::Migration)]
+    }
+}
+
+/// Runs statements written once for both databases: `{timestamp}` and `{bytes}` become each one's own type.
+pub(crate) async fn execute(manager: &SchemaManager<'_>, sql: &str) -> Result<(), DbErr> {
+    let (timestamp, bytes) = match manager.get_database_backend() {
+        DatabaseBackend::Postgres => ("timestamptz", "bytea"),
+        _ => ("timestamp_with_timezone_text", "blob"),
+    };
+    let sql = sql.replace("{timestamp}", timestamp).replace("{bytes}", bytes);
+    manager.get_connection().execute_unprepared(&sql).await.map(drop)
+}
