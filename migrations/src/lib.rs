@@ -3,6 +3,10 @@ pub use sea_orm_migration::prelude::{MigratorTrait, SchemaManager};
 use sea_orm_migration::{prelude::*, sea_orm::DatabaseBackend};
 
 mod m20261121_000001_engine;
+mod m20261121_000002_owners;
+mod m20261121_000003_conversations;
+mod m20261121_000004_billing;
+mod m20261121_000005_people;
 
 /// Every migration, oldest first.
 #[derive(Debug)]
@@ -11,7 +15,13 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m20261121_000001_engine::Migration)]
+        vec![
+            Box::new(m20261121_000001_engine::Migration),
+            Box::new(m20261121_000002_owners::Migration),
+            Box::new(m20261121_000003_conversations::Migration),
+            Box::new(m20261121_000004_billing::Migration),
+            Box::new(m20261121_000005_people::Migration),
+        ]
     }
 }
 
