@@ -8,7 +8,7 @@ const UP: &str = "
 create table runs (
     id text primary key,
     workflow text not null,
-    key text,
+    key text not null,
     owner text,
     state text not null check (state in
         ('queued', 'running', 'waiting', 'parked', 'completed', 'failed', 'cancelled', 'terminated')),

@@ -1,1 +1,33 @@
-//! placeholder
+//! A durable engine: workflows of retried activities, checkpointed in SQLite or Postgres.
+//!
+//! It knows no message, no vendor and no HTTP. A [`Workflow`] is a serialisable struct whose `run` is replayed against
+//! its journal after a crash; an [`Activity`] is one step with an [`Effect`] that says what a crash may repeat of it.
+//! [`Engine`] starts runs and works on them.
+mod activity;
+mod canonical;
+mod context;
+pub mod dispatch;
+mod engine;
+mod execute;
+mod fault;
+mod journal;
+mod lease;
+mod registry;
+mod retry;
+mod run;
+mod settings;
+mod storage;
+mod worker;
+mod workflow;
+
+pub use activity::{Activity, Attempt, Effect, Prepared, Reconciled};
+pub use context::Context;
+pub use engine::{Engine, EngineBuilder, Start};
+pub use fault::{Failure, Fault};
+pub use journal::{Event, EventKind};
+pub use retry::Retry;
+pub(crate) use run::NewRun;
+pub use run::{Run, RunId, RunState, Started};
+pub use settings::Settings;
+pub use storage::{ControlError, Filter, Page, Storage, StorageError, StorageOptions, is_transient};
+pub use workflow::{Outcome, Workflow};

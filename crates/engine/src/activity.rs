@@ -1,0 +1,153 @@
+//! What an activity is: one retried step with an effect.
+use std::{fmt, future::Future, time::Duration};
+
+use sea_orm::DatabaseTransaction;
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{Fault, Retry, RunId};
+
+/// What a crash may repeat of an activity, and so what its checkpoint must wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Reads, a model call, a transcription: a crash may repeat the call, harmlessly.
+    Pure,
+    /// Writes SQL through the transaction it is handed; they and the event commit together, or neither does.
+    Database,
+    /// A call to a vendor that takes [`Attempt::key`] and so repeats harmlessly.
+    Idempotent,
+    /// A call that must not happen twice and that nobody else protects: intended first, reconciled before it is repeated.
+    Once,
+}
+
+/// One retried step. The struct is the call: its fields are the input.
+pub trait Activity<E>: Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// The durable name; it never changes its meaning.
+    const NAME: &'static str;
+    /// What a crash may repeat.
+    const EFFECT: Effect;
+    /// When a failed attempt is repeated.
+    const RETRY: Retry = Retry::exponential(Duration::from_secs(1));
+    /// The longest that one attempt may take.
+    const TIMEOUT: Duration = Duration::from_secs(30);
+    /// What the workflow receives.
+    type Output: Serialize + DeserializeOwned + Send + Sync + 'static;
+
+    /// Performs one attempt.
+    fn run(&self, env: &E, attempt: &Attempt<'_>)
+    -> impl Future<Output = Result<Self::Output, Fault>> + Send;
+
+    /// `Once` only: runs in the transaction that commits the intent, at the moment of acting. May settle the step
+    /// without any call. What it writes is there if and only if the intent is.
+    fn prepare(
+        &self,
+        _env: &E,
+        _attempt: &Attempt<'_>,
+    ) -> impl Future<Output = Result<Prepared<Self::Output>, Fault>> + Send {
+        async { Ok(Prepared::Go) }
+    }
+
+    /// `Once` only: writes what the call brought, in the transaction that commits its checkpoint.
+    fn record(
+        &self,
+        _env: &E,
+        _attempt: &Attempt<'_>,
+        _output: &Self::Output,
+    ) -> impl Future<Output = Result<(), Fault>> + Send {
+        async { Ok(()) }
+    }
+
+    /// `Once` only: looks outside for what became of an intent whose answer nobody saw.
+    fn reconcile(
+        &self,
+        _env: &E,
+        _attempt: &Attempt<'_>,
+    ) -> impl Future<Output = Result<Reconciled<Self::Output>, Fault>> + Send {
+        async { Ok(Reconciled::CannotTell) }
+    }
+}
+
+/// What [`Activity::prepare`] found at the moment of acting.
+#[derive(Debug)]
+pub enum Prepared<T> {
+    /// The call may be made.
+    Go,
+    /// There is nothing to call for; this is the result.
+    Settled(T),
+}
+
+/// What [`Activity::reconcile`] found.
+#[derive(Debug)]
+pub enum Reconciled<T> {
+    /// It happened, and this is its result.
+    Happened(T),
+    /// There is no trace of it, yet. The engine believes this only after the time in which a trace must have appeared.
+    NoTrace,
+    /// The other side cannot tell, ever.
+    CannotTell,
+}
+
+/// One attempt at an activity: who makes it, which one it is, and what it may use.
+pub struct Attempt<'a> {
+    pub(crate) run: &'a RunId,
+    pub(crate) owner: Option<&'a str>,
+    pub(crate) op: i64,
+    pub(crate) number: u32,
+    pub(crate) intended_at: Option<chrono::DateTime<chrono::Utc>>,
+    pub(crate) now: chrono::DateTime<chrono::Utc>,
+    pub(crate) transaction: Option<&'a DatabaseTransaction>,
+}
+
+impl Attempt<'_> {
+    /// The run that makes this attempt.
+    pub fn run(&self) -> &RunId {
+        self.run
+    }
+
+    /// The owner that the run is tagged with, if it is known yet.
+    pub fn owner(&self) -> Option<&str> {
+        self.owner
+    }
+
+    /// 1 for the first attempt.
+    pub fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// The wall clock when this attempt began.
+    pub fn now(&self) -> chrono::DateTime<chrono::Utc> {
+        self.now
+    }
+
+    /// When the first intent of this step was committed (`Once`).
+    pub fn intended_at(&self) -> Option<chrono::DateTime<chrono::Utc>> {
+        self.intended_at
+    }
+
+    /// A key that is the same for every attempt at this step and different for every other step of any run.
+    pub fn key(&self) -> String {
+        format!("{}-{}", self.run, self.op)
+    }
+
+    /// The transaction that also commits this step's checkpoint.
+    ///
+    /// # Errors
+    /// A fatal fault where there is none: in a `Pure` or `Idempotent` activity, or in the call of a `Once` one.
+    pub fn transaction(&self) -> Result<&DatabaseTransaction, Fault> {
+        self.transaction.ok_or_else(|| {
+            Fault::fatal(
+                "no_transaction",
+                "only a Database activity, prepare and record have a transaction",
+            )
+        })
+    }
+}
+
+impl fmt::Debug for Attempt<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Attempt")
+            .field("run", self.run)
+            .field("op", &self.op)
+            .field("number", &self.number)
+            .finish()
+    }
+}

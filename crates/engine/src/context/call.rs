@@ -1,0 +1,64 @@
+//! One attempt at a step, with all that it needs, so that it can travel into a transaction.
+use std::{future::Future, sync::Arc, time::Duration};
+
+use chrono::{DateTime, Utc};
+use sea_orm::DatabaseTransaction;
+use serde_json::Value;
+
+use crate::{Attempt, Fault, RunId, registry::AnyActivity};
+
+/// One step on its way: what is called, with what.
+pub(super) struct Step {
+    pub(super) op: i64,
+    pub(super) name: &'static str,
+    pub(super) hash: String,
+    pub(super) input: Arc<Value>,
+    pub(super) activity: Arc<dyn AnyActivity>,
+}
+
+/// One attempt at a step.
+#[derive(Clone)]
+pub(super) struct Call {
+    pub(super) run: RunId,
+    pub(super) owner: Option<String>,
+    pub(super) op: i64,
+    pub(super) name: &'static str,
+    pub(super) number: u32,
+    pub(super) started: DateTime<Utc>,
+    pub(super) intended_at: Option<DateTime<Utc>>,
+    pub(super) input: Arc<Value>,
+    pub(super) activity: Arc<dyn AnyActivity>,
+    pub(super) limit: Duration,
+}
+
+impl Call {
+    pub(super) fn attempt<'a>(&'a self, transaction: Option<&'a DatabaseTransaction>) -> Attempt<'a> {
+        Attempt {
+            run: &self.run,
+            owner: self.owner.as_deref(),
+            op: self.op,
+            number: self.number,
+            intended_at: self.intended_at,
+            now: self.started,
+            transaction,
+        }
+    }
+
+    /// The result of `work`, or a fault when the attempt's time is up. What may have gone out may have happened.
+    pub(super) async fn in_time<T>(
+        &self,
+        work: impl Future<Output = Result<T, Fault>> + Send,
+    ) -> Result<T, Fault> {
+        tokio::time::timeout(self.limit, work).await.unwrap_or_else(|_| {
+            let told = format!(
+                "{} gave no answer within {} s",
+                self.name,
+                self.limit.as_secs_f32()
+            );
+            Err(match self.intended_at {
+                Some(_) => Fault::unknown("timeout", told),
+                None => Fault::retry("timeout", told),
+            })
+        })
+    }
+}

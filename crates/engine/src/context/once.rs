@@ -1,0 +1,259 @@
+//! A call that must not happen twice and that nobody else protects.
+//!
+//! The intent is on disk before the call; whatever then prevents the answer from being written down, the next one to
+//! hold the run finds the intent and asks outside what became of it, before anything is repeated.
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+
+use super::{
+    Context,
+    call::{Call, Step},
+    checkpoint::{Broken, StepWork},
+    count,
+    past::{Intent, Past},
+};
+use crate::{
+    Event, EventKind, Fault, Prepared, Reconciled,
+    storage::{Append, after, now},
+};
+
+/// What became of an intent of unknown fate.
+enum Fate {
+    Happened(Value),
+    DidNotHappen,
+    Undecided(Fault),
+}
+
+impl Context {
+    pub(super) async fn once(&mut self, step: Step, past: Past) -> Result<Value, Fault> {
+        let Past {
+            mut failed,
+            intent: mut open,
+            ..
+        } = past;
+        loop {
+            if let Some(intent) = open {
+                let call = self.call(&step, intent.attempt, now(), Some(intent.first_at));
+                match self.find_out(&call, intent).await {
+                    Fate::Happened(value) => return self.conclude(&step, call, value).await,
+                    Fate::Undecided(fault) => return self.fail(&step, intent.attempt, fault),
+                    Fate::DidNotHappen => {
+                        let event = self.step_event(
+                            &step,
+                            EventKind::ActivityReconciled,
+                            intent.attempt,
+                            call.started,
+                        );
+                        self.pending.push(event);
+                        failed = intent.attempt;
+                        if step.activity.retry().wait(failed, None, 0.0).is_none() {
+                            let told =
+                                format!("{} did not happen, and its attempts are exhausted", step.name);
+                            return self.fail(&step, failed, Fault::retry("exhausted", told));
+                        }
+                    }
+                }
+            }
+            let (number, started) = (failed + 1, now());
+            let intended = match self.intend(&step, number, started).await {
+                Ok(event) if event.kind == EventKind::ActivityCompleted => {
+                    return Ok(event.data.unwrap_or_default());
+                }
+                Ok(event) => event,
+                Err(fault) => {
+                    failed = self.after_failure(&step, number, started, fault).await?;
+                    open = None;
+                    continue;
+                }
+            };
+            let first_at = open.map_or(intended.at, |intent| intent.first_at);
+            let call = self.call(&step, number, started, Some(first_at));
+            let result = if self.may_still_call(intended.at) {
+                let result = self.attempt(call.clone()).await;
+                count(&step, &result);
+                result
+            } else {
+                // Nothing has left this process.
+                Err(Fault::retry(
+                    "lease",
+                    "the lease was too short to send; nothing was sent",
+                ))
+            };
+            open = match result {
+                Ok(value) => return self.conclude(&step, call, value).await,
+                Err(Fault::Unknown { failure }) => {
+                    let event = self.step_event(&step, EventKind::ActivityUnknown, number, started);
+                    let at = event.at;
+                    self.pending.push(Event {
+                        data: serde_json::to_value(&failure).ok(),
+                        ..event
+                    });
+                    let (attempt, seen_unknown) = (number, Some(at));
+                    Some(Intent {
+                        attempt,
+                        first_at,
+                        at: intended.at,
+                        seen_unknown,
+                        held_from: at,
+                    })
+                }
+                Err(fault) => {
+                    failed = self.after_failure(&step, number, started, fault).await?;
+                    None
+                }
+            };
+        }
+    }
+
+    /// Commits the intent, and what the activity prepares with it. The event tells whether there is anything to call.
+    async fn intend(&mut self, step: &Step, number: u32, started: DateTime<Utc>) -> Result<Event, Fault> {
+        let intended = self.step_event(step, EventKind::ActivityIntended, number, started);
+        let (seq, epoch, pending) = (intended.seq, self.run.epoch, self.pending.clone());
+        let update = self.running(format!("activity:{}", step.name), number, None, None);
+        let call = self.call(step, number, started, None);
+        let work = move || -> StepWork {
+            let (call, pending, intended, update) =
+                (call.clone(), pending.clone(), intended.clone(), update.clone());
+            Box::new(move |tx| {
+                Box::pin(async move {
+                    let attempt = call.attempt(Some(tx));
+                    let prepared = call.in_time(call.activity.prepare(&call.input, &attempt)).await?;
+                    let event = match prepared {
+                        // The clock of the intent starts here, not before the transaction had its turn.
+                        Prepared::Go => Event {
+                            at: now(),
+                            ..intended
+                        },
+                        Prepared::Settled(value) => Event {
+                            kind: EventKind::ActivityCompleted,
+                            data: Some(value),
+                            ..intended
+                        },
+                    };
+                    let append = Append {
+                        update: Some(update),
+                        ..Append::of(&call.run, epoch, pending, event.clone())
+                    };
+                    Ok((event, append))
+                })
+            })
+        };
+        self.transact(seq, work).await
+    }
+
+    /// Whether nobody else can have taken the run over, and the request is sure to begin within a lease of its intent.
+    ///
+    /// The residual window: a process frozen between this question and the first byte on the wire.
+    fn may_still_call(&self, intended_at: DateTime<Utc>) -> bool {
+        let lease = self.shared.settings.lease;
+        let age = (now() - intended_at).to_std().unwrap_or_default();
+        self.lease.left() > lease / 10 && age < lease
+    }
+
+    /// Looks outside for what became of an intent, until it is known or the time to hold it is over.
+    async fn find_out(&mut self, call: &Call, intent: Intent) -> Fate {
+        let settings = self.shared.settings.clone();
+        let definite_no = match intent.seen_unknown {
+            Some(at) => after(at, settings.listing_delay),
+            // Nobody else can have been at it: the sender died before this process began.
+            None if self.shared.storage.is_sole() => after(self.shared.started_at, settings.listing_delay),
+            None => after(
+                intent.at,
+                settings.lease + settings.request_timeout + settings.listing_delay,
+            ),
+        };
+        let hold_until = after(intent.held_from, settings.hold);
+        let shown = self.running(
+            format!("reconcile:{}", call.name),
+            call.number,
+            Some(definite_no),
+            None,
+        );
+        self.send(Some(shown)).await;
+        let mut wait = Duration::from_millis(100);
+        loop {
+            let asked = now();
+            let answer = call
+                .in_time(call.activity.reconcile(&call.input, &call.attempt(None)))
+                .await;
+            let told = match answer {
+                Ok(Reconciled::Happened(value)) => {
+                    reconciled("happened");
+                    return Fate::Happened(value);
+                }
+                Ok(Reconciled::NoTrace) if asked >= definite_no => {
+                    reconciled("did_not_happen");
+                    return Fate::DidNotHappen;
+                }
+                Ok(Reconciled::NoTrace) => "there is no trace of it yet".to_owned(),
+                Ok(Reconciled::CannotTell) => "the other side cannot tell".to_owned(),
+                Err(fault) => fault.to_string(),
+            };
+            if asked >= hold_until {
+                reconciled("undecided");
+                return Fate::Undecided(Fault::unknown("unknown_fate", undecided(call.name, &told)));
+            }
+            let until_no = (definite_no - asked).to_std().unwrap_or(Duration::ZERO);
+            tokio::time::sleep(if until_no.is_zero() {
+                wait
+            } else {
+                wait.min(until_no)
+            })
+            .await;
+            wait = (wait * 2).min(Duration::from_secs(5));
+        }
+    }
+
+    /// Commits the result, and what the activity writes with it.
+    async fn conclude(&mut self, step: &Step, call: Call, value: Value) -> Result<Value, Fault> {
+        let completed = self.step_event(step, EventKind::ActivityCompleted, call.number, call.started);
+        let completed = Event {
+            input: None,
+            data: Some(value),
+            ..completed
+        };
+        let (seq, epoch, pending) = (completed.seq, self.run.epoch, self.pending.clone());
+        let work = move || -> StepWork {
+            let (call, pending, completed) = (call.clone(), pending.clone(), completed.clone());
+            Box::new(move |tx| {
+                Box::pin(async move {
+                    let output = completed.data.clone().unwrap_or_default();
+                    let attempt = call.attempt(Some(tx));
+                    call.in_time(call.activity.record(&call.input, &attempt, &output))
+                        .await
+                        .map_err(Broken::Fault)?;
+                    Ok((
+                        completed.clone(),
+                        Append::of(&call.run, epoch, pending, completed),
+                    ))
+                })
+            })
+        };
+        let event = self.transact(seq, work).await?;
+        Ok(event.data.unwrap_or_default())
+    }
+
+    /// Gives up: the workflow receives the fault.
+    fn fail(&mut self, step: &Step, number: u32, fault: Fault) -> Result<Value, Fault> {
+        let event = self.step_event(step, EventKind::ActivityFailed, number, now());
+        self.pending.push(Event {
+            data: serde_json::to_value(&fault).ok(),
+            input: None,
+            ..event
+        });
+        Err(fault)
+    }
+}
+
+fn reconciled(outcome: &'static str) {
+    metrics::counter!("recado_reconciles_total", "outcome" => outcome).increment(1);
+}
+
+fn undecided(name: &str, told: &str) -> String {
+    format!(
+        "nobody can tell whether {name} happened ({told}); look at the vendor's log, then retry: \
+         it is looked for again before anything is repeated"
+    )
+}

@@ -1,0 +1,100 @@
+//! What can go wrong in an activity, in the only three ways that matter to the one who decides what happens next.
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Why something failed: a short class for grouping and a sentence for the person who reads it at night.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// A short stable word or code, e.g. `timeout`, `twilio_21610`; bounded in number, so it may label a metric.
+    pub class: String,
+    /// What happened and what to do, without secrets, bodies or numbers.
+    pub message: String,
+}
+
+impl Failure {
+    /// A failure of `class`, told by `message`.
+    pub fn new(class: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            class: class.into(),
+            message: message.into(),
+        }
+    }
+}
+
+/// How an attempt failed, which decides whether it may be repeated.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case", tag = "fault")]
+pub enum Fault {
+    /// It certainly did not happen, or repeating it is harmless.
+    #[error("{}: {}", failure.class, failure.message)]
+    Retry {
+        /// What went wrong.
+        failure: Failure,
+        /// The least wait that the other side asked for (Retry-After).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<Duration>,
+    },
+    /// It will never succeed as it is.
+    #[error("{}: {}", failure.class, failure.message)]
+    Fatal {
+        /// What went wrong.
+        failure: Failure,
+    },
+    /// It may have happened: a time-out, a reset, a process that died.
+    #[error("{}: {}", failure.class, failure.message)]
+    Unknown {
+        /// What went wrong.
+        failure: Failure,
+    },
+}
+
+impl Fault {
+    /// A fault that may be repeated.
+    pub fn retry(class: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::Retry {
+            failure: Failure::new(class, message),
+            after: None,
+        }
+    }
+
+    /// A fault that may be repeated after `after` at the earliest.
+    pub fn retry_after(
+        class: impl Into<String>,
+        message: impl Into<String>,
+        after: Option<Duration>,
+    ) -> Self {
+        Self::Retry {
+            failure: Failure::new(class, message),
+            after,
+        }
+    }
+
+    /// A fault that will not go away.
+    pub fn fatal(class: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::Fatal {
+            failure: Failure::new(class, message),
+        }
+    }
+
+    /// A fault after which nobody knows whether it happened.
+    pub fn unknown(class: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::Unknown {
+            failure: Failure::new(class, message),
+        }
+    }
+
+    /// What went wrong.
+    pub fn failure(&self) -> &Failure {
+        match self {
+            Self::Retry { failure, .. } | Self::Fatal { failure } | Self::Unknown { failure } => failure,
+        }
+    }
+}
+
+impl From<sea_orm::DbErr> for Fault {
+    /// A statement that failed inside a transaction left nothing behind.
+    fn from(error: sea_orm::DbErr) -> Self {
+        Self::retry("database", error.to_string())
+    }
+}

@@ -1,0 +1,147 @@
+//! The journal of a run: what happened, append-only, in order; and the same as replay reads it.
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// What an event says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EventKind {
+    /// A `Once` activity is about to call out; from here on it may have happened.
+    ActivityIntended,
+    /// An attempt failed and may be repeated.
+    ActivityAttempted,
+    /// Nobody knows whether the last intent happened.
+    ActivityUnknown,
+    /// The last intent was shown not to have happened, so it may be repeated.
+    ActivityReconciled,
+    /// The activity has a result.
+    ActivityCompleted,
+    /// The activity failed for good; the workflow received the fault.
+    ActivityFailed,
+    /// The run took the head of its lane.
+    LaneEntered,
+    /// The run gave its place in its lane up.
+    LaneLeft,
+    /// A worker took the run over from one that had fallen silent, named in `data`.
+    TakenOver,
+    /// The run cannot go on without a person.
+    Parked,
+    /// A person asked for another try.
+    Retried,
+}
+
+impl EventKind {
+    /// The word in SQL and JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ActivityIntended => "activity_intended",
+            Self::ActivityAttempted => "activity_attempted",
+            Self::ActivityUnknown => "activity_unknown",
+            Self::ActivityReconciled => "activity_reconciled",
+            Self::ActivityCompleted => "activity_completed",
+            Self::ActivityFailed => "activity_failed",
+            Self::LaneEntered => "lane_entered",
+            Self::LaneLeft => "lane_left",
+            Self::TakenOver => "taken_over",
+            Self::Parked => "parked",
+            Self::Retried => "retried",
+        }
+    }
+
+    /// The kind that `word` names.
+    pub fn parse(word: &str) -> Option<Self> {
+        serde_json::from_value(Value::from(word)).ok()
+    }
+}
+
+/// One event of a run.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// Its number in the run, from 1, without a gap.
+    pub seq: i64,
+    /// The step of the workflow that it belongs to: the how-manieth thing that the workflow asked its context for.
+    pub op: Option<i64>,
+    /// What it says.
+    pub kind: EventKind,
+    /// The activity, or what else the step is about.
+    pub name: Option<String>,
+    /// The hash of the step's input.
+    pub hash: Option<String>,
+    /// The attempt, from 1.
+    pub attempt: Option<i64>,
+    /// When that attempt began.
+    pub started_at: Option<DateTime<Utc>>,
+    /// When it was written down.
+    pub at: DateTime<Utc>,
+    /// The step's input, on the first event that shows it.
+    pub input: Option<Value>,
+    /// The result, the fault, or what else the kind needs.
+    pub data: Option<Value>,
+}
+
+/// The journal of a run, by step.
+#[derive(Debug, Default)]
+pub(crate) struct History {
+    steps: HashMap<i64, Vec<Event>>,
+    last_seq: i64,
+    last_op: i64,
+    lane: LaneHold,
+}
+
+/// What the journal says of the run's place in its lane.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum LaneHold {
+    #[default]
+    NotEntered,
+    Held,
+    /// It was held, and lost when the run was parked; the workflow still believes that it holds it.
+    Lost,
+}
+
+impl History {
+    pub(crate) fn new(events: Vec<Event>) -> Self {
+        let mut history = Self::default();
+        for event in events {
+            history.last_seq = history.last_seq.max(event.seq);
+            match (event.kind, event.op) {
+                (EventKind::LaneEntered, _) => history.lane = LaneHold::Held,
+                (EventKind::LaneLeft, _) => history.lane = LaneHold::Lost,
+                _ => {}
+            }
+            if let Some(op) = event.op {
+                history.last_op = history.last_op.max(op);
+                history.steps.entry(op).or_default().push(event);
+            }
+        }
+        history
+    }
+
+    pub(crate) fn last_seq(&self) -> i64 {
+        self.last_seq
+    }
+
+    /// The last step that the journal knows.
+    pub(crate) fn last_op(&self) -> i64 {
+        self.last_op
+    }
+
+    pub(crate) fn lane(&self) -> LaneHold {
+        self.lane
+    }
+
+    /// Takes the events of step `op`; replay needs each once.
+    pub(crate) fn take(&mut self, op: i64) -> Vec<Event> {
+        self.steps.remove(&op).unwrap_or_default()
+    }
+
+    /// The first step that the journal knows and nobody asked for.
+    pub(crate) fn left_over(&self) -> Option<(i64, &Event)> {
+        self.steps
+            .iter()
+            .filter_map(|(op, events)| Some((*op, events.first()?)))
+            .min_by_key(|(op, _)| *op)
+    }
+}

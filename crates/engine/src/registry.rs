@@ -1,0 +1,216 @@
+//! Which workflows and activities this process knows, with their types erased and the environment bound.
+use std::{
+    collections::HashMap, future::Future, marker::PhantomData, panic::AssertUnwindSafe, sync::Arc,
+    time::Duration,
+};
+
+use futures::{FutureExt, future::BoxFuture};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+
+use crate::{Activity, Attempt, Context, Effect, Fault, Outcome, Prepared, Reconciled, Retry, Workflow};
+
+/// How a workflow ended, with its type erased.
+pub(crate) struct Ended {
+    pub(crate) word: &'static str,
+    pub(crate) failed: bool,
+    pub(crate) output: Value,
+}
+
+type WorkflowFn =
+    Box<dyn for<'a> Fn(Value, &'a mut Context) -> BoxFuture<'a, Result<Ended, Fault>> + Send + Sync>;
+
+/// What this process can run.
+#[derive(Default)]
+pub(crate) struct Registry {
+    workflows: HashMap<&'static str, WorkflowFn>,
+    activities: HashMap<&'static str, Arc<dyn AnyActivity>>,
+}
+
+impl Registry {
+    pub(crate) fn workflow<W: Workflow>(&mut self) {
+        let run: WorkflowFn = Box::new(|input, ctx| {
+            async move {
+                let call: W = serde_json::from_value(input).map_err(|error| unreadable(W::NAME, &error))?;
+                let output = call.run(ctx).await?;
+                let value = serde_json::to_value(&output).map_err(|error| unreadable(W::NAME, &error))?;
+                Ok(Ended {
+                    word: output.word(),
+                    failed: output.failed(),
+                    output: value,
+                })
+            }
+            .boxed()
+        });
+        self.workflows.insert(W::NAME, run);
+    }
+
+    pub(crate) fn activity<E, A>(&mut self, env: Arc<E>)
+    where
+        E: Send + Sync + 'static,
+        A: Activity<E>,
+    {
+        self.activities.insert(
+            A::NAME,
+            Arc::new(Bound {
+                env,
+                activity: PhantomData::<fn() -> A>,
+            }),
+        );
+    }
+
+    /// Calls a workflow, or says that this build does not know it.
+    pub(crate) async fn call(&self, name: &str, input: Value, ctx: &mut Context) -> Result<Ended, Fault> {
+        let Some(run) = self.workflows.get(name) else {
+            return Err(Fault::fatal(
+                "unknown_workflow",
+                format!("this build has no workflow {name}"),
+            ));
+        };
+        AssertUnwindSafe(run(input, ctx))
+            .catch_unwind()
+            .await
+            .unwrap_or_else(|panic| Err(panicked(name, &*panic)))
+    }
+
+    pub(crate) fn find(&self, name: &str) -> Option<Arc<dyn AnyActivity>> {
+        self.activities.get(name).cloned()
+    }
+}
+
+/// An activity with its types erased: JSON in, JSON out.
+pub(crate) trait AnyActivity: Send + Sync {
+    fn effect(&self) -> Effect;
+    fn retry(&self) -> Retry;
+    fn timeout(&self) -> Duration;
+    fn run<'a>(&'a self, input: &'a Value, attempt: &'a Attempt<'a>) -> BoxFuture<'a, Result<Value, Fault>>;
+    fn prepare<'a>(
+        &'a self,
+        input: &'a Value,
+        attempt: &'a Attempt<'a>,
+    ) -> BoxFuture<'a, Result<Prepared<Value>, Fault>>;
+    fn record<'a>(
+        &'a self,
+        input: &'a Value,
+        attempt: &'a Attempt<'a>,
+        output: &'a Value,
+    ) -> BoxFuture<'a, Result<(), Fault>>;
+    fn reconcile<'a>(
+        &'a self,
+        input: &'a Value,
+        attempt: &'a Attempt<'a>,
+    ) -> BoxFuture<'a, Result<Reconciled<Value>, Fault>>;
+}
+
+struct Bound<E, A> {
+    env: Arc<E>,
+    activity: PhantomData<fn() -> A>,
+}
+
+impl<E, A> AnyActivity for Bound<E, A>
+where
+    E: Send + Sync + 'static,
+    A: Activity<E>,
+{
+    fn effect(&self) -> Effect {
+        A::EFFECT
+    }
+
+    fn retry(&self) -> Retry {
+        A::RETRY
+    }
+
+    fn timeout(&self) -> Duration {
+        A::TIMEOUT
+    }
+
+    fn run<'a>(&'a self, input: &'a Value, attempt: &'a Attempt<'a>) -> BoxFuture<'a, Result<Value, Fault>> {
+        guarded(A::NAME, input, move |call: A| async move {
+            write(A::NAME, call.run(&self.env, attempt).await?)
+        })
+    }
+
+    fn prepare<'a>(
+        &'a self,
+        input: &'a Value,
+        attempt: &'a Attempt<'a>,
+    ) -> BoxFuture<'a, Result<Prepared<Value>, Fault>> {
+        guarded(A::NAME, input, move |call: A| async move {
+            Ok(match call.prepare(&self.env, attempt).await? {
+                Prepared::Go => Prepared::Go,
+                Prepared::Settled(output) => Prepared::Settled(write(A::NAME, output)?),
+            })
+        })
+    }
+
+    fn record<'a>(
+        &'a self,
+        input: &'a Value,
+        attempt: &'a Attempt<'a>,
+        output: &'a Value,
+    ) -> BoxFuture<'a, Result<(), Fault>> {
+        guarded(A::NAME, input, move |call: A| async move {
+            let output: A::Output = read(A::NAME, output)?;
+            call.record(&self.env, attempt, &output).await
+        })
+    }
+
+    fn reconcile<'a>(
+        &'a self,
+        input: &'a Value,
+        attempt: &'a Attempt<'a>,
+    ) -> BoxFuture<'a, Result<Reconciled<Value>, Fault>> {
+        guarded(A::NAME, input, move |call: A| async move {
+            Ok(match call.reconcile(&self.env, attempt).await? {
+                Reconciled::Happened(output) => Reconciled::Happened(write(A::NAME, output)?),
+                Reconciled::NoTrace => Reconciled::NoTrace,
+                Reconciled::CannotTell => Reconciled::CannotTell,
+            })
+        })
+    }
+}
+
+/// Reads the call from its input and runs `act` on it; a panic is a fault like any other.
+fn guarded<'a, A, F, T>(
+    name: &'static str,
+    input: &'a Value,
+    act: impl FnOnce(A) -> F + Send + 'a,
+) -> BoxFuture<'a, Result<T, Fault>>
+where
+    A: DeserializeOwned + Send + 'a,
+    F: Future<Output = Result<T, Fault>> + Send + 'a,
+    T: Send + 'a,
+{
+    async move {
+        let call: A = read(name, input)?;
+        AssertUnwindSafe(act(call))
+            .catch_unwind()
+            .await
+            .unwrap_or_else(|panic| Err(panicked(name, &*panic)))
+    }
+    .boxed()
+}
+
+fn read<T: DeserializeOwned>(name: &str, value: &Value) -> Result<T, Fault> {
+    T::deserialize(value).map_err(|error| unreadable(name, &error))
+}
+
+fn write<T: Serialize>(name: &str, value: T) -> Result<Value, Fault> {
+    serde_json::to_value(value).map_err(|error| unreadable(name, &error))
+}
+
+fn unreadable(name: &str, error: &serde_json::Error) -> Fault {
+    Fault::fatal(
+        "unreadable",
+        format!("the recorded data of {name} does not fit this build: {error}"),
+    )
+}
+
+fn panicked(name: &str, panic: &(dyn std::any::Any + Send)) -> Fault {
+    let told = panic.downcast_ref::<&str>().map(|told| (*told).to_owned());
+    let told = told
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_default();
+    tracing::error!(name, told, "panicked");
+    Fault::fatal("panic", format!("{name} panicked: {told}"))
+}

@@ -1,0 +1,126 @@
+//! What differs between the two databases.
+use std::{fs::File, path::PathBuf, time::Duration};
+
+use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbBackend, DbErr, RuntimeErr, SqlxError};
+
+/// Locks the rows of table `alias` that a select returns, where rows have locks.
+pub(super) fn for_update(backend: DbBackend, alias: &str) -> String {
+    match backend {
+        DbBackend::Postgres => format!(" for update of {alias}"),
+        _ => String::new(),
+    }
+}
+
+/// The same, passing over rows that somebody else has locked.
+pub(super) fn skip_locked(backend: DbBackend) -> &'static str {
+    match backend {
+        DbBackend::Postgres => " for update skip locked",
+        _ => "",
+    }
+}
+
+/// The database's own clock, as an expression; leases are measured by one clock for all processes.
+pub(super) fn clock(backend: DbBackend) -> &'static str {
+    match backend {
+        DbBackend::Postgres => "clock_timestamp()",
+        _ => "strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now')",
+    }
+}
+
+/// The database's clock `ago` earlier.
+pub(super) fn clock_before(backend: DbBackend, ago: Duration) -> String {
+    let seconds = ago.as_secs_f64();
+    match backend {
+        DbBackend::Postgres => format!("clock_timestamp() - interval '{seconds} seconds'"),
+        _ => format!("strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now', '-{seconds} seconds')"),
+    }
+}
+
+/// Whether the database is away or asks to be tried again, so that the same statement may succeed later.
+pub fn is_transient(error: &DbErr) -> bool {
+    let (DbErr::Conn(inner) | DbErr::Exec(inner) | DbErr::Query(inner)) = error else {
+        return matches!(error, DbErr::ConnectionAcquire(_));
+    };
+    let RuntimeErr::SqlxError(error) = inner else {
+        return matches!(error, DbErr::Conn(_));
+    };
+    match &**error {
+        SqlxError::Io(_)
+        | SqlxError::Tls(_)
+        | SqlxError::Protocol(_)
+        | SqlxError::PoolTimedOut
+        | SqlxError::PoolClosed
+        | SqlxError::WorkerCrashed => true,
+        // Postgres: connection, resources, operator intervention, serialisation and deadlock. SQLite: busy and locked.
+        SqlxError::Database(error) => error.code().is_some_and(|code| {
+            ["08", "53", "57", "40"]
+                .iter()
+                .any(|class| code.len() == 5 && code.starts_with(class))
+                || matches!(code.as_ref(), "5" | "6" | "261" | "262" | "517")
+        }),
+        _ => false,
+    }
+}
+
+/// A pool on an SQLite file: write-ahead log, a commit is on disk when it returns.
+pub(super) async fn sqlite(url: &str, connections: u32) -> Result<DatabaseConnection, DbErr> {
+    let mut options = ConnectOptions::new(url);
+    options
+        .max_connections(connections)
+        .min_connections(1)
+        .sqlx_logging(false)
+        .test_before_acquire(false);
+    options.idle_timeout(None).max_lifetime(None);
+    options.map_sqlx_sqlite_opts(|options| {
+        options
+            .create_if_missing(true)
+            .foreign_keys(true)
+            .busy_timeout(Duration::from_secs(10))
+            .pragma("journal_mode", "WAL")
+            .pragma("synchronous", "FULL")
+            .pragma("temp_store", "MEMORY")
+    });
+    Database::connect(options).await
+}
+
+/// A pool on a Postgres server, with the plans of the engine's statements pinned: the planner guesses the size of
+/// a row set that it cannot see, and would turn to hash joins and sequential scans as the tables grow.
+pub(super) async fn postgres(url: &str, connections: u32) -> Result<DatabaseConnection, DbErr> {
+    let mut options = ConnectOptions::new(url);
+    options
+        .max_connections(connections)
+        .min_connections(1)
+        .sqlx_logging(false);
+    options.acquire_timeout(Duration::from_secs(10));
+    options.map_sqlx_postgres_opts(|options| {
+        options.application_name("recado").options([
+            ("enable_seqscan", "off"),
+            ("enable_hashjoin", "off"),
+            ("enable_mergejoin", "off"),
+            ("jit", "off"),
+        ])
+    });
+    Database::connect(options).await
+}
+
+fn path(url: &str) -> Option<PathBuf> {
+    let path = url.strip_prefix("sqlite:")?;
+    let path = path.strip_prefix("//").unwrap_or(path).split('?').next()?;
+    (!path.is_empty() && !path.starts_with(":memory:")).then(|| PathBuf::from(path))
+}
+
+/// Creates the folder of an SQLite file, if there is to be one.
+pub(super) fn create_parent_folder(url: &str) -> Result<(), DbErr> {
+    match path(url).as_deref().and_then(|path| path.parent()) {
+        Some(folder) if !folder.as_os_str().is_empty() => std::fs::create_dir_all(folder).map_err(|error| {
+            DbErr::Custom(format!("cannot create the folder {}: {error}", folder.display()))
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// A lock that says that no other process works on this SQLite file; `None` if another one does.
+pub(super) fn sole_user(url: &str) -> Option<File> {
+    let file = File::create(path(url)?.with_extension("lock")).ok()?;
+    file.try_lock().is_ok().then_some(file)
+}

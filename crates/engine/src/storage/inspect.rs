@@ -1,0 +1,180 @@
+//! Reading runs and journals, for the engine and for people.
+use sea_orm::{ConnectionTrait, DbErr, QueryResult, Value};
+use serde_json::Value as Json;
+
+use super::{Storage, StorageError, statement};
+use crate::{Event, EventKind, Run, RunId, RunState};
+
+pub(super) const RUN_COLUMNS: &str =
+    "id, workflow, key, owner, state, outcome, waiting_for, since, until, lane, place,
+    worker, epoch, attempt, build, input, output, error, created_at, finished_at";
+
+/// Which runs to list.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Only runs of this workflow.
+    pub workflow: Option<String>,
+    /// Only runs in this state.
+    pub state: Option<RunState>,
+    /// Only runs that ended with this outcome.
+    pub outcome: Option<String>,
+    /// Only runs of this owner.
+    pub owner: Option<String>,
+}
+
+/// A page of a list, newest first.
+#[derive(Debug)]
+pub struct Page<T> {
+    /// The items.
+    pub items: Vec<T>,
+    /// The cursor of the next page, if there is one.
+    pub next: Option<String>,
+}
+
+impl Storage {
+    /// Runs, newest first, `limit` at most, those before `cursor`.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn runs(
+        &self,
+        filter: &Filter,
+        limit: u64,
+        cursor: Option<&str>,
+    ) -> Result<Page<Run>, StorageError> {
+        let mut sql = format!("select {RUN_COLUMNS} from runs where true");
+        let mut values: Vec<Value> = Vec::new();
+        let mut and = |condition: &str, value: Option<Value>| {
+            if let Some(value) = value {
+                values.push(value);
+                sql.push_str(&format!(" and {condition} ${}", values.len()));
+            }
+        };
+        and("workflow =", filter.workflow.clone().map(Value::from));
+        and("state =", filter.state.map(|state| state.as_str().into()));
+        and("outcome =", filter.outcome.clone().map(Value::from));
+        and("owner =", filter.owner.clone().map(Value::from));
+        and("id <", cursor.map(Value::from));
+        and("true order by id desc limit", Some((limit as i64 + 1).into()));
+        let rows = self
+            .reader()
+            .query_all_raw(statement(self.reader(), &sql, values))
+            .await?;
+        let mut items = rows.iter().map(run).collect::<Result<Vec<_>, _>>()?;
+        let more = items.len() as u64 > limit;
+        items.truncate(limit as usize);
+        let next = items.last().filter(|_| more).map(|run| run.id.to_string());
+        Ok(Page { items, next })
+    }
+
+    /// One run.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn run(&self, id: &RunId) -> Result<Option<Run>, StorageError> {
+        let sql = format!("select {RUN_COLUMNS} from runs where id = $1");
+        let row = self
+            .reader()
+            .query_one_raw(statement(self.reader(), &sql, vec![id.as_str().into()]))
+            .await?;
+        Ok(row.as_ref().map(run).transpose()?)
+    }
+
+    /// The run that a key names.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn run_by_key(&self, workflow: &str, key: &str) -> Result<Option<RunId>, StorageError> {
+        let sql = "select run from run_keys where workflow = $1 and key = $2";
+        let values = vec![workflow.into(), key.into()];
+        let row = self
+            .reader()
+            .query_one_raw(statement(self.reader(), sql, values))
+            .await?;
+        Ok(row
+            .map(|row| row.try_get::<String>("", "run"))
+            .transpose()?
+            .map(RunId::from))
+    }
+
+    /// The journal of a run, in order.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn journal(&self, id: &RunId) -> Result<Vec<Event>, StorageError> {
+        let sql = "select * from journal where run = $1 order by seq";
+        let rows = self
+            .reader()
+            .query_all_raw(statement(self.reader(), sql, vec![id.as_str().into()]))
+            .await?;
+        Ok(rows.iter().map(event).collect::<Result<Vec<_>, _>>()?)
+    }
+
+    /// How many unfinished runs there are in each state.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn open_runs(&self) -> Result<Vec<(RunState, i64)>, StorageError> {
+        let sql =
+            "select state, count(*) as n from runs where state in ('queued', 'running', 'waiting', 'parked')
+            and state <> 'completed' group by state";
+        let mut counts = Vec::new();
+        for row in self
+            .reader()
+            .query_all_raw(statement(self.reader(), sql, vec![]))
+            .await?
+        {
+            let state: String = row.try_get("", "state")?;
+            counts.extend(RunState::parse(&state).zip(Some(row.try_get("", "n")?)));
+        }
+        Ok(counts)
+    }
+}
+
+fn document(text: Option<String>) -> Result<Option<Json>, DbErr> {
+    text.map(|text| serde_json::from_str(&text).map_err(|error| DbErr::Json(error.to_string())))
+        .transpose()
+}
+
+pub(super) fn run(row: &QueryResult) -> Result<Run, DbErr> {
+    let state: String = row.try_get("", "state")?;
+    let id: String = row.try_get("", "id")?;
+    Ok(Run {
+        id: id.into(),
+        workflow: row.try_get("", "workflow")?,
+        key: row.try_get("", "key")?,
+        owner: row.try_get("", "owner")?,
+        state: RunState::parse(&state).ok_or_else(|| DbErr::Type(format!("no such state: {state}")))?,
+        outcome: row.try_get("", "outcome")?,
+        waiting_for: row.try_get("", "waiting_for")?,
+        since: row.try_get("", "since")?,
+        until: row.try_get("", "until")?,
+        lane: row.try_get("", "lane")?,
+        place: row.try_get("", "place")?,
+        worker: row.try_get("", "worker")?,
+        epoch: row.try_get("", "epoch")?,
+        attempt: row.try_get("", "attempt")?,
+        build: row.try_get("", "build")?,
+        input: document(row.try_get("", "input")?)?.unwrap_or_default(),
+        output: document(row.try_get("", "output")?)?,
+        error: row.try_get("", "error")?,
+        created_at: row.try_get("", "created_at")?,
+        finished_at: row.try_get("", "finished_at")?,
+    })
+}
+
+pub(super) fn event(row: &QueryResult) -> Result<Event, DbErr> {
+    let kind: String = row.try_get("", "kind")?;
+    Ok(Event {
+        seq: row.try_get("", "seq")?,
+        op: row.try_get("", "op")?,
+        kind: EventKind::parse(&kind).ok_or_else(|| DbErr::Type(format!("no such event: {kind}")))?,
+        name: row.try_get("", "name")?,
+        hash: row.try_get("", "hash")?,
+        attempt: row.try_get("", "attempt")?,
+        started_at: row.try_get("", "started_at")?,
+        at: row.try_get("", "at")?,
+        input: document(row.try_get("", "input")?)?,
+        data: document(row.try_get("", "data")?)?,
+    })
+}

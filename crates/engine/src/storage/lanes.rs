@@ -1,0 +1,191 @@
+//! Lanes: the order in which runs of one key may act.
+//!
+//! A place in a lane is given by the commit that starts a run, and exists until the run leaves. Whoever has the lowest
+//! place is the head. Invariant: a lane's row is locked by everyone who gives or takes a place or asks for the head and
+//! means to wait, so that a leave cannot pass unseen between the question and the wait.
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use futures::FutureExt;
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, Value};
+use serde_json::json;
+
+use super::{
+    Append, Storage, StorageError, Update, fold, now,
+    rows::{Column, Rows},
+    statement,
+};
+use crate::{Event, NewRun, Run, RunId};
+
+/// What a run finds when it asks for the head of its lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Entry {
+    /// It is the head and stays so until it leaves.
+    Head,
+    /// Others come first; it will be queued when it is its turn.
+    Waiting,
+}
+
+const COUNTS: &[Column] = &[("key", "text"), ("n", "bigint")];
+const PLACES: &[Column] = &[("lane", "text"), ("place", "bigint"), ("run", "text")];
+const LANES: &[Column] = &[("lane", "text")];
+
+/// Locks every lane of a batch in one order, and numbers the new runs in them. Returns a place per new run.
+pub(super) async fn lock_and_number(
+    tx: &DatabaseTransaction,
+    new: &[&NewRun],
+    appends: &[&Append],
+) -> Result<Vec<Option<i64>>, DbErr> {
+    let mut counts: BTreeMap<&str, i64> = BTreeMap::new();
+    for (lane, _) in appends.iter().filter_map(|append| append.leave.as_ref()) {
+        counts.entry(lane).or_default();
+    }
+    for lane in new.iter().filter_map(|run| run.lane.as_deref()) {
+        *counts.entry(lane).or_default() += 1;
+    }
+    if counts.is_empty() {
+        return Ok(vec![None; new.len()]);
+    }
+    let mut next = take_places(tx, &counts).await?;
+    let mut rows = Rows::new(PLACES);
+    let mut places = Vec::with_capacity(new.len());
+    for run in new {
+        places.push(run.lane.as_deref().and_then(|lane| {
+            let place = next.get_mut(lane)?;
+            rows.push([json!(lane), json!(*place), json!(run.id)]);
+            *place += 1;
+            Some(*place - 1)
+        }));
+    }
+    if !rows.is_empty() {
+        let sql = "insert into lane_places (lane, place, run) select t.lane, t.place, t.run from {rows}";
+        tx.execute_raw(rows.statement(tx.get_database_backend(), sql, vec![]))
+            .await?;
+    }
+    Ok(places)
+}
+
+/// Locks lanes in key order and takes the asked number of places in each. Returns the first place taken.
+async fn take_places(
+    tx: &DatabaseTransaction,
+    counts: &BTreeMap<&str, i64>,
+) -> Result<HashMap<String, i64>, DbErr> {
+    let mut rows = Rows::new(COUNTS);
+    for (lane, n) in counts {
+        rows.push([json!(lane), json!(n)]);
+    }
+    let sql = "insert into lanes (key, next_place) select t.key, t.n from {rows} where true
+        on conflict (key) do update set next_place = lanes.next_place + excluded.next_place
+        returning key, next_place";
+    let mut first = HashMap::new();
+    for row in tx
+        .query_all_raw(rows.statement(tx.get_database_backend(), sql, vec![]))
+        .await?
+    {
+        let (key, next): (String, i64) = (row.try_get("", "key")?, row.try_get("", "next_place")?);
+        let taken = counts.get(key.as_str()).copied().unwrap_or_default();
+        first.insert(key, next - taken);
+    }
+    Ok(first)
+}
+
+/// Takes the places away that `appends` give up, and queues the runs that thereby become heads. Returns their number.
+/// The lanes are locked already.
+pub(super) async fn leave(tx: &DatabaseTransaction, appends: &[&Append]) -> Result<u64, DbErr> {
+    let backend = tx.get_database_backend();
+    let mut gone = Rows::new(PLACES);
+    let mut lanes = BTreeSet::new();
+    for (append, (lane, place)) in appends
+        .iter()
+        .filter_map(|append| Some((append, append.leave.as_ref()?)))
+    {
+        gone.push([json!(lane), json!(place), json!(append.run)]);
+        lanes.insert(lane);
+    }
+    if lanes.is_empty() {
+        return Ok(0);
+    }
+    let sql = "delete from lane_places where (lane, place) in (select t.lane, t.place from {rows})";
+    tx.execute_raw(gone.statement(backend, sql, vec![])).await?;
+    let mut rows = Rows::new(LANES);
+    for lane in lanes {
+        rows.push([json!(lane)]);
+    }
+    let sql = "update runs set state = 'queued', waiting_for = 'worker', since = $2, until = null
+        where state = 'waiting' and waiting_for = 'lane' and id in (
+            select p.run from {rows} join lane_places p on p.lane = t.lane
+            where p.waiting and p.place = (select min(q.place) from lane_places q where q.lane = t.lane))";
+    Ok(tx
+        .execute_raw(rows.statement(backend, sql, vec![now().into()]))
+        .await?
+        .rows_affected())
+}
+
+/// A new place at the end of the lane, for a run that lost its own.
+pub(super) async fn take_new_place(tx: &DatabaseTransaction, run: &RunId, lane: &str) -> Result<i64, DbErr> {
+    let place = take_places(tx, &BTreeMap::from([(lane, 1)]))
+        .await?
+        .get(lane)
+        .copied()
+        .unwrap_or_default();
+    let sql = "insert into lane_places (lane, place, run) values ($1, $2, $3)";
+    tx.execute_raw(statement(
+        tx,
+        sql,
+        vec![lane.into(), place.into(), run.as_str().into()],
+    ))
+    .await?;
+    Ok(place)
+}
+
+/// Locks a lane.
+pub(super) async fn lock(tx: &DatabaseTransaction, lane: &str) -> Result<(), DbErr> {
+    take_places(tx, &BTreeMap::from([(lane, 0)])).await.map(drop)
+}
+
+impl Storage {
+    /// Whether the run is the head of its lane. It stays the head until it leaves, so a yes needs no lock.
+    pub(crate) async fn is_head(&self, lane: &str, place: i64) -> Result<bool, StorageError> {
+        Ok(is_head(self.reader(), lane, place).await?)
+    }
+
+    /// Asks for the head of the lane; if it is taken, `events` are written and the run is put down to wait for it.
+    pub(crate) async fn enter_lane(
+        &self,
+        run: &Run,
+        place: (String, i64),
+        events: Vec<Event>,
+        waiting: Update,
+    ) -> Result<Entry, StorageError> {
+        let (id, epoch) = (run.id.clone(), run.epoch);
+        self.transaction(move |tx| {
+            async move {
+                let (lane, place) = place;
+                lock(tx, &lane).await?;
+                fold::guard(tx, &id, epoch).await?;
+                if is_head(tx, &lane, place).await? {
+                    return Ok(Entry::Head);
+                }
+                let sql = "update lane_places set waiting = true where lane = $1 and place = $2";
+                tx.execute_raw(statement(tx, sql, vec![lane.into(), place.into()]))
+                    .await?;
+                let append = Append {
+                    run: id,
+                    epoch,
+                    events,
+                    update: Some(waiting),
+                    leave: None,
+                };
+                fold::apply(tx, &[], &[&append]).await?;
+                Ok(Entry::Waiting)
+            }
+            .boxed()
+        })
+        .await
+    }
+}
+
+async fn is_head(conn: &impl ConnectionTrait, lane: &str, place: i64) -> Result<bool, DbErr> {
+    let sql = "select 1 as one from lane_places where lane = $1 and place < $2 limit 1";
+    let values: Vec<Value> = vec![lane.into(), place.into()];
+    Ok(conn.query_one_raw(statement(conn, sql, values)).await?.is_none())
+}

@@ -1,0 +1,193 @@
+//! Who holds which runs: claiming, heartbeats, and taking over from the dead.
+use std::{collections::HashMap, time::Duration};
+
+use chrono::{DateTime, Utc};
+use futures::FutureExt;
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, Value};
+use serde_json::json;
+
+use super::{
+    Storage, StorageError, dialect,
+    inspect::{self, RUN_COLUMNS},
+    now,
+    rows::{Column, Rows},
+    statement,
+};
+use crate::{Event, Run, RunState};
+
+/// A run in the hands of the worker that claimed it, with what it did before.
+#[derive(Debug)]
+pub(crate) struct Claimed {
+    pub(crate) run: Run,
+    pub(crate) events: Vec<Event>,
+    /// The worker that held it and is taken for dead.
+    pub(crate) taken_from: Option<String>,
+}
+
+const IDS: &[Column] = &[("id", "text")];
+
+impl Storage {
+    /// Takes up to `limit` ready runs, oldest first, for `worker`.
+    pub(crate) async fn claim(&self, worker: &str, limit: u64) -> Result<Vec<Claimed>, StorageError> {
+        let worker = worker.to_owned();
+        self.transaction(move |tx| async move { Ok(claim(tx, &worker, limit).await?) }.boxed())
+            .await
+    }
+
+    /// Says that `worker` is alive.
+    pub(crate) async fn heartbeat(&self, worker: &str, build: &str) -> Result<(), StorageError> {
+        let (worker, build) = (worker.to_owned(), build.to_owned());
+        self.transaction(move |tx| {
+            async move {
+                let clock = dialect::clock(tx.get_database_backend());
+                let sql = format!(
+                    "insert into workers (id, build, started_at, heartbeat_at) values ($1, $2, {clock}, {clock})
+                    on conflict (id) do update set heartbeat_at = excluded.heartbeat_at"
+                );
+                tx.execute_raw(statement(tx, &sql, vec![worker.into(), build.into()])).await?;
+                Ok(())
+            }
+            .boxed()
+        })
+        .await
+    }
+
+    /// Queues the runs of workers that have been silent for `lease`, and forgets workers long gone. Returns the runs.
+    ///
+    /// `sole` names the only worker that can be alive, if that is known; then no silence need be waited for.
+    pub(crate) async fn take_over(&self, lease: Duration, sole: Option<&str>) -> Result<u64, StorageError> {
+        let sole = sole.map(str::to_owned);
+        self.transaction(move |tx| {
+            async move {
+                let backend = tx.get_database_backend();
+                let alive = match &sole {
+                    Some(_) => "id = $2".to_owned(),
+                    None => format!("heartbeat_at > {} and $2 = ''", dialect::clock_before(backend, lease)),
+                };
+                let sql = format!(
+                    "update runs set state = 'queued', epoch = epoch + 1, waiting_for = 'worker', since = $1, until = null
+                    where state = 'running' and worker not in (select id from workers where {alive})"
+                );
+                let values: Vec<Value> = vec![now().into(), sole.unwrap_or_default().into()];
+                let taken = tx.execute_raw(statement(tx, &sql, values)).await?.rows_affected();
+                let gone = dialect::clock_before(backend, Duration::from_secs(24 * 3600));
+                tx.execute_raw(statement(tx, &format!("delete from workers where heartbeat_at < {gone}"), vec![]))
+                    .await?;
+                Ok(taken)
+            }
+            .boxed()
+        })
+        .await
+    }
+
+    /// Queues the runs whose time has come. Returns their number.
+    pub(crate) async fn wake_due(&self) -> Result<u64, StorageError> {
+        self.transaction(move |tx| {
+            async move {
+                let sql = "update runs set state = 'queued', waiting_for = 'worker', since = $1, until = null
+                    where state = 'waiting' and until is not null and until <= $1";
+                Ok(tx
+                    .execute_raw(statement(tx, sql, vec![now().into()]))
+                    .await?
+                    .rows_affected())
+            }
+            .boxed()
+        })
+        .await
+    }
+
+    /// When the next waiting run is due.
+    pub(crate) async fn next_due(&self) -> Result<Option<DateTime<Utc>>, StorageError> {
+        let sql =
+            "select until from runs where state = 'waiting' and until is not null order by until limit 1";
+        let row = self
+            .reader()
+            .query_one_raw(statement(self.reader(), sql, vec![]))
+            .await?;
+        Ok(row.map(|row| row.try_get("", "until")).transpose()?)
+    }
+
+    /// Gives back what a worker that goes home still holds, and takes its name off the list.
+    pub(crate) async fn release(&self, worker: &str) -> Result<u64, StorageError> {
+        let worker = worker.to_owned();
+        self.transaction(move |tx| {
+            async move {
+                let sql =
+                    "update runs set state = 'queued', epoch = epoch + 1, waiting_for = 'worker', since = $2,
+                    until = null where state = 'running' and worker = $1";
+                let values: Vec<Value> = vec![worker.clone().into(), now().into()];
+                let released = tx.execute_raw(statement(tx, sql, values)).await?.rows_affected();
+                tx.execute_raw(statement(
+                    tx,
+                    "delete from workers where id = $1",
+                    vec![worker.into()],
+                ))
+                .await?;
+                Ok(released)
+            }
+            .boxed()
+        })
+        .await
+    }
+}
+
+async fn claim(tx: &DatabaseTransaction, worker: &str, limit: u64) -> Result<Vec<Claimed>, DbErr> {
+    let backend = tx.get_database_backend();
+    let sql = format!(
+        "select {RUN_COLUMNS} from runs where state = 'queued' order by id limit $1{}",
+        dialect::skip_locked(backend)
+    );
+    let found = tx
+        .query_all_raw(statement(tx, &sql, vec![(limit as i64).into()]))
+        .await?;
+    let mut runs = found.iter().map(inspect::run).collect::<Result<Vec<_>, _>>()?;
+    if runs.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut rows = Rows::new(IDS);
+    for run in &runs {
+        rows.push([json!(run.id)]);
+    }
+    let at = now();
+    let sql = "update runs set state = 'running', worker = $2, epoch = epoch + 1, waiting_for = 'activity', since = $3,
+        until = null where id in (select t.id from {rows})";
+    tx.execute_raw(rows.statement(backend, sql, vec![worker.into(), at.into()]))
+        .await?;
+    let mut journals = journals(tx, &runs).await?;
+    let claimed = runs.drain(..).map(|mut run| {
+        let taken_from = run.worker.replace(worker.to_owned());
+        run.state = RunState::Running;
+        run.epoch += 1;
+        run.since = at;
+        let events = journals.remove(run.id.as_str()).unwrap_or_default();
+        Claimed {
+            run,
+            events,
+            taken_from,
+        }
+    });
+    Ok(claimed.collect())
+}
+
+/// The journals of those of `runs` that have been in somebody's hands before.
+async fn journals(tx: &DatabaseTransaction, runs: &[Run]) -> Result<HashMap<String, Vec<Event>>, DbErr> {
+    let mut rows = Rows::new(IDS);
+    for run in runs.iter().filter(|run| run.epoch > 0) {
+        rows.push([json!(run.id)]);
+    }
+    if rows.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let sql = "select j.* from {rows} join journal j on j.run = t.id order by j.run, j.seq";
+    let mut journals: HashMap<String, Vec<Event>> = HashMap::new();
+    for row in tx
+        .query_all_raw(rows.statement(tx.get_database_backend(), sql, vec![]))
+        .await?
+    {
+        journals
+            .entry(row.try_get("", "run")?)
+            .or_default()
+            .push(inspect::event(&row)?);
+    }
+    Ok(journals)
+}

@@ -1,0 +1,298 @@
+//! Where the engine keeps its rows. This folder alone knows that two databases exist.
+//!
+//! Every write of a run goes through a [`writer`]: it folds whatever waits into one transaction and one commit while the
+//! previous one is on its way to the disk. SQLite has one writer and one connection that writes, so that work which
+//! brings its own statements ([`Storage::transaction`]) joins the same commit in a savepoint; on Postgres it has a
+//! transaction of its own.
+mod control;
+mod dialect;
+mod fold;
+mod inspect;
+mod lanes;
+mod leases;
+mod rows;
+mod writer;
+
+use std::{sync::Arc, time::Duration};
+
+use chrono::{DateTime, SubsecRound, Utc};
+use futures::future::BoxFuture;
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
+    Statement, TransactionTrait, Value,
+};
+use tokio::sync::{mpsc, oneshot};
+
+pub use control::ControlError;
+pub use dialect::is_transient;
+pub(crate) use fold::{Append, Update, guard, recorded, write_one};
+pub use inspect::{Filter, Page};
+pub(crate) use lanes::Entry;
+pub(crate) use leases::Claimed;
+
+use self::writer::Job;
+use crate::{NewRun, Started};
+
+/// Why the storage did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StorageError {
+    /// The run has changed hands; whoever asked holds it no longer, and nothing was written.
+    #[error("the run has changed hands")]
+    Stale,
+    /// The database refused, or is away.
+    #[error("database: {0}")]
+    Database(#[from] DbErr),
+    /// The process is going down.
+    #[error("the journal writer has stopped")]
+    Stopped,
+}
+
+impl StorageError {
+    /// Whether the same thing may succeed later.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Database(error) if is_transient(error))
+    }
+}
+
+/// Work that brings its own statements: whether it wants them kept.
+pub(crate) type Work = Box<dyn for<'a> FnOnce(&'a DatabaseTransaction) -> BoxFuture<'a, bool> + Send>;
+
+/// The engine's tables on SQLite or on Postgres.
+#[derive(Clone)]
+pub struct Storage {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    write: DatabaseConnection,
+    read: DatabaseConnection,
+    writers: Vec<mpsc::Sender<Job>>,
+    ready: Arc<dyn Fn() + Send + Sync>,
+    /// Held for as long as this process is the only one that may open this SQLite file for work.
+    lock: Option<std::fs::File>,
+}
+
+impl std::fmt::Debug for Storage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Storage")
+            .field("backend", &self.backend())
+            .finish_non_exhaustive()
+    }
+}
+
+/// How a database is opened.
+#[derive(Clone, Debug)]
+pub struct StorageOptions {
+    /// `sqlite://path` or `postgres://…`.
+    pub url: String,
+    /// Journal writers on Postgres; SQLite has one.
+    pub writers: usize,
+    /// Connections for reading, and on Postgres for transactions of their own.
+    pub connections: u32,
+}
+
+impl StorageOptions {
+    /// The usual numbers for `url`.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            writers: 2,
+            connections: 16,
+        }
+    }
+}
+
+impl Storage {
+    /// Opens the database and starts its writers. `ready` is called, and must not block, when runs became ready.
+    ///
+    /// # Errors
+    /// When the address is malformed, the file cannot be created, or the server does not answer.
+    pub async fn open(
+        options: &StorageOptions,
+        ready: impl Fn() + Send + Sync + 'static,
+    ) -> Result<Self, StorageError> {
+        let sqlite = options.url.starts_with("sqlite:");
+        let (write, read) = if sqlite {
+            dialect::create_parent_folder(&options.url)?;
+            let write = dialect::sqlite(&options.url, 1).await?;
+            (
+                write,
+                dialect::sqlite(&options.url, options.connections.min(8)).await?,
+            )
+        } else {
+            let pool = dialect::postgres(&options.url, options.connections).await?;
+            (
+                dialect::postgres(&options.url, options.writers as u32 + 2).await?,
+                pool,
+            )
+        };
+        let ready: Arc<dyn Fn() + Send + Sync> = Arc::new(ready);
+        let writers = (0..if sqlite { 1 } else { options.writers.max(1) })
+            .map(|_| writer::start(write.clone(), ready.clone()))
+            .collect();
+        let lock = if sqlite {
+            dialect::sole_user(&options.url)
+        } else {
+            None
+        };
+        Ok(Self {
+            inner: Arc::new(Inner {
+                write,
+                read,
+                writers,
+                ready,
+                lock,
+            }),
+        })
+    }
+
+    /// Connects as [`Storage::open`] does, for tools that only migrate or look.
+    ///
+    /// # Errors
+    /// As [`Storage::open`].
+    pub async fn connect(url: &str) -> Result<DatabaseConnection, StorageError> {
+        if url.starts_with("sqlite:") {
+            dialect::create_parent_folder(url)?;
+            return Ok(dialect::sqlite(url, 1).await?);
+        }
+        Ok(Database::connect(ConnectOptions::new(url)).await?)
+    }
+
+    /// Which database this is.
+    pub fn backend(&self) -> DbBackend {
+        self.inner.read.get_database_backend()
+    }
+
+    /// A pool for reading. On SQLite it sees what is committed, and must not be written through.
+    pub fn reader(&self) -> &DatabaseConnection {
+        &self.inner.read
+    }
+
+    /// Whether no other process can hold runs of this database, so that runs in dead hands need not be waited for.
+    pub fn is_sole(&self) -> bool {
+        self.inner.lock.is_some()
+    }
+
+    /// Runs `work` in a transaction that commits if it returns `Ok`.
+    ///
+    /// # Errors
+    /// What `work` returns, or a [`StorageError`] when the transaction could not be committed.
+    pub async fn transaction<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StorageError> + Send + 'static,
+        F: for<'a> FnOnce(&'a DatabaseTransaction) -> BoxFuture<'a, Result<T, E>> + Send + 'static,
+    {
+        if self.backend() == DbBackend::Postgres {
+            let tx = self.inner.read.begin().await.map_err(StorageError::from)?;
+            let result = work(&tx).await;
+            return match result {
+                Ok(value) => tx
+                    .commit()
+                    .await
+                    .map(|()| value)
+                    .map_err(|error| StorageError::from(error).into()),
+                Err(error) => {
+                    // A failed rollback means a lost connection, which rolls back by itself.
+                    let _ = tx.rollback().await;
+                    Err(error)
+                }
+            };
+        }
+        let (result_tx, result) = oneshot::channel();
+        let work: Work = Box::new(move |tx| {
+            Box::pin(async move {
+                let result = work(tx).await;
+                let keep = result.is_ok();
+                let _ = result_tx.send(result);
+                keep
+            })
+        });
+        let (done, committed) = oneshot::channel();
+        self.send(0, Job::Work(work, done)).await?;
+        let committed = committed.await.map_err(|_| StorageError::Stopped)?;
+        match result.await {
+            Ok(Err(error)) => Err(error),
+            Ok(Ok(value)) => committed.map(|()| value).map_err(E::from),
+            Err(_) => Err(committed.err().unwrap_or(StorageError::Stopped).into()),
+        }
+    }
+
+    /// Starts runs, each once per key, in one commit with whatever else waits.
+    pub(crate) async fn start(&self, run: NewRun) -> Result<Started, StorageError> {
+        let (done, started) = oneshot::channel();
+        // All starts of a lane share a writer, so that their order is that of the calls.
+        let shard = self.shard(run.lane.as_deref().unwrap_or(run.id.as_str()));
+        self.send(shard, Job::Start(run, done)).await?;
+        started.await.map_err(|_| StorageError::Stopped)?
+    }
+
+    /// Queues a checkpoint; the receiver hears when it is on disk, or refused.
+    pub(crate) async fn append(
+        &self,
+        append: Append,
+    ) -> Result<oneshot::Receiver<Result<(), StorageError>>, StorageError> {
+        let (done, committed) = oneshot::channel();
+        self.send(self.shard(append.run.as_str()), Job::Append(append, done))
+            .await?;
+        Ok(committed)
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// What it says instead.
+    pub async fn ping(&self) -> Result<(), StorageError> {
+        let select = statement(self.reader(), "select 1", vec![]);
+        let answer = tokio::time::timeout(Duration::from_secs(2), self.reader().query_one_raw(select)).await;
+        let late = || DbErr::Custom("the database gave no answer within 2 s".to_owned());
+        answer
+            .unwrap_or_else(|_| Err(late()))
+            .map(drop)
+            .map_err(StorageError::from)
+    }
+
+    /// Waits until the database answers. Returns whether there was anything to wait for.
+    pub(crate) async fn wait_until_back(&self) -> bool {
+        let mut wait = Duration::from_millis(50);
+        let mut was_away = false;
+        while self.ping().await.is_err() {
+            was_away = true;
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(Duration::from_secs(1));
+        }
+        was_away
+    }
+
+    /// Says that runs became ready by a transaction of one's own.
+    pub(crate) fn ready(&self) {
+        (self.inner.ready)();
+    }
+
+    fn shard(&self, key: &str) -> usize {
+        key.bytes()
+            .fold(0usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()))
+            % self.inner.writers.len()
+    }
+
+    async fn send(&self, shard: usize, job: Job) -> Result<(), StorageError> {
+        self.inner.writers[shard]
+            .send(job)
+            .await
+            .map_err(|_| StorageError::Stopped)
+    }
+}
+
+/// The wall clock at the precision that both databases keep: microseconds.
+pub(crate) fn now() -> DateTime<Utc> {
+    Utc::now().trunc_subsecs(6)
+}
+
+/// `at` plus `duration`, for ever bounded.
+pub(crate) fn after(at: DateTime<Utc>, duration: Duration) -> DateTime<Utc> {
+    at + chrono::Duration::from_std(duration).unwrap_or(chrono::Duration::days(36_500))
+}
+
+pub(crate) fn statement(conn: &impl ConnectionTrait, sql: &str, values: Vec<Value>) -> Statement {
+    Statement::from_sql_and_values(conn.get_database_backend(), sql, values)
+}

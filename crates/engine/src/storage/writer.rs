@@ -1,0 +1,206 @@
+//! The journal writer: whatever waits becomes one transaction and one commit.
+use std::{sync::Arc, time::Duration};
+
+use sea_orm::{
+    DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, SqliteTransactionMode, TransactionOptions,
+    TransactionTrait,
+};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{
+    Append, StorageError, Work,
+    dialect::is_transient,
+    fold::{self, Folded},
+};
+use crate::{NewRun, Started};
+
+/// The most that goes into one commit.
+const BATCH: usize = 512;
+/// What may wait before those who write are made to wait.
+const QUEUE: usize = 4096;
+
+type Done<T> = oneshot::Sender<Result<T, StorageError>>;
+
+/// Something to be committed.
+pub(super) enum Job {
+    Start(NewRun, Done<Started>),
+    Append(Append, Done<()>),
+    Work(Work, Done<()>),
+}
+
+/// A stretch of a batch that is applied by the same statements.
+enum Segment {
+    Rows(Vec<(NewRun, Done<Started>)>, Vec<(Append, Done<()>)>),
+    Work(Option<Work>, Done<()>),
+}
+
+/// Starts a writer; it ends when the last sender is gone.
+pub(super) fn start(db: DatabaseConnection, ready: Arc<dyn Fn() + Send + Sync>) -> mpsc::Sender<Job> {
+    let (jobs, mut queue) = mpsc::channel(QUEUE);
+    tokio::spawn(async move {
+        let mut batch = Vec::with_capacity(BATCH);
+        while queue.recv_many(&mut batch, BATCH).await > 0 {
+            if write(&db, segments(batch.drain(..))).await {
+                ready();
+            }
+        }
+    });
+    jobs
+}
+
+/// Writes a batch and answers everyone in it. Returns whether runs became ready.
+///
+/// Rows are written until they are: a checkpoint keeps its number and a start its key, so that repeating one whose
+/// commit got lost on the way back does nothing. Work is not repeated here, because only its owner knows how.
+async fn write(db: &DatabaseConnection, mut segments: Vec<Segment>) -> bool {
+    let mut wait = Duration::from_millis(20);
+    while !segments.is_empty() {
+        let error = match attempt(db, &mut segments).await {
+            Ok(ready) => return ready,
+            Err(error) => error,
+        };
+        segments = segments
+            .into_iter()
+            .filter_map(|segment| segment.after(&error))
+            .collect();
+        if !is_transient(&error) {
+            return isolate(db, segments, error).await;
+        }
+        tracing::warn!(%error, "the database is away; the journal waits for it");
+        metrics::counter!("recado_journal_errors_total").increment(1);
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(Duration::from_secs(1));
+    }
+    false
+}
+
+/// One row that the database refuses must not take the others with it: each is written by itself.
+async fn isolate(db: &DatabaseConnection, rows: Vec<Segment>, error: DbErr) -> bool {
+    let mut jobs: Vec<Job> = rows.into_iter().flat_map(Segment::into_jobs).collect();
+    if jobs.len() == 1 {
+        tracing::error!(%error, "the database refused a write of the journal");
+        match jobs.pop() {
+            Some(Job::Start(_, done)) => drop(done.send(Err(StorageError::Database(error)))),
+            Some(Job::Append(_, done) | Job::Work(_, done)) => {
+                drop(done.send(Err(StorageError::Database(error))))
+            }
+            None => {}
+        }
+        return false;
+    }
+    let mut ready = false;
+    for job in jobs {
+        ready |= Box::pin(write(db, segments([job]))).await;
+    }
+    ready
+}
+
+fn segments(jobs: impl IntoIterator<Item = Job>) -> Vec<Segment> {
+    let mut segments = Vec::new();
+    for job in jobs {
+        if !matches!(job, Job::Work(..)) && !matches!(segments.last(), Some(Segment::Rows(..))) {
+            segments.push(Segment::Rows(Vec::new(), Vec::new()));
+        }
+        match (job, segments.last_mut()) {
+            (Job::Work(work, done), _) => segments.push(Segment::Work(Some(work), done)),
+            (Job::Start(run, done), Some(Segment::Rows(starts, _))) => starts.push((run, done)),
+            (Job::Append(append, done), Some(Segment::Rows(_, appends))) => appends.push((append, done)),
+            (Job::Start(..) | Job::Append(..), _) => {}
+        }
+    }
+    segments
+}
+
+/// Everything in one transaction and one commit; on success everyone has been answered.
+async fn attempt(db: &DatabaseConnection, segments: &mut Vec<Segment>) -> Result<bool, DbErr> {
+    let begun = std::time::Instant::now();
+    let immediate = TransactionOptions {
+        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+        ..Default::default()
+    };
+    let tx = match db.get_database_backend() {
+        DbBackend::Sqlite => db.begin_with_options(immediate).await?,
+        _ => db.begin().await?,
+    };
+    let mut written = Vec::with_capacity(segments.len());
+    for segment in segments.iter_mut() {
+        written.push(segment.write(&tx).await?);
+    }
+    tx.commit().await?;
+    let ready = written.iter().any(|folded| folded.ready);
+    metrics::counter!("recado_journal_commits_total").increment(1);
+    metrics::counter!("recado_journal_rows_total").increment(written.iter().map(|folded| folded.rows).sum());
+    metrics::histogram!("recado_journal_commit_seconds").record(begun.elapsed().as_secs_f64());
+    for (segment, folded) in segments.drain(..).zip(written) {
+        segment.answer(folded);
+    }
+    Ok(ready)
+}
+
+impl Segment {
+    async fn write(&mut self, tx: &DatabaseTransaction) -> Result<Folded, DbErr> {
+        match self {
+            Self::Rows(starts, appends) => {
+                let starts: Vec<_> = starts.iter().map(|(run, _)| run).collect();
+                let appends: Vec<_> = appends.iter().map(|(append, _)| append).collect();
+                fold::apply(tx, &starts, &appends).await
+            }
+            Self::Work(work, _) => {
+                let Some(work) = work.take() else {
+                    return Ok(Folded::default());
+                };
+                let savepoint = tx.begin().await?;
+                if work(&savepoint).await {
+                    savepoint.commit().await?;
+                } else {
+                    savepoint.rollback().await?;
+                }
+                Ok(Folded::default())
+            }
+        }
+    }
+
+    fn answer(self, folded: Folded) {
+        match self {
+            Self::Rows(starts, appends) => {
+                for ((_, done), started) in starts.into_iter().zip(folded.started) {
+                    let _ = done.send(Ok(started));
+                }
+                for ((_, done), fresh) in appends.into_iter().zip(folded.fresh) {
+                    let _ = done.send(if fresh { Ok(()) } else { Err(StorageError::Stale) });
+                }
+            }
+            Self::Work(_, done) => drop(done.send(Ok(()))),
+        }
+    }
+
+    /// What is left to write after `error`: not work, and not a start whose caller has given up meanwhile.
+    fn after(self, error: &DbErr) -> Option<Self> {
+        match self {
+            Self::Work(_, done) => {
+                let _ = done.send(Err(StorageError::Database(error.clone())));
+                None
+            }
+            Self::Rows(mut starts, appends) => {
+                starts.retain(|(_, done)| !done.is_closed());
+                (!starts.is_empty() || !appends.is_empty()).then_some(Self::Rows(starts, appends))
+            }
+        }
+    }
+
+    fn into_jobs(self) -> Vec<Job> {
+        match self {
+            Self::Rows(starts, appends) => {
+                let starts = starts.into_iter().map(|(run, done)| Job::Start(run, done));
+                starts
+                    .chain(
+                        appends
+                            .into_iter()
+                            .map(|(append, done)| Job::Append(append, done)),
+                    )
+                    .collect()
+            }
+            Self::Work(..) => Vec::new(),
+        }
+    }
+}

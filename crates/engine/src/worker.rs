@@ -1,0 +1,179 @@
+//! A worker: claims ready runs and works on them, says that it is alive, and takes over from those that are not.
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    sync::{Notify, Semaphore},
+    task::JoinSet,
+    time,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{Engine, StorageError, execute::execute, lease::Lease, storage::now};
+
+/// The most runs that one claim takes, so that several workers share a backlog.
+const CLAIM: usize = 64;
+
+impl Engine {
+    /// Works until `stop`, then lets its runs go on for the grace time and gives back what is left.
+    pub async fn work(&self, stop: CancellationToken) {
+        let worker = format!("worker-{}", ulid::Ulid::generate());
+        let lease = Arc::new(Lease::new(worker.clone(), self.shared.settings.lease));
+        let heard = Arc::new(Notify::new());
+        // The heart beats until the last run is out of hand.
+        let dead = CancellationToken::new();
+        let heart = tokio::spawn(self.clone().beat(lease.clone(), dead.clone()));
+        while lease.left().is_zero() && !stop.is_cancelled() {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = lease.renewed() => {}
+            }
+        }
+        let bells = self.shared.bells.clone();
+        let ears = tokio::spawn({
+            let (worker, heard, stop) = (worker.clone(), heard.clone(), stop.clone());
+            async move { bells.listen(&worker, heard, stop).await }
+        });
+        let sweep = tokio::spawn(self.clone().sweep(lease.clone(), heard.clone(), stop.clone()));
+        tracing::info!(worker, "working");
+        let mut runs = JoinSet::new();
+        self.claim_until(&lease, &heard, &stop, &mut runs).await;
+        let all = async { while runs.join_next().await.is_some() {} };
+        if time::timeout(self.shared.settings.grace, all).await.is_err() {
+            tracing::warn!(
+                worker,
+                "some runs did not come to rest; others will go on with them"
+            );
+        }
+        runs.shutdown().await;
+        dead.cancel();
+        let _ = tokio::join!(heart, ears, sweep);
+        if let Err(error) = self.shared.storage.release(&worker).await {
+            tracing::warn!(worker, %error, "the runs were not given back; they are taken over when the lease is out");
+        }
+    }
+
+    async fn claim_until(
+        &self,
+        lease: &Arc<Lease>,
+        heard: &Notify,
+        stop: &CancellationToken,
+        runs: &mut JoinSet<()>,
+    ) {
+        let slots = Arc::new(Semaphore::new(self.shared.settings.concurrency));
+        while !stop.is_cancelled() {
+            while runs.try_join_next().is_some() {}
+            let free = slots.available_permits().min(CLAIM);
+            let claimed = match free {
+                0 => Ok(Vec::new()),
+                _ if lease.left().is_zero() => Ok(Vec::new()),
+                _ => self.shared.storage.claim(lease.worker(), free as u64).await,
+            };
+            let full = match claimed {
+                Ok(claimed) => {
+                    let full = claimed.len() == free;
+                    for claimed in claimed {
+                        let Ok(slot) = slots.clone().try_acquire_owned() else {
+                            break;
+                        };
+                        let (shared, lease) = (self.shared.clone(), lease.clone());
+                        runs.spawn(async move {
+                            execute(shared, lease, claimed).await;
+                            drop(slot);
+                        });
+                    }
+                    full
+                }
+                Err(error) => {
+                    log_unless_away("claim", &error);
+                    false
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => {}
+                // There may be more where these came from, as soon as there is room for them.
+                permit = slots.acquire(), if full => drop(permit),
+                () = heard.notified(), if !full => {}
+                () = time::sleep(self.shared.settings.sweep), if !full => {}
+            }
+        }
+    }
+
+    async fn beat(self, lease: Arc<Lease>, dead: CancellationToken) {
+        let settings = &self.shared.settings;
+        let mut tick = time::interval(settings.lease / 5);
+        tick.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = dead.cancelled() => return,
+                _ = tick.tick() => {}
+            }
+            let sent = Instant::now();
+            match self
+                .shared
+                .storage
+                .heartbeat(lease.worker(), &settings.build)
+                .await
+            {
+                Ok(()) => lease.renew(sent),
+                Err(error) => log_unless_away("heartbeat", &error),
+            }
+        }
+    }
+
+    /// Finds what no bell announced: runs whose time has come and runs of the dead.
+    async fn sweep(self, lease: Arc<Lease>, heard: Arc<Notify>, stop: CancellationToken) {
+        let settings = &self.shared.settings;
+        let mut look_for_the_dead = Instant::now();
+        loop {
+            let mut found = 0;
+            if look_for_the_dead <= Instant::now() && !lease.left().is_zero() {
+                let sole = self.shared.storage.is_sole().then(|| lease.worker());
+                match self.shared.storage.take_over(settings.lease, sole).await {
+                    Ok(taken) if taken > 0 => {
+                        tracing::warn!(taken, "took runs over from workers that have fallen silent");
+                        metrics::counter!("recado_runs_taken_over_total").increment(taken);
+                        found += taken;
+                    }
+                    Ok(_) => {}
+                    Err(error) => log_unless_away("take over", &error),
+                }
+                look_for_the_dead = Instant::now() + settings.sweep;
+            }
+            match self.shared.storage.wake_due().await {
+                Ok(due) => found += due,
+                Err(error) => log_unless_away("wake due runs", &error),
+            }
+            if found > 0 {
+                heard.notify_one();
+                self.shared.storage.ready();
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = time::sleep(self.until_next_due().await) => {}
+            }
+        }
+    }
+
+    /// The time until the next timer, a sweep at most.
+    async fn until_next_due(&self) -> Duration {
+        let sweep = self.shared.settings.sweep;
+        match self.shared.storage.next_due().await {
+            Ok(Some(due)) => (due - now())
+                .to_std()
+                .unwrap_or_default()
+                .clamp(Duration::from_millis(5), sweep),
+            _ => sweep,
+        }
+    }
+}
+
+fn log_unless_away(what: &str, error: &StorageError) {
+    if error.is_transient() {
+        tracing::warn!(%error, "cannot {what}: the database is away");
+    } else {
+        tracing::error!(%error, "cannot {what}");
+    }
+}
