@@ -1,0 +1,28 @@
+//! Looks one thing up.
+
+use super::message::MessageResource;
+use super::{Account, Client, Credentials, Message, TwilioError};
+
+impl Client {
+    /// The message with this SID, as it stands now.
+    ///
+    /// # Errors
+    /// [`TwilioError`]; 404 if the account has no such message.
+    pub async fn fetch_message(&self, credentials: &Credentials, sid: &str) -> Result<Message, TwilioError> {
+        let request = self
+            .http
+            .get(self.url(&credentials.account_sid, &["Messages", sid]));
+        self.send::<MessageResource>(credentials, request)
+            .await
+            .map(Message::from)
+    }
+
+    /// The account itself; the cheapest proof that the credentials are right.
+    ///
+    /// # Errors
+    /// [`TwilioError`]; class `Configuration` if the credentials are wrong.
+    pub async fn fetch_account(&self, credentials: &Credentials) -> Result<Account, TwilioError> {
+        let request = self.http.get(self.url(&credentials.account_sid, &[]));
+        self.send(credentials, request).await
+    }
+}

@@ -1,0 +1,30 @@
+//! Twilio: what it posts to us, and what we ask of it.
+
+mod account;
+mod client;
+mod create_message;
+mod credentials;
+mod error;
+mod errors;
+mod fetch;
+mod form;
+mod inbound_form;
+mod list_messages;
+mod message;
+mod redacted;
+mod sid;
+mod signature;
+mod status_form;
+
+pub use account::Account;
+pub use client::Client;
+pub use create_message::{CreateMessage, Sender};
+pub use credentials::Credentials;
+pub use error::{TwilioError, Uncertainty};
+pub use errors::{ERRORS, ErrorClass, KnownError, class_of, known};
+pub use form::{FormError, parse_form};
+pub use inbound_form::{InboundForm, Media};
+pub use list_messages::ListMessages;
+pub use message::Message;
+pub use signature::{sign, verify, verify_json};
+pub use status_form::StatusForm;
