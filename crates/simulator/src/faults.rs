@@ -1,0 +1,156 @@
+//! How the simulator misbehaves; switchable at run time.
+
+use serde::{Deserialize, Serialize};
+
+/// Everything that can go wrong. The default is a vendor without faults.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Faults {
+    /// Of the Twilio REST API.
+    pub twilio: TwilioFaults,
+    /// Of the status callbacks.
+    pub callbacks: CallbackFaults,
+    /// Of the language model.
+    pub model: ModelFaults,
+    /// A message shows in lists only this many milliseconds after its creation.
+    pub listing_lag_ms: u64,
+}
+
+/// Faults of the Twilio REST API.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TwilioFaults {
+    /// What happens to a message that is created.
+    pub create: CreateFault,
+    /// Only the next so many creates are hit; absent: all.
+    pub times: Option<u32>,
+    /// Only creates to this address are hit; absent: all.
+    pub to: Option<String>,
+    /// Every create is answered this many milliseconds after it was written to the book.
+    pub latency_ms: u64,
+    /// Every `GET` answers this status instead.
+    pub reads: Option<u16>,
+}
+
+/// What happens to a message that is created.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CreateFault {
+    /// Nothing bad.
+    #[default]
+    None,
+    /// This HTTP status; the message does not exist.
+    Status(u16),
+    /// 429 with error 20429; the message does not exist.
+    RateLimited {
+        /// Seconds, for the header `Retry-After`.
+        retry_after: u32,
+    },
+    /// 400 with this Twilio error; the message does not exist.
+    Refuse(u32),
+    /// The connection closes without an answer; the message does not exist.
+    Drop,
+    /// The message exists, and nothing is ever answered.
+    AcceptAndNeverAnswer,
+    /// The message exists, and the connection closes without an answer.
+    AcceptAndDrop,
+    /// The message exists, and this HTTP status is answered.
+    AcceptAndStatus(u16),
+}
+
+/// Faults of the status callbacks.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CallbackFaults {
+    /// Every callback is posted twice.
+    pub doubled: bool,
+    /// The last status is posted first.
+    pub shuffled: bool,
+    /// None is posted; the statuses change all the same.
+    pub none: bool,
+    /// Milliseconds before each status change.
+    pub delay_ms: u64,
+    /// Messages end as `undelivered` with this error.
+    pub undelivered: Option<u32>,
+    /// Messages end as `failed` with this error, without having been sent.
+    pub failed: Option<u32>,
+}
+
+/// Faults of the language model.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ModelFaults {
+    /// Milliseconds before every answer.
+    pub slow_ms: u64,
+    /// 500.
+    pub down: bool,
+    /// 429 with so many seconds in `Retry-After`.
+    pub rate_limited: Option<u32>,
+    /// 200 with text that answers nothing and is no JSON.
+    pub garbage: bool,
+    /// 200 with a refusal and no content.
+    pub refusal: bool,
+    /// Only the next so many calls are hit by the above but `slow_ms`; absent: all.
+    pub times: Option<u32>,
+}
+
+impl TwilioFaults {
+    /// What happens to the next create to `to`; counts it.
+    pub(crate) fn take(&mut self, to: &str) -> CreateFault {
+        if self.create == CreateFault::None || self.to.as_deref().is_some_and(|only| only != to) {
+            return CreateFault::None;
+        }
+        if spend(&mut self.times) {
+            self.create.clone()
+        } else {
+            CreateFault::None
+        }
+    }
+}
+
+impl ModelFaults {
+    /// What happens to the next call; counts it.
+    pub(crate) fn take(&mut self) -> Self {
+        let quiet = Self {
+            slow_ms: self.slow_ms,
+            ..Self::default()
+        };
+        let harmful = self.down || self.rate_limited.is_some() || self.garbage || self.refusal;
+        if harmful && spend(&mut self.times) {
+            self.clone()
+        } else {
+            quiet
+        }
+    }
+}
+
+/// Takes one of the times that are left; false if none is.
+fn spend(times: &mut Option<u32>) -> bool {
+    match times {
+        None => true,
+        Some(0) => false,
+        Some(left) => {
+            *left -= 1;
+            true
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_hits_only_as_often_as_it_was_told_and_only_whom() {
+        let mut faults = TwilioFaults {
+            create: CreateFault::Status(500),
+            times: Some(2),
+            to: Some("+1415".to_owned()),
+            ..TwilioFaults::default()
+        };
+        assert_eq!(faults.take("+1416"), CreateFault::None);
+        assert_eq!(faults.take("+1415"), CreateFault::Status(500));
+        assert_eq!(faults.take("+1415"), CreateFault::Status(500));
+        assert_eq!(faults.take("+1415"), CreateFault::None);
+    }
+}

@@ -1,0 +1,81 @@
+//! Twilio's resources as JSON.
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+
+use crate::address;
+use crate::config::Account;
+use crate::entry::{Direction, Message};
+
+/// A message resource. Dates are RFC 2822, counts are strings, and there is never a price.
+pub(crate) fn message(message: &Message) -> Value {
+    let uri = format!(
+        "/2010-04-01/Accounts/{}/Messages/{}",
+        message.account, message.sid
+    );
+    // A service chooses its sender later than it answers.
+    let chosen_later = message.messaging_service.is_some() && message.sent().is_none();
+    let from = (!chosen_later).then_some(&message.from);
+    let updated = message.statuses.last().map_or(message.created, |last| last.at);
+    let error = message.error_code();
+    json!({
+        "account_sid": message.account,
+        "api_version": "2010-04-01",
+        "body": message.body,
+        "date_created": rfc2822(message.created),
+        "date_sent": message.sent().map(rfc2822),
+        "date_updated": rfc2822(updated),
+        "direction": match message.direction {
+            Direction::Inbound => "inbound",
+            Direction::Outbound => "outbound-api",
+        },
+        "error_code": error,
+        "error_message": error.map(|code| format!("Error {code}")),
+        "from": from,
+        "messaging_service_sid": message.messaging_service,
+        "num_media": message.media.len().to_string(),
+        "num_segments": segments(message).to_string(),
+        "price": null,
+        "price_unit": null,
+        "sid": message.sid,
+        "status": message.status().as_str(),
+        "subresource_uris": { "media": format!("{uri}/Media.json") },
+        "to": message.to,
+        "uri": format!("{uri}.json"),
+    })
+}
+
+/// An account resource. The auth token, which Twilio does show, is left out.
+pub(crate) fn account(account: &Account) -> Value {
+    let uri = format!("/2010-04-01/Accounts/{}", account.sid);
+    let created = rfc2822(DateTime::UNIX_EPOCH);
+    json!({
+        "date_created": created,
+        "date_updated": created,
+        "friendly_name": "Simulated account",
+        "owner_account_sid": account.sid,
+        "sid": account.sid,
+        "status": "active",
+        "subresource_uris": { "messages": format!("{uri}/Messages.json") },
+        "type": "Full",
+        "uri": format!("{uri}.json"),
+    })
+}
+
+/// How many SMS a text needs: 160 characters in one, 153 in each of several, or 70 and 67 UTF-16
+/// units when it is not plain. ASCII stands for the GSM alphabet here. WhatsApp: always 1.
+pub(crate) fn segments(message: &Message) -> usize {
+    if address::is_whatsapp(&message.to) {
+        return 1;
+    }
+    let (length, one, each) = if message.body.is_ascii() {
+        (message.body.len(), 160, 153)
+    } else {
+        (message.body.encode_utf16().count(), 70, 67)
+    };
+    if length <= one { 1 } else { length.div_ceil(each) }
+}
+
+fn rfc2822(at: DateTime<Utc>) -> String {
+    at.to_rfc2822()
+}
