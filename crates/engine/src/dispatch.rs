@@ -209,6 +209,7 @@ async fn hear(_: Bell, id: TaskId, ear: Data<Ear>) -> Result<(), BoxDynError> {
     ear.heard.notify_one();
     metrics::counter!("recado_bells_heard_total").increment(1);
     if let Some(desk) = &ear.desk {
+        desk.doorstep.answer();
         desk.clone().forget(&id.to_string()).await?;
     }
     Ok(())
@@ -447,17 +448,18 @@ impl Line {
                 tokio::select! {
                     knocked = &mut knock => break knocked?,
                     // A nudge that finds apalis fetching is lost on it, and that fetch may have been too early to see
-                    // the bell. So there are several.
-                    () = sleep(pause), if pause <= NUDGES.1 => {
+                    // the bell. So there are several, until a bell is heard: apalis fetches again after each.
+                    () = sleep(pause), if pause <= NUDGES.1 && !doorstep.is_answered() => {
                         doorstep.nudge();
                         pause *= 2;
                     }
                 }
             };
-            doorstep.nudge();
             if knocked.is_some() {
                 pause = NUDGES.0;
+                doorstep.knock();
             }
+            doorstep.nudge();
         }
     }
 }
@@ -521,6 +523,7 @@ struct Desk {
     connection: MultiplexedConnection,
     config: Config,
     context: WorkerContext,
+    doorstep: Doorstep,
 }
 
 impl Desk {
@@ -563,11 +566,34 @@ impl Desk {
 /// A poll strategy that loses no wake-up: it keeps the worker's last waker and is nudged from outside. Those of apalis
 /// hand the waker to a timer that they poll only when they were woken already.
 #[derive(Clone, Default)]
-struct Doorstep(Arc<Mutex<Option<Waker>>>);
+struct Doorstep(Arc<Threshold>);
+
+#[derive(Default)]
+struct Threshold {
+    waker: Mutex<Option<Waker>>,
+    /// Whether a bell was heard since the last knock.
+    answered: AtomicBool,
+}
 
 impl Doorstep {
+    fn waker(&self) -> MutexGuard<'_, Option<Waker>> {
+        self.0.waker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn knock(&self) {
+        self.0.answered.store(false, Ordering::SeqCst);
+    }
+
+    fn answer(&self) {
+        self.0.answered.store(true, Ordering::SeqCst);
+    }
+
+    fn is_answered(&self) -> bool {
+        self.0.answered.load(Ordering::SeqCst)
+    }
+
     fn nudge(&self) {
-        if let Some(waker) = self.0.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+        if let Some(waker) = self.waker().as_ref() {
             waker.wake_by_ref();
         }
     }
@@ -575,7 +601,7 @@ impl Doorstep {
 
 impl PollStrategy for Doorstep {
     fn poll_drive(&mut self, cx: &mut Context<'_>, _: &PollSnapshot) -> Poll<Option<()>> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(cx.waker().clone());
+        *self.waker() = Some(cx.waker().clone());
         Poll::Pending
     }
 }

@@ -11,6 +11,9 @@ impl Context {
     pub async fn enter_lane(&mut self) {
         self.op += 1;
         let op = self.op;
+        if self.run.lane.is_none() {
+            return;
+        }
         let events = self.history.take(op);
         if events
             .iter()
