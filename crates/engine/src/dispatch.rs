@@ -395,12 +395,13 @@ impl Line {
     ) -> Result<(), Failure> {
         let connection = self.connect(PATIENCE).await?;
         let context = WorkerContext::new(&format!("{worker}-{}", Ulid::generate()));
+        let (doorstep, registered) = (Doorstep::default(), Arc::new(Notify::new()));
         let desk = Desk {
             connection: connection.clone(),
             config: self.config.clone(),
             context: context.clone(),
+            doorstep: doorstep.clone(),
         };
-        let (doorstep, registered) = (Doorstep::default(), Arc::new(Notify::new()));
         let heartbeat = registered.clone();
         let worker = WorkerBuilder::new(context.clone())
             .backend(
@@ -449,9 +450,13 @@ impl Line {
                     knocked = &mut knock => break knocked?,
                     // A nudge that finds apalis fetching is lost on it, and that fetch may have been too early to see
                     // the bell. So there are several, until a bell is heard: apalis fetches again after each.
-                    () = sleep(pause), if pause <= NUDGES.1 && !doorstep.is_answered() => {
-                        doorstep.nudge();
-                        pause *= 2;
+                    () = sleep(pause), if pause <= NUDGES.1 => {
+                        if doorstep.is_answered() {
+                            pause = Duration::MAX;
+                        } else {
+                            doorstep.nudge();
+                            pause *= 2;
+                        }
                     }
                 }
             };
