@@ -6,15 +6,18 @@ const LONGEST: usize = 300;
 /// Runs of as many digits as this are taken for a number. Twilio's error codes have five.
 const NUMBER: usize = 6;
 
+/// What people put between the digits of one number.
+const SEPARATORS: [char; 5] = [' ', '-', '(', ')', '.'];
+
 /// The text with every run of six digits or more, and the plus sign before it, replaced by `…`; separators within a
 /// number, as in `+1 (415) 867-5309`, do not hide it.
 pub(super) fn redacted(text: &str) -> String {
     let mut out = String::new();
     let mut run = String::new();
     for character in text.chars().take(LONGEST) {
-        if character.is_ascii_digit() || (character == '+' && run.is_empty()) {
-            run.push(character);
-        } else if !run.is_empty() && matches!(character, ' ' | '-' | '(' | ')' | '.') {
+        let begins = character.is_ascii_digit() || character == '+';
+        let goes_on = character.is_ascii_digit() || SEPARATORS.contains(&character);
+        if (run.is_empty() && begins) || (!run.is_empty() && goes_on) {
             run.push(character);
         } else {
             flush(&mut run, &mut out);
@@ -30,7 +33,7 @@ fn flush(run: &mut String, out: &mut String) {
     if digits < NUMBER {
         out.push_str(run);
     } else {
-        let after = run.trim_end_matches([' ', '-', '(', ')', '.']);
+        let after = run.trim_end_matches(SEPARATORS);
         out.push('…');
         out.push_str(&run[after.len()..]);
     }
