@@ -1,7 +1,8 @@
 //! Each test has a database to itself, and leaves none behind.
+use std::time::Duration;
+
 use recado_testkit::{Backend, TestDatabase, eventually};
 use sea_orm::{ConnectionTrait, Database, DbBackend, Statement};
-use std::time::Duration;
 
 #[tokio::test]
 async fn a_fresh_database_is_migrated_and_empty() {
@@ -42,7 +43,7 @@ async fn two_databases_do_not_see_each_other() {
 #[tokio::test]
 async fn many_databases_can_be_made_at_once() {
     for backend in Backend::ALL {
-        let databases = (0..8).map(|_| tokio::spawn(TestDatabase::new(backend)));
+        let databases = (0..4).map(|_| tokio::spawn(TestDatabase::new(backend)));
         for database in databases.collect::<Vec<_>>() {
             database.await.expect("made");
         }

@@ -1,0 +1,55 @@
+# `make help` says what there is. Arguments go through ARGS: make run ARGS="--help"
+SHELL := /bin/bash
+export PATH := $(HOME)/.cargo/bin:$(PATH)
+ARGS ?=
+recado := cargo run --quiet --bin recado --
+
+.DEFAULT_GOAL := help
+.PHONY: help run stop test check fmt lint docs deny check-env migrate seed run-worker bench
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## Start everything on this machine, with a simulated telephone on a web page
+	@scripts/setup run
+	cargo run --bin recado -- dev $(ARGS)
+
+stop: ## Stop what `make run` started, if it still runs
+	@scripts/stop
+
+test: ## Run every test beside a throwaway Postgres and Redis (ARGS="-p recado-engine" for a part)
+	@scripts/setup run test
+	scripts/test $(ARGS)
+
+check: fmt lint docs deny ## All that must be clean before a commit, but the tests
+
+fmt: ## Check the formatting (cargo fmt mends it)
+	cargo fmt --all --check
+
+lint: ## Run clippy on everything, tests too
+	cargo clippy --workspace --all-targets -- -D warnings
+
+docs: ## Build the documentation of every crate
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --workspace
+
+deny: ## Check licences, sources and advisories of what we depend on, if cargo-deny is installed
+	@if cargo deny --version >/dev/null 2>&1; then \
+		cargo deny check; \
+	else \
+		echo "cargo-deny is not installed, so dependencies are not checked: cargo install cargo-deny --locked"; \
+	fi
+
+check-env: ## Say whether the settings (.env and environment) are complete and right
+	@$(recado) check $(ARGS)
+
+migrate: ## Bring the database at DATABASE_URL to this version's schema
+	@$(recado) migrate up $(ARGS)
+
+seed: ## Put example data into the database at DATABASE_URL
+	@$(recado) seed $(ARGS)
+
+run-worker: ## Start a worker for the database at DATABASE_URL
+	@$(recado) worker $(ARGS)
+
+bench: ## Measure speed, as docs and README quote it
+	cargo run --release --bin recado -- bench $(ARGS)
