@@ -31,6 +31,11 @@ pub(crate) fn url(name: &str) -> String {
     }
 }
 
+/// Whether the server goes at the end of this run, with every database in it.
+pub(crate) fn thrown_away() -> bool {
+    env::var_os("RECADO_TEST_POSTGRES_THROWN_AWAY").is_some()
+}
+
 /// Makes the migrated database `name`.
 pub(crate) async fn create(name: &str) -> Result<()> {
     let template = TEMPLATE
@@ -55,7 +60,7 @@ pub(crate) async fn create_empty(name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Drops the database `name`, under whoever is still connected. Blocks; for `Drop`, inside a runtime or not.
+/// Drops the database `name`, under whoever is still connected. Blocks; inside a runtime or not.
 pub(crate) fn drop_blocking(name: &str) -> Result<()> {
     let name = name.to_owned();
     let dropping = thread::spawn(move || -> Result<()> {

@@ -7,7 +7,8 @@ use tempfile::TempDir;
 
 use crate::{Backend, postgres, sqlite, unique};
 
-/// A fresh database that nobody else uses, gone when this is dropped.
+/// A fresh database that nobody else uses. It is gone when this is dropped; on the Postgres of `make test`, with
+/// the server, because dropping makes a Postgres write and sync what all other tests have in memory.
 #[derive(Debug)]
 pub struct TestDatabase {
     url: String,
@@ -105,6 +106,7 @@ enum Schema {
 impl Drop for TestDatabase {
     fn drop(&mut self) {
         if let Place::Postgres { name } = &self.place
+            && !postgres::thrown_away()
             && let Err(error) = postgres::drop_blocking(name)
         {
             // Not a panic: the test may have stopped the server itself, or be panicking already.

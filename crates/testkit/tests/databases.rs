@@ -1,7 +1,7 @@
 //! Each test has a database to itself, and leaves none behind.
 use std::time::Duration;
 
-use recado_testkit::{Backend, TestDatabase, eventually};
+use recado_testkit::{Backend, Process, TestDatabase, eventually};
 use sea_orm::{ConnectionTrait, Database, DbBackend, Statement};
 
 #[tokio::test]
@@ -65,6 +65,10 @@ async fn a_sqlite_file_goes_with_its_test() {
 
 #[tokio::test]
 async fn a_postgres_database_goes_with_its_test_even_while_somebody_is_connected() {
+    const SELF: &str = "a_postgres_database_goes_with_its_test_even_while_somebody_is_connected";
+    if std::env::var_os("RECADO_TEST_OWN_SERVERS").is_none() {
+        return passes_beside_servers_that_stay(SELF).await;
+    }
     let database = TestDatabase::new(Backend::Postgres).await;
     let connected = database.connect().await;
     connected.execute_unprepared("select 1").await.expect("connected");
@@ -77,6 +81,28 @@ async fn a_postgres_database_goes_with_its_test_even_while_somebody_is_connected
     assert!(server.query_one_raw(named()).await.expect("asked").is_some());
     drop(database);
     assert!(server.query_one_raw(named()).await.expect("asked").is_none());
+}
+
+/// Runs a test of this file again, beside servers of its own which it takes for those of a developer.
+async fn passes_beside_servers_that_stay(test: &str) {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scripts/with-servers");
+    let program = std::env::current_exe().expect("this program");
+    let program = program.to_str().expect("a name in UTF-8");
+    let arguments = [
+        "env",
+        "-u",
+        "RECADO_TEST_POSTGRES_THROWN_AWAY",
+        program,
+        "--exact",
+        test,
+    ];
+    let mut process = Process::spawn(script, &arguments, &[("RECADO_TEST_OWN_SERVERS", "1")]);
+    let status = process.wait(Duration::from_secs(120)).await;
+    let output = process.output();
+    assert!(
+        status.success() && output.contains("1 passed"),
+        "{status}: {output}"
+    );
 }
 
 #[tokio::test]
