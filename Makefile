@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 ARGS ?=
-recado := cargo run --quiet --bin recado --
+recado := cargo run --bin recado --
 
 .DEFAULT_GOAL := help
 .PHONY: help run stop test check fmt lint docs deny check-env migrate seed run-worker bench
@@ -40,16 +40,16 @@ deny: ## Check licences, sources and advisories of what we depend on, if cargo-d
 	fi
 
 check-env: ## Say whether the settings (.env and environment) are complete and right
-	@$(recado) check $(ARGS)
+	$(recado) check $(ARGS)
 
 migrate: ## Bring the database at DATABASE_URL to this version's schema
-	@$(recado) migrate up $(ARGS)
+	$(recado) migrate up $(ARGS)
 
 seed: ## Put example data into the database at DATABASE_URL
-	@$(recado) seed $(ARGS)
+	$(recado) seed $(ARGS)
 
 run-worker: ## Start a worker for the database at DATABASE_URL
-	@$(recado) worker $(ARGS)
+	$(recado) worker $(ARGS)
 
 bench: ## Measure speed, as docs and README quote it
 	cargo run --release --bin recado -- bench $(ARGS)
