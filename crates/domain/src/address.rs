@@ -125,6 +125,12 @@ impl Address {
         }
     }
 
+    /// The same subscriber written otherwise on the same channel, see [`PhoneNumber::other_spelling`].
+    pub fn other_spelling(&self) -> Option<Self> {
+        let phone = self.phone()?.other_spelling()?;
+        Some(Self::of_phone(self.channel, phone))
+    }
+
     /// As Twilio writes it; the form in the database too.
     pub fn to_twilio(&self) -> String {
         let prefix = if self.channel == Channel::Whatsapp {

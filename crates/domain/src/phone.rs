@@ -91,6 +91,19 @@ impl PhoneNumber {
             || (self.country == 55 && other.country == 55 && self.without_ninth() == other.without_ninth())
     }
 
+    /// The same Brazilian mobile with or without its ninth digit; `None` where there is only one way to write it.
+    pub fn other_spelling(&self) -> Option<Self> {
+        let (area, last_eight) = self.without_ninth();
+        if self.country != 55 || area.is_empty() {
+            return None;
+        }
+        let ninth = if self.national().len() == 10 { "9" } else { "" };
+        Some(Self {
+            text: format!("+55{area}{ninth}{last_eight}"),
+            country: 55,
+        })
+    }
+
     fn national(&self) -> &str {
         &self.text[1 + self.country.to_string().len()..]
     }
@@ -203,5 +216,19 @@ mod tests {
             "a fixed line"
         );
         assert!(!phone("+14155238886").same_subscriber(&phone("+14155238887")));
+    }
+
+    #[test]
+    fn the_other_spelling_is_the_same_subscriber() {
+        assert_eq!(
+            phone("+5511987654321").other_spelling(),
+            Some(phone("+551187654321"))
+        );
+        assert_eq!(
+            phone("+551187654321").other_spelling(),
+            Some(phone("+5511987654321"))
+        );
+        assert_eq!(phone("+551132165498").other_spelling(), None, "a fixed line");
+        assert_eq!(phone("+14155238886").other_spelling(), None);
     }
 }

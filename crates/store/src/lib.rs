@@ -1,1 +1,34 @@
-//! placeholder
+//! What the platform knows: tenant-scoped verbs over the domain's tables.
+//!
+//! Every verb takes the connection it runs on, a pool or a transaction, and the tenant it runs for; it begins no
+//! transaction and takes no second connection. What two statements do together is safe against others only inside
+//! the caller's transaction; a verb that needs one says so. Verbs take the time as an argument.
+//!
+//! Invariant: no query without a tenant, outside `resolution`, `accounts::tokens_of`, `callbacks` (which find out
+//! whose a webhook is) and the catalogue in `plans`.
+pub mod accounts;
+pub mod billing;
+pub mod callbacks;
+pub mod contacts;
+pub mod conversations;
+mod dialect;
+mod error;
+pub mod messages;
+pub mod opt_outs;
+pub mod owners;
+mod page;
+pub mod plans;
+pub mod questions;
+mod resolution;
+mod secret;
+pub mod seed;
+pub mod specialists;
+mod statement;
+pub mod subscriptions;
+pub mod transitions;
+pub mod users;
+
+pub use error::StoreError;
+pub use page::Page;
+pub use resolution::{Resolution, resolve};
+pub use secret::Secret;

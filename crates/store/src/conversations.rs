@@ -1,0 +1,283 @@
+//! Conversations between an owner and a contact. How they move on is in [`crate::transitions`].
+use chrono::{DateTime, Utc};
+use recado_domain::{Actor, Address, Channel, ContactId, ConversationId, ConversationState, OwnerId};
+use sea_orm::{ConnectionTrait, FromQueryResult};
+use serde::Serialize;
+
+use crate::{
+    Page, StoreError, page,
+    statement::{execute, statement, text, text_or_null},
+    transitions::{self, Change},
+};
+
+/// One conversation on one channel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Conversation {
+    /// Its id; later conversations sort later.
+    pub id: ConversationId,
+    /// With whom.
+    pub contact: ContactId,
+    /// On which channel.
+    pub channel: Channel,
+    /// The owner's address.
+    pub ours: Address,
+    /// The contact's address, the last that was used.
+    pub theirs: Address,
+    /// Where it stands.
+    pub state: ConversationState,
+    /// The conversation before it with the same contact at the same address of ours.
+    pub previous: Option<ConversationId>,
+    /// The one before had failed.
+    pub recovered: bool,
+    /// Counts its transitions.
+    pub version: i64,
+    /// When it was opened.
+    pub opened_at: DateTime<Utc>,
+    /// When the contact last wrote; WhatsApp takes free text within 24 hours of it.
+    pub last_inbound_at: Option<DateTime<Utc>>,
+    /// Since when a person is wanted.
+    pub handoff_at: Option<DateTime<Utc>>,
+    /// Which people are wanted.
+    pub queue: Option<String>,
+    /// When it was closed.
+    pub closed_at: Option<DateTime<Utc>>,
+    /// When any of this last changed.
+    pub updated_at: DateTime<Utc>,
+}
+
+#[derive(FromQueryResult)]
+struct Row {
+    id: String,
+    contact: String,
+    channel: String,
+    our_address: String,
+    contact_address: String,
+    state: String,
+    previous_id: Option<String>,
+    recovered: bool,
+    version: i64,
+    opened_at: DateTime<Utc>,
+    last_inbound_at: Option<DateTime<Utc>>,
+    handoff_at: Option<DateTime<Utc>>,
+    queue: Option<String>,
+    closed_at: Option<DateTime<Utc>>,
+    updated_at: DateTime<Utc>,
+}
+
+const COLUMNS: &str = "id, contact, channel, our_address, contact_address, state, previous_id, recovered, version, \
+                       opened_at, last_inbound_at, handoff_at, queue, closed_at, updated_at";
+
+impl TryFrom<Row> for Conversation {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: ConversationId::from(row.id),
+            contact: ContactId::from(row.contact),
+            channel: Channel::parse(&row.channel)?,
+            ours: Address::parse(&row.our_address)?,
+            theirs: Address::parse(&row.contact_address)?,
+            state: ConversationState::parse(&row.state)?,
+            previous: row.previous_id.map(ConversationId::from),
+            recovered: row.recovered,
+            version: row.version,
+            opened_at: row.opened_at,
+            last_inbound_at: row.last_inbound_at,
+            handoff_at: row.handoff_at,
+            queue: row.queue,
+            closed_at: row.closed_at,
+            updated_at: row.updated_at,
+        })
+    }
+}
+
+/// Between whom a conversation is.
+#[derive(Clone, Copy, Debug)]
+pub struct Parties<'a> {
+    /// The contact.
+    pub contact: &'a ContactId,
+    /// The owner's address.
+    pub ours: &'a Address,
+    /// The contact's address, on the same channel.
+    pub theirs: &'a Address,
+}
+
+/// The conversation that is open between these, whichever of them began it. One that was idle comes back to
+/// `progress`. Where none is open a new one begins, linked to the last, and `recovered` if that had failed.
+///
+/// # Errors
+/// [`StoreError::Stale`] when others open and close it faster than we read.
+pub async fn open_or_find(
+    conn: &impl ConnectionTrait,
+    owner: &OwnerId,
+    parties: Parties<'_>,
+    now: DateTime<Utc>,
+) -> Result<Conversation, StoreError> {
+    for _ in 0..transitions::TRIES {
+        if let Some(open) = find_open(conn, owner, parties).await? {
+            return take_up(conn, owner, open, parties, now).await;
+        }
+        open(conn, owner, parties, now).await?;
+    }
+    Err(StoreError::Stale("conversation"))
+}
+
+/// A conversation of this owner's.
+///
+/// # Errors
+/// Those of the database.
+pub async fn get(
+    conn: &impl ConnectionTrait,
+    owner: &OwnerId,
+    id: &ConversationId,
+) -> Result<Option<Conversation>, StoreError> {
+    let sql = format!("select {COLUMNS} from conversations where owner = $1 and id = $2");
+    let values = vec![text(owner.as_str()), text(id.as_str())];
+    let row = Row::find_by_statement(statement(conn, sql, values))
+        .one(conn)
+        .await?;
+    row.map(Conversation::try_from).transpose()
+}
+
+/// Conversations of an owner, the latest opened first, optionally those in one state; `cursor` is the last page's
+/// `next`.
+///
+/// # Errors
+/// Those of the database.
+pub async fn list(
+    conn: &impl ConnectionTrait,
+    owner: &OwnerId,
+    state: Option<ConversationState>,
+    cursor: Option<&str>,
+    limit: u64,
+) -> Result<Page<Conversation>, StoreError> {
+    let mut sql = format!("select {COLUMNS} from conversations where owner = $1");
+    let mut values = vec![text(owner.as_str()), page::rows(limit).into()];
+    if let Some(state) = state {
+        values.push(text(state.as_str()));
+        sql.push_str(&format!(" and state = ${}", values.len()));
+    }
+    if let Some(cursor) = cursor {
+        values.push(text(cursor));
+        sql.push_str(&format!(" and id < ${}", values.len()));
+    }
+    sql.push_str(" order by id desc limit $2");
+    let rows = Row::find_by_statement(statement(conn, sql, values))
+        .all(conn)
+        .await?;
+    let items = rows
+        .into_iter()
+        .map(Conversation::try_from)
+        .collect::<Result<_, _>>()?;
+    Ok(Page::of(items, limit, |conversation| conversation.id.to_string()))
+}
+
+/// Notes that the contact wrote at `at`; an older time changes nothing.
+///
+/// # Errors
+/// Those of the database.
+pub async fn heard(
+    conn: &impl ConnectionTrait,
+    owner: &OwnerId,
+    id: &ConversationId,
+    at: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let sql = "
+        update conversations set last_inbound_at = $3,
+            updated_at = case when updated_at < $3 then $3 else updated_at end
+        where owner = $1 and id = $2 and (last_inbound_at is null or last_inbound_at < $3)";
+    execute(
+        conn,
+        sql,
+        vec![text(owner.as_str()), text(id.as_str()), at.into()],
+    )
+    .await?;
+    Ok(())
+}
+
+async fn find_open(
+    conn: &impl ConnectionTrait,
+    owner: &OwnerId,
+    parties: Parties<'_>,
+) -> Result<Option<Conversation>, StoreError> {
+    let sql = format!(
+        "select {COLUMNS} from conversations
+         where owner = $1 and channel = $2 and our_address = $3 and contact = $4
+             and state in ('pending', 'progress', 'human_handoff', 'idle_timeout')"
+    );
+    let row = Row::find_by_statement(statement(conn, sql, key(owner, parties)))
+        .one(conn)
+        .await?;
+    row.map(Conversation::try_from).transpose()
+}
+
+/// Whoever comes second inserts nothing.
+async fn open(
+    conn: &impl ConnectionTrait,
+    owner: &OwnerId,
+    parties: Parties<'_>,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let sql = format!(
+        "select {COLUMNS} from conversations
+         where owner = $1 and channel = $2 and our_address = $3 and contact = $4 order by id desc limit 1"
+    );
+    let last = Row::find_by_statement(statement(conn, sql, key(owner, parties)))
+        .one(conn)
+        .await?;
+    let recovered = last
+        .as_ref()
+        .is_some_and(|last| last.state == ConversationState::Failed.as_str());
+    let sql = "
+        insert into conversations (owner, channel, our_address, contact, id, contact_address, state, previous_id,
+            recovered, opened_at, updated_at)
+        values ($1, $2, $3, $4, $5, $6, 'pending', $7, $8, $9, $9)
+        on conflict do nothing";
+    let mut values = key(owner, parties);
+    values.extend([
+        text(ConversationId::new().as_str()),
+        text(parties.theirs.to_twilio()),
+        text_or_null(last.map(|last| last.id)),
+        recovered.into(),
+        now.into(),
+    ]);
+    execute(conn, sql, values).await?;
+    Ok(())
+}
+
+async fn take_up(
+    conn: &impl ConnectionTrait,
+    owner: &OwnerId,
+    mut open: Conversation,
+    parties: Parties<'_>,
+    now: DateTime<Utc>,
+) -> Result<Conversation, StoreError> {
+    if open.theirs != *parties.theirs {
+        let sql =
+            "update conversations set contact_address = $3, updated_at = $4 where owner = $1 and id = $2";
+        let theirs = text(parties.theirs.to_twilio());
+        execute(
+            conn,
+            sql,
+            vec![text(owner.as_str()), text(open.id.as_str()), theirs, now.into()],
+        )
+        .await?;
+        open.theirs = parties.theirs.clone();
+    }
+    if open.state.is_paused() {
+        let change = Change::new(ConversationState::Progress, Actor::Contact, "message");
+        return Ok(transitions::apply(conn, owner, &open.id, change, now)
+            .await?
+            .conversation);
+    }
+    Ok(open)
+}
+
+fn key(owner: &OwnerId, parties: Parties<'_>) -> Vec<sea_orm::Value> {
+    vec![
+        text(owner.as_str()),
+        text(parties.ours.channel().as_str()),
+        text(parties.ours.to_twilio()),
+        text(parties.contact.as_str()),
+    ]
+}

@@ -1,0 +1,146 @@
+//! Owners, the tenants.
+use chrono::{DateTime, Utc};
+use recado_domain::{Address, OwnerId};
+use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait, QueryOrder};
+use secrecy::SecretString;
+
+pub use entity::Model as Owner;
+
+use crate::{
+    Secret, StoreError, accounts, plans,
+    statement::{statement, text, without_nul},
+    subscriptions::{self, Period, SubscriptionState},
+};
+
+/// The owner of the account in the environment.
+pub const DEFAULT: &str = "default";
+
+const NOTICE_OVER_QUOTA: &str = "Recebemos sua mensagem, mas não conseguimos responder por aqui agora. \
+                                 Entraremos em contato assim que possível.";
+const HANDOFF_NOTICE: &str = "Vou chamar alguém da equipe para continuar com você. Só um momento, por favor.";
+
+/// Private, so that nobody outside can ask without a tenant.
+mod entity {
+    use sea_orm::entity::prelude::*;
+    use serde::Serialize;
+
+    /// An organisation.
+    #[derive(Clone, Debug, PartialEq, Eq, Serialize, DeriveEntityModel)]
+    #[sea_orm(table_name = "owners")]
+    pub struct Model {
+        /// An `OwnerId`.
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: String,
+        /// As people know it.
+        pub name: String,
+        /// The language in which it is spoken to, as in `pt`.
+        pub language: String,
+        /// What a contact is told when the plan's quota is used up.
+        pub notice_over_quota: String,
+        /// What a contact is told when a person takes over.
+        pub handoff_notice: String,
+        /// Further settings, a JSON object.
+        pub settings: String,
+        /// When it was created.
+        pub created_at: ChronoDateTimeUtc,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// Creates an owner with the notices everyone begins with. Returns whether it is new; one that exists stays as it is.
+///
+/// # Errors
+/// Those of the database.
+pub async fn create(
+    conn: &impl ConnectionTrait,
+    id: &OwnerId,
+    name: &str,
+    language: &str,
+    now: DateTime<Utc>,
+) -> Result<bool, StoreError> {
+    let owner = entity::ActiveModel {
+        id: Set(id.to_string()),
+        name: Set(without_nul(name)),
+        language: Set(without_nul(language)),
+        notice_over_quota: Set(NOTICE_OVER_QUOTA.to_owned()),
+        handoff_notice: Set(HANDOFF_NOTICE.to_owned()),
+        settings: Set("{}".to_owned()),
+        created_at: Set(now),
+    };
+    let insert = entity::Entity::insert(owner).on_conflict_do_nothing();
+    Ok(
+        matches!(insert.exec_without_returning(conn).await?, sea_orm::TryInsertResult::Inserted(rows) if rows > 0),
+    )
+}
+
+/// The owner of an id.
+///
+/// # Errors
+/// Those of the database.
+pub async fn find(conn: &impl ConnectionTrait, id: &OwnerId) -> Result<Option<Owner>, StoreError> {
+    Ok(entity::Entity::find_by_id(id.as_str()).one(conn).await?)
+}
+
+/// All owners, for the operator.
+///
+/// # Errors
+/// Those of the database.
+pub async fn list(conn: &impl ConnectionTrait) -> Result<Vec<Owner>, StoreError> {
+    Ok(entity::Entity::find()
+        .order_by_asc(entity::Column::Id)
+        .all(conn)
+        .await?)
+}
+
+/// The Twilio account in the environment.
+#[derive(Debug)]
+pub struct DefaultAccount<'a> {
+    /// Twilio's `AC…`.
+    pub sid: &'a str,
+    /// Its auth token.
+    pub token: &'a SecretString,
+    /// The addresses at which it is reached.
+    pub numbers: &'a [Address],
+}
+
+/// Gives the account in the environment to the owner `default`, who is created on the unlimited plan, unless
+/// another owner holds it already. Run at every start: a new token replaces the old one, new numbers are added.
+/// Returns whether `default` holds the account. Needs a transaction.
+///
+/// # Errors
+/// Those of the database.
+pub async fn claim_default(
+    conn: &impl ConnectionTrait,
+    secret: &Secret,
+    account: &DefaultAccount<'_>,
+    now: DateTime<Utc>,
+) -> Result<bool, StoreError> {
+    let sql = "select 1 from channel_accounts where twilio_account_sid = $1 and owner <> $2";
+    let others = conn
+        .query_one_raw(statement(conn, sql, vec![text(account.sid), text(DEFAULT)]))
+        .await?;
+    if others.is_some() {
+        return Ok(false);
+    }
+    let owner = OwnerId::from(DEFAULT);
+    plans::install(conn).await?;
+    create(conn, &owner, "Default", "pt", now).await?;
+    subscriptions::begin(
+        conn,
+        &owner,
+        plans::UNLIMITED,
+        Period::Lifetime,
+        SubscriptionState::Active,
+        now,
+    )
+    .await?;
+    accounts::put(conn, secret, &owner, account.sid, account.token, now).await?;
+    for number in account.numbers {
+        accounts::add_number(conn, &owner, account.sid, number, now).await?;
+    }
+    Ok(true)
+}
