@@ -1,1 +1,37 @@
-//! placeholder
+//! The steps of Recado's workflows, one retried activity per file.
+mod ask_specialist;
+mod check_billing;
+mod environment;
+mod faults;
+mod hand_off;
+mod knowledge;
+mod offline_agent;
+mod persist;
+mod reply;
+mod resolve_owner;
+mod route_agent;
+mod transcribe;
+
+pub use ask_specialist::AskSpecialist;
+pub use check_billing::{CheckBilling, Grant};
+pub use environment::Environment;
+pub use hand_off::HandOff;
+pub use persist::{Arrival, Persist};
+pub use reply::{Purpose, Reply, Sent, Withheld};
+pub use resolve_owner::{Owner, ResolveOwner};
+pub use route_agent::{Answer, Routed, RouteAgent, Way};
+pub use transcribe::Transcribe;
+
+/// Makes every activity known to an engine.
+#[must_use]
+pub fn register(engine: recado_engine::EngineBuilder<Environment>) -> recado_engine::EngineBuilder<Environment> {
+    engine
+        .activity::<ResolveOwner>()
+        .activity::<CheckBilling>()
+        .activity::<Persist>()
+        .activity::<Transcribe>()
+        .activity::<RouteAgent>()
+        .activity::<AskSpecialist>()
+        .activity::<HandOff>()
+        .activity::<Reply>()
+}

@@ -1,1 +1,12 @@
-//! placeholder
+//! Recado's durable workflows, one per file. They name no database, no client and no clock.
+mod inbound_message;
+
+pub use inbound_message::{InboundMessage, Reception};
+use recado_activities::Environment;
+use recado_engine::EngineBuilder;
+
+/// Makes every workflow known to an engine.
+#[must_use]
+pub fn register(engine: EngineBuilder<Environment>) -> EngineBuilder<Environment> {
+    engine.workflow::<InboundMessage>()
+}

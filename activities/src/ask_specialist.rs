@@ -1,0 +1,110 @@
+//! A specialist answers, through a model.
+use std::time::Duration;
+
+use recado_clients::models::{Completion, ModelErrorClass, Role, Turn};
+use recado_domain::{ConversationId, Direction, OwnerId};
+use recado_engine::{Activity, Attempt, Effect, Fault, Retry};
+use recado_store::messages;
+use serde::{Deserialize, Serialize};
+
+use crate::{Answer, Environment, faults::of_store, knowledge};
+
+/// How much of the conversation the specialist is told.
+const TURNS: u64 = 12;
+/// What the model says when it does not know, so that a person is called.
+const HANDOFF: &str = "HANDOFF";
+
+/// Asks a specialist for an answer.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct AskSpecialist {
+    /// Whose specialist.
+    pub owner: OwnerId,
+    /// The conversation, whose recent turns it is told.
+    pub conversation: ConversationId,
+    /// The specialist.
+    pub specialist: String,
+    /// What the contact says.
+    pub text: String,
+}
+
+impl Activity<Environment> for AskSpecialist {
+    const NAME: &'static str = "ask_specialist";
+    const EFFECT: Effect = Effect::Pure;
+    const RETRY: Retry = Retry::exponential(Duration::from_millis(500)).up_to(2).at_most(Duration::from_secs(5));
+    const TIMEOUT: Duration = Duration::from_secs(60);
+    type Output = Answer;
+
+    async fn run(&self, env: &Environment, _: &Attempt<'_>) -> Result<Answer, Fault> {
+        let completion = Completion {
+            system: self.system(env).await?,
+            turns: self.turns(env).await?,
+            json: false,
+            max_tokens: 700,
+        };
+        let reply = env.models.complete(&completion).await.map_err(|error| {
+            let class = match error.class() {
+                ModelErrorClass::Refused => return Fault::fatal("model_refused", error.to_string()),
+                ModelErrorClass::Busy => "model_busy",
+                ModelErrorClass::Down => "model_down",
+                ModelErrorClass::Garbage => "model_garbage",
+            };
+            Fault::retry(class, error.to_string())
+        })?;
+        metrics::counter!("recado_model_tokens_total", "provider" => reply.provider.clone(), "kind" => "prompt")
+            .increment(reply.prompt_tokens.into());
+        metrics::counter!("recado_model_tokens_total", "provider" => reply.provider.clone(), "kind" => "completion")
+            .increment(reply.completion_tokens.into());
+        if reply.text.trim_start().starts_with(HANDOFF) {
+            let notice = knowledge::owner(env, &self.owner).await?.handoff_notice;
+            let reason = format!("the {} specialist asked for a person", self.specialist);
+            return Ok(Answer::Person { notice, reason });
+        }
+        Ok(Answer::Text(reply.text))
+    }
+}
+
+impl AskSpecialist {
+    async fn system(&self, env: &Environment) -> Result<String, Fault> {
+        let owner = knowledge::owner(env, &self.owner).await?;
+        let all = knowledge::specialists(env, &self.owner).await?;
+        let instructions = all.into_iter().find(|one| one.name == self.specialist).map(|one| one.instructions);
+        let known = knowledge::questions(env, &self.owner).await?;
+        let known: Vec<_> =
+            known.iter().map(|question| format!("Q: {}\nA: {}", question.question, question.answer)).collect();
+        Ok(format!(
+            "You are the {} specialist of {} and answer its customers by WhatsApp and SMS, briefly, in the \
+             language they write in (usually {}). {}\nUse only what you know from here; if that is not enough \
+             to answer, say exactly {HANDOFF} and nothing else.\n\n{}",
+            self.specialist,
+            owner.name,
+            owner.language,
+            instructions.unwrap_or_default(),
+            known.join("\n\n")
+        ))
+    }
+
+    /// The recent turns, ending with what the contact says now.
+    async fn turns(&self, env: &Environment) -> Result<Vec<Turn>, Fault> {
+        let recent = messages::recent_turns(&env.database, &self.owner, &self.conversation, TURNS);
+        let mut turns: Vec<Turn> = recent
+            .await
+            .map_err(of_store)?
+            .into_iter()
+            .filter(|message| !message.body.trim().is_empty())
+            .map(|message| Turn {
+                role: match message.direction {
+                    Direction::Inbound => Role::User,
+                    Direction::Outbound => Role::Assistant,
+                },
+                text: message.body,
+            })
+            .collect();
+        // Later messages of a burst are persisted already; this run answers its own.
+        if let Some(own) = turns.iter().rposition(|turn| turn.role == Role::User && turn.text.trim() == self.text) {
+            turns.truncate(own + 1);
+        } else {
+            turns.push(Turn { role: Role::User, text: self.text.clone() });
+        }
+        Ok(turns)
+    }
+}

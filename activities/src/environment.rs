@@ -1,0 +1,19 @@
+//! What the activities act with.
+use recado_clients::{models::Providers, twilio};
+use recado_store::Secret;
+use sea_orm::DatabaseConnection;
+
+/// The world as the activities see it.
+#[derive(Debug)]
+pub struct Environment {
+    /// For reading; what an activity writes goes through its attempt's transaction.
+    pub database: DatabaseConnection,
+    /// Opens what is sealed in the database.
+    pub secret: Secret,
+    /// Twilio's API.
+    pub twilio: twilio::Client,
+    /// The language models, in the order in which they are asked; there may be none.
+    pub models: Providers,
+    /// Where Twilio reports what became of a message, without the token.
+    pub status_callback: String,
+}

@@ -1,0 +1,28 @@
+//! What an error of the store or of Twilio means for a step.
+use recado_clients::twilio::TwilioError;
+use recado_engine::Fault;
+use recado_store::StoreError;
+
+/// A statement that failed left nothing behind; what is inconsistent does not mend itself.
+pub(crate) fn of_store(error: StoreError) -> Fault {
+    match error {
+        StoreError::Db(error) => error.into(),
+        other => Fault::fatal("store", other.to_string()),
+    }
+}
+
+/// A request that asks Twilio for something, told apart by whether it may have happened.
+pub(crate) fn of_twilio(error: &TwilioError) -> Fault {
+    match error {
+        TwilioError::Refused { status, code, class, retry_after, .. } => {
+            let name = code.map_or_else(|| format!("twilio_http_{status}"), |code| format!("twilio_{code}"));
+            if class.may_pass_later() {
+                Fault::retry_after(name, error.to_string(), *retry_after)
+            } else {
+                Fault::fatal(name, error.to_string())
+            }
+        }
+        TwilioError::Unreachable { .. } => Fault::retry("twilio_unreachable", error.to_string()),
+        TwilioError::Unknown(_) => Fault::unknown("twilio_unknown", error.to_string()),
+    }
+}

@@ -1,0 +1,216 @@
+//! The one way by which a message leaves: checked at the moment of sending, sent once.
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use recado_clients::twilio::{CreateMessage, ErrorClass, ListMessages, Sender, TwilioError};
+use recado_domain::{Address, Channel, ContactId, ConversationId, ConversationState, MessageStatus, OwnerId};
+use recado_engine::{Activity, Attempt, Effect, Fault, Prepared, Reconciled, Retry};
+use recado_store::{accounts, billing, conversations, messages, opt_outs};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Environment,
+    check_billing::AGENT_ANSWERS,
+    faults::{of_store, of_twilio},
+};
+
+/// WhatsApp takes free text only so long after the contact's last message.
+/// Source: <https://www.twilio.com/docs/whatsapp/key-concepts>.
+const WINDOW: TimeDelta = TimeDelta::hours(24);
+
+/// Sends one part of an answer to a contact.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Reply {
+    /// Who answers.
+    pub owner: OwnerId,
+    /// The Twilio account that the contact's message came in on.
+    pub account: String,
+    /// The conversation.
+    pub conversation: ConversationId,
+    /// The contact.
+    pub contact: ContactId,
+    /// Our address.
+    pub from: Address,
+    /// The contact's address.
+    pub to: Address,
+    /// The text, at most 1600 characters.
+    pub body: String,
+    /// Which part of a long answer, from 0.
+    #[serde(default)]
+    pub part: u32,
+    /// What it is sent for.
+    pub purpose: Purpose,
+}
+
+/// What a message is sent for, which decides when it may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    /// An agent's answer; not in a conversation that is in the hands of people.
+    Answer,
+    /// Something that the contact is to know in any case: that a person takes over, or that the plan is used up.
+    Notice,
+}
+
+/// What became of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sent {
+    /// Twilio took it.
+    Accepted {
+        /// Twilio's id of it.
+        sid: String,
+        /// In Twilio's words.
+        status: String,
+    },
+    /// It was not sent, and will not be.
+    Withheld(Withheld),
+}
+
+/// Why a message was not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Withheld {
+    /// The contact does not want to be written to.
+    OptedOut,
+    /// WhatsApp takes no free text so long after the contact's last message.
+    OutsideWindow,
+    /// People have the conversation.
+    InHumanHands,
+}
+
+impl Activity<Environment> for Reply {
+    const NAME: &'static str = "reply";
+    const EFFECT: Effect = Effect::Once;
+    const RETRY: Retry = Retry::exponential(Duration::from_secs(1)).up_to(8);
+    type Output = Sent;
+
+    async fn prepare(&self, _: &Environment, attempt: &Attempt<'_>) -> Result<Prepared<Sent>, Fault> {
+        let tx = attempt.transaction()?;
+        if let Some(why) = self.forbidden(attempt).await? {
+            let run = attempt.run().as_str();
+            billing::release(tx, &self.owner, run, AGENT_ANSWERS, attempt.now()).await.map_err(of_store)?;
+            return Ok(Prepared::Settled(Sent::Withheld(why)));
+        }
+        let token = attempt.key();
+        let message = messages::NewOutbound {
+            conversation: &self.conversation,
+            contact: &self.contact,
+            token: &token,
+            run: Some(attempt.run().as_str()),
+            part: self.part.into(),
+            kind: "text",
+            body: &self.body,
+        };
+        messages::insert_outbound(tx, &self.owner, &message, attempt.now()).await.map_err(of_store)?;
+        Ok(Prepared::Go)
+    }
+
+    async fn run(&self, env: &Environment, attempt: &Attempt<'_>) -> Result<Sent, Fault> {
+        let message = CreateMessage {
+            to: self.to.to_twilio(),
+            sender: Sender::Number(self.from.to_twilio()),
+            body: self.body.clone(),
+            status_callback: Some(format!("{}?token={}", env.status_callback, attempt.key())),
+        };
+        match env.twilio.create_message(&self.credentials(env).await?, &message).await {
+            Ok(message) => {
+                count("accepted", 0);
+                Ok(Sent::Accepted { sid: message.sid, status: message.status })
+            }
+            Err(TwilioError::Refused { class: ErrorClass::OptedOut, code, .. }) => {
+                count("opted_out", code.unwrap_or_default());
+                Ok(Sent::Withheld(Withheld::OptedOut))
+            }
+            Err(error) => {
+                let (outcome, code) = match &error {
+                    TwilioError::Refused { code, .. } => ("refused", code.unwrap_or_default()),
+                    TwilioError::Unreachable { .. } => ("unreachable", 0),
+                    TwilioError::Unknown(_) => ("unknown", 0),
+                };
+                count(outcome, code);
+                Err(of_twilio(&error))
+            }
+        }
+    }
+
+    async fn record(&self, _: &Environment, attempt: &Attempt<'_>, sent: &Sent) -> Result<(), Fault> {
+        let (tx, run, token, now) = (attempt.transaction()?, attempt.run().as_str(), attempt.key(), attempt.now());
+        match sent {
+            Sent::Accepted { sid, status } => {
+                // A status that we do not know yet says at least that Twilio took it.
+                let status = MessageStatus::parse(status).unwrap_or(MessageStatus::Queued);
+                messages::mark_sent(tx, &self.owner, &token, sid, status, now).await.map_err(of_store)?;
+                billing::commit(tx, &self.owner, run, AGENT_ANSWERS, now).await.map(drop).map_err(of_store)
+            }
+            Sent::Withheld(_) => {
+                opt_outs::set(tx, &self.owner, &self.to, "twilio", now).await.map_err(of_store)?;
+                let told = "the contact has opted out at Twilio";
+                messages::mark_refused(tx, &self.owner, &token, None, told, now).await.map_err(of_store)?;
+                billing::release(tx, &self.owner, run, AGENT_ANSWERS, now).await.map(drop).map_err(of_store)
+            }
+        }
+    }
+
+    /// A status callback that carried our token proves it; else Twilio's list does, messages already ours left out.
+    async fn reconcile(&self, env: &Environment, attempt: &Attempt<'_>) -> Result<Reconciled<Sent>, Fault> {
+        let ours = messages::by_token(&env.database, &self.owner, &attempt.key()).await.map_err(of_store)?;
+        if let Some((sid, message)) = ours.and_then(|message| Some((message.twilio_sid.clone()?, message))) {
+            let status = message.status.map_or("queued", |status| status.as_str()).to_owned();
+            return Ok(Reconciled::Happened(Sent::Accepted { sid, status }));
+        }
+        let wanted = ListMessages {
+            to: Some(self.to.to_twilio()),
+            from: Some(self.from.to_twilio()),
+            sent_after: attempt.intended_at().unwrap_or_else(|| attempt.now()),
+        };
+        let listed = env.twilio.list_messages(&self.credentials(env).await?, &wanted).await;
+        let listed = listed.map_err(|error| Fault::retry("twilio_list", error.to_string()))?;
+        let candidates: Vec<_> = listed
+            .into_iter()
+            .filter(|message| !message.is_inbound() && message.body.trim() == self.body.trim())
+            .collect();
+        let sids: Vec<&str> = candidates.iter().map(|message| message.sid.as_str()).collect();
+        let claimed = messages::claimed_sids(&env.database, &self.owner, &sids).await.map_err(of_store)?;
+        // The list is newest first; the oldest that nobody claims is ours.
+        let found = candidates.into_iter().rev().find(|message| !claimed.contains(&message.sid));
+        Ok(match found {
+            Some(message) => Reconciled::Happened(Sent::Accepted { sid: message.sid, status: message.status }),
+            None => Reconciled::NoTrace,
+        })
+    }
+}
+
+impl Reply {
+    async fn credentials(&self, env: &Environment) -> Result<recado_clients::twilio::Credentials, Fault> {
+        let found = accounts::credentials(&env.database, &env.secret, &self.owner, &self.account).await;
+        let found = found.map_err(of_store)?.ok_or_else(|| {
+            Fault::fatal("no_credentials", "the owner does not hold the Twilio account that the message came in on")
+        })?;
+        Ok(recado_clients::twilio::Credentials { account_sid: found.account_sid, auth_token: found.auth_token })
+    }
+
+    /// What forbids sending, now.
+    async fn forbidden(&self, attempt: &Attempt<'_>) -> Result<Option<Withheld>, Fault> {
+        let tx = attempt.transaction()?;
+        if opt_outs::is_opted_out(tx, &self.owner, &self.to).await.map_err(of_store)? {
+            return Ok(Some(Withheld::OptedOut));
+        }
+        let conversation = conversations::get(tx, &self.owner, &self.conversation).await.map_err(of_store)?;
+        let Some(conversation) = conversation else {
+            return Err(Fault::fatal("no_conversation", "the conversation is gone"));
+        };
+        let heard = conversation.last_inbound_at;
+        if self.to.channel() == Channel::Whatsapp && heard.is_none_or(|heard| attempt.now() - heard > WINDOW) {
+            return Ok(Some(Withheld::OutsideWindow));
+        }
+        if self.purpose == Purpose::Answer && conversation.state == ConversationState::HumanHandoff {
+            return Ok(Some(Withheld::InHumanHands));
+        }
+        Ok(None)
+    }
+}
+
+fn count(outcome: &'static str, code: u32) {
+    metrics::counter!("recado_sends_total", "outcome" => outcome, "code" => code.to_string()).increment(1);
+}

@@ -1,0 +1,49 @@
+//! Whose message is it? By number, then by messaging service, then by account if only one owner holds it.
+use recado_domain::{Address, OwnerId};
+use recado_engine::{Activity, Attempt, Effect, Fault};
+use recado_store::{Resolution, owners};
+use serde::{Deserialize, Serialize};
+
+use crate::{Environment, faults::of_store};
+
+/// Finds the owner of a message.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ResolveOwner {
+    /// The Twilio account that the message came in on.
+    pub account: String,
+    /// Our address.
+    pub to: Address,
+    /// The messaging service that our address belongs to.
+    pub service: Option<String>,
+}
+
+/// The owner of a message, with what the workflow needs of it.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Owner {
+    /// Its id.
+    pub id: OwnerId,
+    /// What a contact is told when the plan is used up.
+    pub notice_over_quota: String,
+}
+
+impl Activity<Environment> for ResolveOwner {
+    const NAME: &'static str = "resolve_owner";
+    const EFFECT: Effect = Effect::Pure;
+    type Output = Owner;
+
+    async fn run(&self, env: &Environment, _: &Attempt<'_>) -> Result<Owner, Fault> {
+        let resolution = recado_store::resolve(&env.database, &self.account, &self.to, self.service.as_deref());
+        let id = match resolution.await.map_err(of_store)? {
+            Resolution::Owner(id) => id,
+            Resolution::Unknown => return Err(nobody("no owner holds this number, service or account")),
+            Resolution::Ambiguous => return Err(nobody("several owners hold this account, and none this number")),
+        };
+        let owner = owners::find(&env.database, &id).await.map_err(of_store)?;
+        let owner = owner.ok_or_else(|| nobody("the owner that holds this number is gone"))?;
+        Ok(Owner { id, notice_over_quota: owner.notice_over_quota })
+    }
+}
+
+fn nobody(why: &str) -> Fault {
+    Fault::fatal("no_owner", format!("{why}; give the number to an owner, then retry"))
+}
