@@ -13,19 +13,24 @@ use crate::webhook;
 
 type Step = (Status, Option<u32>);
 
-/// Lets a message go its way. Without a delay and without anybody to tell, it arrives at once.
+/// Writes a new message to the book and lets it go its way. Without a delay and without anybody
+/// to tell, it arrives at once.
 ///
 /// # Errors
-/// If the book cannot be written.
-pub(crate) fn send(state: &Arc<State>, message: &Arc<Message>) -> io::Result<()> {
+/// If the book cannot be written; then the message does not exist.
+pub(crate) fn take(state: &Arc<State>, message: &Arc<Message>) -> io::Result<()> {
+    send(state, message, vec![Entry::Message(Arc::clone(message))])
+}
+
+fn send(state: &Arc<State>, message: &Arc<Message>, mut entries: Vec<Entry>) -> io::Result<()> {
     let faults = state.lock_faults().callbacks.clone();
     let steps = steps_after(message, &faults);
     let told = message.status_callback.is_some() && !faults.none;
     if !told && faults.delay_ms == 0 {
-        return state
-            .book
-            .append(steps.iter().map(|step| change(message, *step)).collect());
+        entries.extend(steps.iter().map(|step| change(message, *step)));
+        return state.book.append(entries);
     }
+    state.book.append(entries)?;
     let (state, message) = (Arc::clone(state), Arc::clone(message));
     state.tasks.clone().spawn(async move {
         let stop = state.stop.clone();
@@ -49,7 +54,7 @@ pub(crate) fn resume(state: &Arc<State>) {
             .collect::<Vec<_>>()
     });
     for message in unfinished {
-        if let Err(error) = send(state, &message) {
+        if let Err(error) = send(state, &message, Vec::new()) {
             tracing::warn!(%error, sid = message.sid, "cannot carry on with a message");
         }
     }

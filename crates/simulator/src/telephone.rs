@@ -38,6 +38,7 @@ pub(crate) async fn answer(state: &Arc<State>, raw: &Raw, rest: &[&str]) -> Resp
         (&Method::POST, ["inbound"]) => send_inbound(state, raw).await,
         (&Method::GET, ["messages"]) => Ok(show_messages(state, raw)),
         (&Method::GET, ["requests"]) => to_json(&state.book.requests()),
+        (&Method::GET, ["deliveries"]) => to_json(&state.book.deliveries()),
         (&Method::GET, ["events"]) => return events(state),
         _ => Err(Problem::new(StatusCode::NOT_FOUND, "no such page")),
     };

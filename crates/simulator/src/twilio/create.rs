@@ -1,6 +1,5 @@
 //! `POST …/Messages.json`.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use poem::http::StatusCode;
 use super::error::ApiError;
 use super::{new_sid, resource};
 use crate::config::Account;
-use crate::entry::{Direction, Entry, Message, Status, StatusChange};
+use crate::entry::{Direction, Message, Status, StatusChange};
 use crate::faults::CreateFault;
 use crate::request::Raw;
 use crate::state::State;
@@ -55,7 +54,7 @@ async fn act(state: &Arc<State>, raw: &Raw, account: &Account, fault: CreateFaul
         Ok(message) => Arc::new(message),
         Err(error) => return error.into_response(),
     };
-    if let Err(error) = write(state, &message) {
+    if let Err(error) = carrier::take(state, &message) {
         tracing::error!(%error, "cannot write the book");
         return ApiError::status(500).into_response();
     }
@@ -65,11 +64,6 @@ async fn act(state: &Arc<State>, raw: &Raw, account: &Account, fault: CreateFaul
         CreateFault::AcceptAndStatus(status) => ApiError::status(status).into_response(),
         _ => routes::json(StatusCode::CREATED, &resource::message(&message)),
     }
-}
-
-fn write(state: &Arc<State>, message: &Arc<Message>) -> io::Result<()> {
-    state.book.append(vec![Entry::Message(Arc::clone(message))])?;
-    carrier::send(state, message)
 }
 
 /// Checks the form the way Twilio does, and in its order.

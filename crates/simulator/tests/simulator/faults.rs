@@ -184,3 +184,24 @@ async fn waiting_for_what_does_not_come_ends_with_an_error_that_says_what_is_the
     assert!(error.to_string().contains("0 messages"), "{error}");
     Ok(())
 }
+
+#[tokio::test]
+async fn reads_can_fail_while_messages_are_still_taken() -> anyhow::Result<()> {
+    let world = World::start().await?;
+    let twilio = TwilioFaults {
+        reads: Some(503),
+        ..TwilioFaults::default()
+    };
+    world.simulator.set_faults(Faults {
+        twilio,
+        ..Faults::default()
+    });
+    let created = world.send("x").await?;
+    assert_eq!(world.list("").await?["status"], 503);
+    let uri = created["uri"].as_str().unwrap_or_default();
+    assert_eq!(world.get(uri).await?["status"], 503);
+
+    world.simulator.set_faults(Faults::default());
+    assert_eq!(world.get(uri).await?["body"], "x");
+    Ok(())
+}

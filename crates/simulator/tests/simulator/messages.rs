@@ -140,3 +140,26 @@ async fn a_messaging_service_chooses_the_sender_after_it_answered() -> anyhow::R
     assert_eq!(fetched["from"], OURS);
     Ok(())
 }
+
+#[tokio::test]
+async fn a_typing_indicator_is_taken_for_a_whatsapp_message_only() -> anyhow::Result<()> {
+    let world = World::start().await?;
+    let show = async |form: [(&str, &str); 2]| {
+        let url = world.url("/v2/Indicators/Typing.json");
+        world
+            .http
+            .post(url)
+            .basic_auth(ACCOUNT, Some(TOKEN))
+            .form(&form)
+            .send()
+            .await
+    };
+    let taken = show([("channel", "whatsapp"), ("messageId", "SM1")]).await?;
+    assert_eq!(taken.json::<Value>().await?, json!({"success": true}));
+    assert_eq!(
+        show([("channel", "sms"), ("messageId", "SM1")]).await?.status(),
+        400
+    );
+    assert_eq!(world.simulator.book().requests()[0].params["messageId"], "SM1");
+    Ok(())
+}
