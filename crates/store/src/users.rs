@@ -1,7 +1,9 @@
 //! People who log in.
 use chrono::{DateTime, Utc};
 use recado_domain::{OwnerId, UserId};
-use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, TryInsertResult};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, sea_query::OnConflict,
+};
 use serde::{Deserialize, Serialize};
 
 pub use entity::Model as User;
@@ -104,10 +106,11 @@ pub async fn insert(
         password_hash: Set(new.password_hash.map(str::to_owned)),
         created_at: Set(now),
     };
-    let insert = entity::Entity::insert(user).on_conflict_do_nothing();
+    // Without a target, so that the e-mail address counts too and not only the key.
+    let insert = entity::Entity::insert(user).on_conflict(OnConflict::new().do_nothing().to_owned());
     match insert.exec_without_returning(conn).await? {
-        TryInsertResult::Inserted(rows) if rows > 0 => Ok(id),
-        _ => Err(StoreError::Taken("e-mail address")),
+        0 => Err(StoreError::Taken("e-mail address")),
+        _ => Ok(id),
     }
 }
 

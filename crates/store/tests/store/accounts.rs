@@ -1,0 +1,165 @@
+use recado_domain::OwnerId;
+use recado_store::{
+    Resolution, Secret, StoreError,
+    accounts::{self, Sender},
+    owners::{self, DefaultAccount},
+    resolve, subscriptions,
+};
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::fixture::{ACCOUNT, THEIR_ACCOUNT, address, on_both};
+
+#[tokio::test]
+async fn an_owner_is_found_by_number_then_service_then_account() {
+    on_both(async |at| {
+        let number = address("whatsapp:+14155238886");
+        let whose = async |to: &str, service| resolve(&at.db, ACCOUNT, &address(to), service).await.unwrap();
+        let (ours, theirs) = (
+            Resolution::Owner(at.owner.clone()),
+            Resolution::Owner(at.other.clone()),
+        );
+        assert_eq!(whose("+14155238887", None).await, ours, "the only holder");
+
+        accounts::put(
+            &at.db,
+            &at.secret,
+            &at.other,
+            ACCOUNT,
+            &SecretString::from("shared"),
+            at.now,
+        )
+        .await
+        .unwrap();
+        assert_eq!(whose("+14155238887", None).await, Resolution::Ambiguous);
+        accounts::add_service(&at.db, &at.owner, ACCOUNT, "MG1", at.now)
+            .await
+            .unwrap();
+        accounts::add_number(&at.db, &at.other, ACCOUNT, &number, at.now)
+            .await
+            .unwrap();
+        assert_eq!(whose("+14155238887", Some("MG1")).await, ours);
+        assert_eq!(
+            whose("whatsapp:+14155238886", Some("MG1")).await,
+            theirs,
+            "a number before a service"
+        );
+        assert_eq!(
+            whose("+14155238886", None).await,
+            Resolution::Ambiguous,
+            "on SMS it is another number"
+        );
+        let nobody = resolve(&at.db, "AC404", &number, Some("MG1")).await.unwrap();
+        assert_eq!(nobody, Resolution::Unknown);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_number_has_one_owner() {
+    on_both(async |at| {
+        accounts::put(
+            &at.db,
+            &at.secret,
+            &at.other,
+            ACCOUNT,
+            &SecretString::from("shared"),
+            at.now,
+        )
+        .await
+        .unwrap();
+        let number = address("+14155238886");
+        let add = async |owner: &OwnerId| accounts::add_number(&at.db, owner, ACCOUNT, &number, at.now).await;
+        add(&at.owner).await.unwrap();
+        add(&at.owner).await.unwrap();
+        assert!(matches!(add(&at.other).await, Err(StoreError::Taken("number"))));
+        let senders = accounts::senders(&at.db, &at.owner).await.unwrap();
+        assert_eq!(
+            senders,
+            [Sender {
+                account_sid: ACCOUNT.to_owned(),
+                address: number.clone()
+            }]
+        );
+        assert!(accounts::senders(&at.db, &at.other).await.unwrap().is_empty());
+        let elsewhere = accounts::add_number(&at.db, &at.owner, THEIR_ACCOUNT, &number, at.now).await;
+        assert!(matches!(elsewhere, Err(StoreError::NotFound("account"))));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_token_is_sealed_and_every_holders_is_offered() {
+    on_both(async |at| {
+        let sealed = at
+            .count("channel_accounts where cast(auth_token as text) like '%token%'")
+            .await;
+        assert_eq!(sealed, 0, "no token can be read in the database");
+        let credentials = accounts::credentials(&at.db, &at.secret, &at.owner, ACCOUNT)
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(credentials.auth_token.expose_secret(), "token of ours");
+        accounts::put(
+            &at.db,
+            &at.secret,
+            &at.other,
+            ACCOUNT,
+            &SecretString::from("second"),
+            at.now,
+        )
+        .await
+        .unwrap();
+        accounts::put(
+            &at.db,
+            &at.secret,
+            &at.owner,
+            ACCOUNT,
+            &SecretString::from("renewed"),
+            at.now,
+        )
+        .await
+        .unwrap();
+        let tokens = accounts::tokens_of(&at.db, &at.secret, ACCOUNT).await.unwrap();
+        let tokens: Vec<_> = tokens.iter().map(ExposeSecret::expose_secret).collect();
+        assert_eq!(tokens, ["renewed", "second"]);
+        let wrong = Secret::new(&SecretString::from("another key of 32 characters!!!!")).unwrap();
+        let unreadable = accounts::tokens_of(&at.db, &wrong, ACCOUNT).await;
+        assert!(matches!(unreadable, Err(StoreError::Sealed)));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_account_in_the_environment_is_the_default_owners_unless_somebody_holds_it() {
+    on_both(async |at| {
+        let numbers = [address("+14155238886"), address("whatsapp:+14155238886")];
+        let claim = async |sid, token: &str| {
+            let token = SecretString::from(token);
+            let account = DefaultAccount {
+                sid,
+                token: &token,
+                numbers: &numbers,
+            };
+            owners::claim_default(&at.db, &at.secret, &account, at.now)
+                .await
+                .unwrap()
+        };
+        assert!(!claim(ACCOUNT, "stolen").await);
+        assert_eq!(at.count("owners where id = 'default'").await, 0);
+        assert!(claim("AC3", "first").await);
+        assert!(claim("AC3", "second").await, "at every start");
+        let owner = OwnerId::from(owners::DEFAULT);
+        let credentials = accounts::credentials(&at.db, &at.secret, &owner, "AC3")
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(credentials.auth_token.expose_secret(), "second");
+        assert_eq!(accounts::senders(&at.db, &owner).await.unwrap().len(), 2);
+        let subscription = subscriptions::find(&at.db, &owner).await.unwrap().unwrap();
+        assert_eq!(
+            (subscription.plan.as_str(), subscription.current_period_end),
+            ("unlimited", None)
+        );
+    })
+    .await;
+}

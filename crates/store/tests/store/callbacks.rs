@@ -1,0 +1,211 @@
+use recado_domain::MessageStatus::{self, Delivered, Queued, Read, Sent, Undelivered};
+use recado_store::{
+    callbacks::{self, Applied, Callback},
+    messages::{self, Message},
+};
+use sea_orm::ConnectionTrait;
+
+use crate::fixture::{ACCOUNT, Fixture, THEIR_ACCOUNT, on_both};
+
+async fn message(at: &Fixture, token: &str) -> Message {
+    messages::by_token(&at.db, &at.owner, token)
+        .await
+        .unwrap()
+        .unwrap()
+}
+
+/// Every order in which these may come.
+fn orders(statuses: &[MessageStatus]) -> Vec<Vec<MessageStatus>> {
+    if statuses.is_empty() {
+        return vec![Vec::new()];
+    }
+    let later = |first| {
+        statuses
+            .iter()
+            .copied()
+            .filter(|status| *status != first)
+            .collect::<Vec<_>>()
+    };
+    statuses
+        .iter()
+        .flat_map(|first| {
+            orders(&later(*first))
+                .into_iter()
+                .map(|rest| [vec![*first], rest].concat())
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn callbacks_in_any_order_end_the_same() {
+    on_both(async |at| {
+        for (number, order) in orders(&[Queued, Sent, Delivered, Read]).iter().enumerate() {
+            let (token, sid) = (format!("token-{number}"), format!("SM{number}"));
+            at.intend(&token, "olá", at.now).await;
+            messages::mark_sent(&at.db, &at.owner, &token, &sid, Queued, at.now)
+                .await
+                .unwrap();
+            for status in order {
+                at.call_back(Some(&token), &sid, *status).await;
+            }
+            assert_eq!(message(at, &token).await.status, Some(Read), "{order:?}");
+            let kept = at
+                .count(&format!(
+                    "message_events where message = '{}'",
+                    message(at, &token).await.id
+                ))
+                .await;
+            assert_eq!(kept, 4, "every callback is kept");
+        }
+        assert_eq!(at.count("messages").await, 24, "four callbacks come in 24 orders");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_error_code_is_never_cleared() {
+    on_both(async |at| {
+        at.intend("token", "olá", at.now).await;
+        let id = message(at, "token").await.id;
+        let failed = Callback {
+            account_sid: ACCOUNT,
+            token: Some("token"),
+            sid: "SM1",
+            status: Undelivered,
+            error_code: Some(30003),
+            raw: "",
+        };
+        assert_eq!(
+            at.call_back_with(failed).await,
+            Applied::Updated(at.owner.clone(), id.clone())
+        );
+        assert_eq!(
+            at.call_back(None, "SM1", Sent).await,
+            Applied::Unchanged(at.owner.clone(), id.clone())
+        );
+        assert_eq!(
+            at.call_back(None, "SM1", Delivered).await,
+            Applied::Updated(at.owner.clone(), id)
+        );
+        let stored = message(at, "token").await;
+        assert_eq!((stored.status, stored.error_code), (Some(Delivered), Some(30003)));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_callback_with_our_token_proves_the_send() {
+    on_both(async |at| {
+        let id = at.intend("token", "olá", at.now).await.id().clone();
+        assert_eq!(
+            at.call_back(Some("token"), "SM1", Sent).await,
+            Applied::Updated(at.owner.clone(), id.clone())
+        );
+        let stored = message(at, "token").await;
+        assert_eq!(
+            (stored.twilio_sid.as_deref(), stored.status, stored.sent_at),
+            (Some("SM1"), Some(Sent), Some(at.now))
+        );
+        let twice = at.call_back(Some("token"), "SM2", Delivered).await;
+        assert_eq!(
+            twice,
+            Applied::OtherSid(at.owner.clone(), id),
+            "Twilio has it twice"
+        );
+        assert_eq!(message(at, "token").await, stored);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_callback_that_comes_first_is_applied_when_its_message_appears() {
+    on_both(async |at| {
+        assert_eq!(
+            at.call_back(Some("token"), "SM1", Delivered).await,
+            Applied::Orphan
+        );
+        at.intend("token", "olá", at.now).await;
+        assert_eq!(message(at, "token").await.status, Some(Delivered), "by token");
+
+        at.intend("other", "olá", at.now).await;
+        assert_eq!(at.call_back(None, "SM2", Read).await, Applied::Orphan);
+        assert_eq!(at.call_back(None, "SM2", Sent).await, Applied::Orphan);
+        messages::mark_sent(&at.db, &at.owner, "other", "SM2", Queued, at.now)
+            .await
+            .unwrap();
+        assert_eq!(message(at, "other").await.status, Some(Read), "by SID");
+        assert_eq!(at.count("orphan_callbacks").await, 0);
+        assert_eq!(at.count("message_events").await, 3);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_callback_of_another_account_is_not_believed() {
+    on_both(async |at| {
+        at.intend("token", "olá", at.now).await;
+        let forged = Callback {
+            account_sid: THEIR_ACCOUNT,
+            token: Some("token"),
+            sid: "SM1",
+            status: MessageStatus::Failed,
+            error_code: Some(1),
+            raw: "",
+        };
+        assert_eq!(at.call_back_with(forged).await, Applied::Orphan);
+        messages::mark_sent(&at.db, &at.owner, "token", "SM1", Queued, at.now)
+            .await
+            .unwrap();
+        assert_eq!(at.call_back_with(forged).await, Applied::Orphan);
+        assert_eq!(callbacks::adopt_all(&at.db, at.now).await.unwrap(), 0);
+        let stored = message(at, "token").await;
+        assert_eq!((stored.status, stored.error_code), (Some(Queued), None));
+        assert_eq!(callbacks::purge(&at.db, at.now).await.unwrap(), 0);
+        let later = at.now + chrono::Duration::seconds(1);
+        assert_eq!(
+            callbacks::purge(&at.db, later).await.unwrap(),
+            2,
+            "they do not pile up"
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_orphan_that_missed_its_message_is_adopted_later() {
+    on_both(async |at| {
+        at.intend("token", "olá", at.now).await;
+        let missed = format!(
+            "insert into orphan_callbacks (id, account_sid, token, twilio_sid, status, raw, at)
+             values ('1', '{ACCOUNT}', 'token', 'SM1', 'delivered', '', '2026-03-10T12:00:00+00:00')"
+        );
+        at.db.execute_unprepared(&missed).await.unwrap();
+        assert_eq!(callbacks::adopt_all(&at.db, at.now).await.unwrap(), 1);
+        assert_eq!(message(at, "token").await.status, Some(Delivered));
+        assert_eq!(at.count("orphan_callbacks").await, 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn callbacks_that_come_at_once_do_not_undo_each_other() {
+    on_both(async |at| {
+        at.intend("token", "olá", at.now).await;
+        let statuses = [Queued, Sent, Delivered, Read, Sent, Queued, Delivered, Sent];
+        at.at_once(8, async |tx, number| {
+            let callback = Callback {
+                account_sid: ACCOUNT,
+                token: Some("token"),
+                sid: "SM1",
+                status: statuses[number],
+                error_code: None,
+                raw: "",
+            };
+            callbacks::apply(tx, &callback, at.now).await
+        })
+        .await;
+        assert_eq!(message(at, "token").await.status, Some(Read));
+        assert_eq!(at.count("message_events").await, 8);
+    })
+    .await;
+}

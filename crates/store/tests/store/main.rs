@@ -1,0 +1,13 @@
+//! The store on both databases: every test runs on SQLite and on Postgres.
+#![cfg(test)]
+
+mod accounts;
+mod billing;
+mod callbacks;
+mod contacts;
+mod conversations;
+mod errors;
+mod fixture;
+mod messages;
+mod seed;
+mod tenancy;
