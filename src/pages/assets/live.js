@@ -1,0 +1,109 @@
+// Every page: replaces what changed on a followed page, shows time as a person says it, asks before a change.
+
+const units = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
+const relative = new Intl.RelativeTimeFormat("en", { numeric: "auto", style: "short" });
+
+/** "12 sec. ago", "in 3 min." */
+function relativeTo(now, then) {
+  const seconds = Math.round((then - now) / 1000);
+  if (Math.abs(seconds) < 1) return "now";
+  const [unit, size] = units.find(([, size]) => Math.abs(seconds) >= size);
+  return relative.format(Math.trunc(seconds / size), unit);
+}
+
+/** Writes every point in time on the page anew. */
+export function showTimes(root = document) {
+  const now = Date.now();
+  for (const time of root.querySelectorAll("time[data-show]")) {
+    const then = new Date(time.dateTime);
+    const text = time.dataset.show === "local"
+      ? then.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" })
+      : relativeTo(now, then);
+    if (time.textContent !== text) time.textContent = text;
+  }
+}
+
+/** Puts `html` into `element`; what was open stays open, and the keyboard stays where it was. */
+function replace(element, html) {
+  const open = [...element.querySelectorAll("details[open][id]")].map((details) => details.id);
+  const focused = element.contains(document.activeElement) ? document.activeElement : null;
+  const place = focused && (focused.closest("[id]")?.id ?? null);
+  const scrolled = element.querySelector(".scroll")?.scrollLeft ?? 0;
+  element.innerHTML = html;
+  for (const id of open) document.getElementById(id)?.setAttribute("open", "");
+  if (place) {
+    const target = document.getElementById(place);
+    (target?.matches("details") ? target.querySelector("summary") : target)?.focus({ preventScroll: true });
+  }
+  const scroll = element.querySelector(".scroll");
+  if (scroll) scroll.scrollLeft = scrolled;
+  showTimes(element);
+}
+
+function say(word) {
+  const following = document.querySelector("[data-following]");
+  if (!following || following.dataset.following === word) return;
+  following.dataset.following = word;
+  following.querySelector("[data-word]").textContent = word;
+}
+
+/** Follows `url`: hands the sections of every event to `show`. Returns what ends it. */
+export function follow(url, show) {
+  let source, again, ended = false;
+  const connect = () => {
+    source = new EventSource(url);
+    source.onopen = () => say("live");
+    source.addEventListener("sections", (event) => show(JSON.parse(event.data)));
+    source.addEventListener("end", () => { ended = true; source.close(); say("ended"); });
+    source.onerror = () => {
+      if (ended) return;
+      say("reconnecting");
+      // A browser gives up on an answer that is not 200, which a server that is being restarted gives.
+      if (source.readyState === EventSource.CLOSED) again = setTimeout(connect, 500);
+    };
+  };
+  connect();
+  return () => { ended = true; clearTimeout(again); source.close(); };
+}
+
+const shown = new Map();
+const followed = document.querySelector("[data-source]");
+if (followed) {
+  follow(followed.dataset.source, (sections) => {
+    for (const [id, html] of Object.entries(sections)) {
+      const element = document.getElementById(id);
+      if (element && shown.get(id) !== html) {
+        shown.set(id, html);
+        replace(element, html);
+      }
+    }
+  });
+}
+
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (!form.dataset.confirm || form.dataset.confirmed) return;
+  event.preventDefault();
+  const dialog = document.createElement("dialog");
+  const question = document.createElement("p");
+  question.textContent = form.dataset.confirm;
+  const acts = document.createElement("form");
+  acts.method = "dialog";
+  acts.className = "acts";
+  acts.innerHTML = '<button value="yes" class="primary" id="confirm-yes">Yes</button> <button value="no">No</button>';
+  dialog.setAttribute("aria-label", "Please confirm");
+  dialog.append(question, acts);
+  dialog.addEventListener("close", () => {
+    dialog.remove();
+    if (dialog.returnValue !== "yes") return;
+    // The page may have been replaced meanwhile: the form is sent from where it now stands.
+    if (!form.isConnected) document.body.append(form);
+    form.dataset.confirmed = "yes";
+    form.requestSubmit();
+  });
+  document.body.append(dialog);
+  dialog.showModal();
+});
+
+showTimes();
+setInterval(() => showTimes(), 1000);

@@ -1,0 +1,150 @@
+// The telephone: shows the conversation as it grows, sends what is typed, says how the answer stands.
+import { follow, showTimes } from "./live.js";
+
+const at = (id) => document.getElementById(id);
+const [parties, messages, screen, body, refused] = ["parties", "messages", "screen", "body", "refused"].map(at);
+let stop = () => {};
+let presentTimer, handedOver = null;
+
+/** Who writes to whom, by what. */
+function chosen() {
+  const other = at("contact").value === "other";
+  const option = at("contact").selectedOptions[0];
+  const channel = parties.elements.channel.value;
+  const prefix = channel === "whatsapp" ? "whatsapp:" : "";
+  const contact = other ? at("number").value.trim() : option.value;
+  const business = at("business").value;
+  return {
+    contact, business, channel,
+    from: prefix + contact,
+    to: prefix + business,
+    name: other ? null : option.dataset.name,
+    possible: !other || at("number").checkValidity() && contact !== "",
+  };
+}
+
+/** Takes over the messages that are new or changed, and leaves the others alone: a screen reader reads what is new. */
+function show(html) {
+  const fresh = document.createElement("ol");
+  fresh.innerHTML = html;
+  const atEnd = screen.scrollHeight - screen.scrollTop - screen.clientHeight < 80;
+  const ids = new Set([...fresh.children].map((item) => item.id));
+  for (const old of [...messages.children]) if (!ids.has(old.id)) old.remove();
+  [...fresh.children].forEach((item, index) => {
+    item.dataset.html = item.innerHTML;
+    const old = at(item.id);
+    if (!old) messages.insertBefore(item, messages.children[index] ?? null);
+    else if (old.dataset.html !== item.dataset.html || old.dataset.message !== item.dataset.message) old.replaceWith(item);
+  });
+  at("nothing").hidden = messages.children.length > 0;
+  showTimes(messages);
+  if (atEnd) screen.scrollTop = screen.scrollHeight;
+  askPresent();
+  askHandoff();
+}
+
+/** How the run stands that owes the last message an answer. */
+async function askPresent() {
+  clearTimeout(presentTimer);
+  const pending = at("unanswered");
+  if (!pending) return;
+  const told = pending.querySelector("[data-present]");
+  let again = true, text = "the process is being restarted";
+  try {
+    const answer = await fetch(`/runs/by-message/${pending.dataset.message}/state`);
+    const run = answer.ok ? await answer.json() : undefined;
+    if (run === null) text = "no answer yet";
+    else if (run?.final) {
+      [text, again] = [`the run ended: ${run.outcome ?? run.state}`, false];
+      pending.classList.add("ended");
+    } else if (run) {
+      text = run.state === "parked" ? "the run is parked: it needs a person" : `${run.state}, waits for ${run.waiting_for}`;
+      if (run.attempt > 1) text += `, attempt ${run.attempt}`;
+    }
+  } catch { /* the next look may find it again */ }
+  if (told.textContent !== text) told.textContent = text;
+  if (again) presentTimer = setTimeout(askPresent, 500);
+}
+
+/** Whether people have taken the conversation over. */
+async function askHandoff() {
+  try {
+    const query = new URLSearchParams({ contact: chosen().from, state: "human_handoff" });
+    const answer = await fetch(`/api/v1/conversations?${query}`);
+    if (answer.ok) handedOver = (await answer.json()).items[0]?.id ?? null;
+  } catch { /* asked again soon */ }
+  at("handoff").hidden = handedOver === null;
+}
+
+at("hand-back").addEventListener("click", async () => {
+  const answer = await fetch(`/api/v1/conversations/${encodeURIComponent(handedOver)}/hand-back`, { method: "POST" });
+  if (!answer.ok) complain(`The conversation could not be given back (${answer.status}).`);
+  await askHandoff();
+  body.focus();
+});
+
+function complain(text) {
+  refused.textContent = text;
+  refused.hidden = text === "";
+}
+
+async function send() {
+  const { account } = messages.dataset;
+  const { from, to, name, possible } = chosen();
+  const text = body.value;
+  if (text.trim() === "") return;
+  if (!possible) return complain("Your number must be + and digits, such as +5511912345678.");
+  complain("");
+  body.value = "";
+  grow();
+  try {
+    const answer = await fetch("/_simulator/inbound", {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ account, from, to, body: text, profile_name: name }),
+    });
+    const result = await answer.json();
+    if (!answer.ok) throw new Error(result.detail);
+    const last = result.attempts.at(-1);
+    if (!(last?.answer >= 200 && last.answer < 300)) {
+      complain(`The webhook was not taken: ${last?.answer ?? last?.error ?? "no answer"}. Twilio would give up too.`);
+    }
+  } catch (error) {
+    if (body.value === "") body.value = text;
+    complain(`Not sent: ${error.message}`);
+  }
+}
+
+function grow() {
+  body.rows = Math.min(6, Math.max(1, body.value.split("\n").length));
+}
+
+function connect() {
+  const { contact, business, channel, possible } = chosen();
+  at("other-number").hidden = at("contact").value !== "other";
+  const ways = at("business").selectedOptions[0]?.dataset.ways.split(" ") ?? [];
+  for (const radio of parties.elements.channel) radio.disabled = !ways.includes(radio.value);
+  if (!ways.includes(channel) && ways.length > 0) {
+    parties.elements.channel.value = ways[0];
+    return connect();
+  }
+  stop();
+  if (!possible) return;
+  const query = new URLSearchParams({ contact, business, channel });
+  history.replaceState(null, "", `?${query}`);
+  stop = follow(`/phone/live?${query}`, (sections) => show(sections.messages));
+}
+
+parties.addEventListener("change", connect);
+parties.addEventListener("submit", (event) => { event.preventDefault(); connect(); });
+at("composer").addEventListener("submit", (event) => { event.preventDefault(); send(); });
+body.addEventListener("input", grow);
+body.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+  event.preventDefault();
+  send();
+});
+setInterval(askHandoff, 2000);
+screen.scrollTop = screen.scrollHeight;
+at("nothing").hidden = messages.children.length > 0;
+connect();

@@ -1,0 +1,37 @@
+//! Pages for people, rendered on the server. They work without script; with it they follow what happens.
+mod assets;
+mod by_message;
+mod contact;
+mod layout;
+mod live;
+pub(crate) mod login;
+mod moment;
+pub(crate) mod phone;
+mod problem;
+mod run;
+mod runs;
+mod state;
+mod text;
+mod time_line;
+
+use poem::{Route, get, post};
+
+pub(crate) use problem::{not_found, problem};
+
+/// The pages of the front end. `App` comes by `Data<&App>`.
+pub(crate) fn routes() -> Route {
+    Route::new()
+        .at("/", get(runs::list))
+        .at("/runs/live", get(runs::live))
+        .at("/runs/:id", get(run::show))
+        .at("/runs/:id/live", get(run::live))
+        .at("/runs/:id/retry", post(run::retry))
+        .at("/runs/by-message/:account/:sid", get(by_message::open))
+        .at("/runs/by-message/:account/:sid/state", get(by_message::state))
+
+}
+
+/// The style sheet and the scripts; open to everybody, because the log-in page needs them too.
+pub(crate) fn assets() -> Route {
+    Route::new().at("/:name", get(assets::serve))
+}

@@ -1,0 +1,76 @@
+//! A run as a line of the list.
+use recado_engine::{Run, RunState};
+
+use crate::pages::{
+    contact,
+    moment::{Moment, between},
+    state::Mark,
+    text::{masked, short},
+};
+
+/// What one line shows.
+pub(super) struct Row {
+    pub(super) id: String,
+    pub(super) short: String,
+    pub(super) workflow: String,
+    pub(super) mark: Mark,
+    pub(super) outcome: Option<String>,
+    pub(super) contact: Option<String>,
+    pub(super) owner: Option<String>,
+    pub(super) waits: Option<Waits>,
+    pub(super) error: Option<String>,
+    pub(super) created: Moment,
+    /// Absent while the run goes on.
+    pub(super) took: Option<String>,
+}
+
+/// What an unfinished run waits for.
+pub(crate) struct Waits {
+    pub(crate) what: String,
+    pub(crate) since: Moment,
+    pub(crate) until: Option<Moment>,
+}
+
+impl Waits {
+    /// `None` for a run that has ended.
+    pub(crate) fn of(run: &Run) -> Option<Self> {
+        if run.state.is_final() {
+            return None;
+        }
+        let what = match run.waiting_for.as_deref().map(|what| what.split_once(':').unwrap_or((what, ""))) {
+            None => "nothing".to_owned(),
+            Some(("worker", _)) => "a worker".to_owned(),
+            Some(("lane", _)) => "its turn in its lane".to_owned(),
+            Some(("activity", "")) => "its worker".to_owned(),
+            Some(("activity", name)) => format!("{name}, at work"),
+            Some(("retry", name)) => format!("the next attempt at {name}"),
+            Some(("reconcile", name)) => format!("news of {name}"),
+            Some((what, "")) => what.to_owned(),
+            Some((what, name)) => format!("{what} {name}"),
+        };
+        Some(Self {
+            what,
+            since: Moment::relative(run.since),
+            until: run.until.map(Moment::relative),
+        })
+    }
+}
+
+impl Row {
+    pub(super) fn of(run: &Run) -> Self {
+        let ended = run.finished_at;
+        Self {
+            id: run.id.to_string(),
+            short: short(run.id.as_str()).to_owned(),
+            workflow: run.workflow.clone(),
+            mark: Mark(run.state),
+            outcome: run.outcome.clone(),
+            contact: contact::of(run),
+            owner: run.owner.clone(),
+            waits: Waits::of(run),
+            error: run.error.as_deref().filter(|_| run.state == RunState::Parked).map(masked),
+            created: Moment::relative(run.created_at),
+            took: ended.map(|ended| between(run.created_at, ended)),
+        }
+    }
+}
