@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
+use reqwest::StatusCode;
 use secrecy::SecretString;
 
 use crate::entry::{Delivery, Entry, Status};
@@ -33,16 +34,15 @@ pub(crate) async fn post(state: &Arc<State>, hook: &Hook<'_>) -> io::Result<Vec<
     for attempt in 1..=overrides.retries + 1 {
         let at = Utc::now();
         let begun = Instant::now();
-        let answer = state
+        let request = state
             .http
             .post(url)
             .timeout(overrides.read_timeout)
             .header("X-Twilio-Signature", &signature)
             .header("I-Twilio-Idempotency-Token", &token)
             .header("User-Agent", "TwilioProxy/1.1")
-            .form(&hook.params)
-            .send()
-            .await;
+            .form(&hook.params);
+        let answer = exchange(request).await;
         let delivery = Arc::new(Delivery {
             at,
             sid: hook.sid.to_owned(),
@@ -50,7 +50,7 @@ pub(crate) async fn post(state: &Arc<State>, hook: &Hook<'_>) -> io::Result<Vec<
             url: url.to_owned(),
             attempt,
             token: token.clone(),
-            answer: answer.as_ref().ok().map(|answer| answer.status().as_u16()),
+            answer: answer.as_ref().ok().map(StatusCode::as_u16),
             error: answer.as_ref().err().map(describe),
             millis: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
         });
@@ -62,6 +62,14 @@ pub(crate) async fn post(state: &Arc<State>, hook: &Hook<'_>) -> io::Result<Vec<
         tokio::time::sleep(pause_after(attempt)).await;
     }
     Ok(attempts)
+}
+
+/// The status of the answer, which is read to its end: only then is the connection used again.
+async fn exchange(request: reqwest::RequestBuilder) -> reqwest::Result<StatusCode> {
+    let answer = request.send().await?;
+    let status = answer.status();
+    answer.bytes().await?;
+    Ok(status)
 }
 
 /// Twilio's connection overrides (`#rc=5&rp=all&rt=5000`); its defaults are one retry of a failed
@@ -95,12 +103,12 @@ impl Overrides {
         this
     }
 
-    fn want_retry(&self, answer: &Result<reqwest::Response, reqwest::Error>) -> bool {
+    fn want_retry(&self, answer: &reqwest::Result<StatusCode>) -> bool {
         let policy = match answer {
             Err(error) if error.is_connect() => "ct",
             Err(_) => "rt",
-            Ok(answer) if answer.status().is_client_error() => "4xx",
-            Ok(answer) if answer.status().is_server_error() => "5xx",
+            Ok(status) if status.is_client_error() => "4xx",
+            Ok(status) if status.is_server_error() => "5xx",
             Ok(_) => return false,
         };
         self.policies
