@@ -1,1 +1,35 @@
-fn main() {}
+//! Recado answers a business's WhatsApp, SMS and calls over Twilio, durably.
+mod app;
+mod cli;
+mod commands;
+mod config;
+mod dev;
+mod http;
+mod pages;
+mod serve;
+mod telemetry;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    // Settings that are there already win over those of the file.
+    let _ = dotenvy::dotenv();
+    let cli = cli::Cli::parse();
+    telemetry::log();
+    match cli.run().await {
+        Ok(code) => code,
+        Err(error) => {
+            tell(&format!("recado: {error:#}"));
+            // 2: the settings or the words were wrong; 1: anything else.
+            ExitCode::from(if error.is::<config::ConfigError>() { 2 } else { 1 })
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "this is the command line")]
+fn tell(text: &str) {
+    eprintln!("{text}");
+}

@@ -162,7 +162,7 @@ pub struct Run {
 
 /// A run to be started.
 #[derive(Clone, Debug)]
-pub struct NewRun {
+pub(crate) struct NewRun {
     pub(crate) id: RunId,
     pub(crate) workflow: &'static str,
     pub(crate) key: String,

@@ -139,23 +139,35 @@ pub async fn get(
     row.map(Conversation::try_from).transpose()
 }
 
-/// Conversations of an owner, the latest opened first, optionally those in one state; `cursor` is the last page's
-/// `next`.
+/// Which conversations to list.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Only those in this state.
+    pub state: Option<ConversationState>,
+    /// Only those with this address of a contact.
+    pub theirs: Option<Address>,
+}
+
+/// Conversations of an owner, the latest opened first; `cursor` is the last page's `next`.
 ///
 /// # Errors
 /// Those of the database.
 pub async fn list(
     conn: &impl ConnectionTrait,
     owner: &OwnerId,
-    state: Option<ConversationState>,
+    filter: &Filter,
     cursor: Option<&str>,
     limit: u64,
 ) -> Result<Page<Conversation>, StoreError> {
     let mut sql = format!("select {COLUMNS} from conversations where owner = $1");
     let mut values = vec![text(owner.as_str()), page::rows(limit).into()];
-    if let Some(state) = state {
+    if let Some(state) = filter.state {
         values.push(text(state.as_str()));
         sql.push_str(&format!(" and state = ${}", values.len()));
+    }
+    if let Some(theirs) = &filter.theirs {
+        values.push(text(theirs.to_twilio()));
+        sql.push_str(&format!(" and contact_address = ${}", values.len()));
     }
     if let Some(cursor) = cursor {
         values.push(text(cursor));

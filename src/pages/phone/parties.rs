@@ -39,8 +39,10 @@ pub(super) fn businesses(addresses: &[(String, String)]) -> Vec<Business> {
             Some(number) => (true, number),
             None => (false, address.as_str()),
         };
-        match found.iter_mut().find(|business| business.number == number && business.label == *label) {
+        match found.iter_mut().find(|business| business.number == number) {
             Some(business) => {
+                let common = common(&business.label, label).len();
+                business.label.truncate(common);
                 business.whatsapp |= whatsapp;
                 business.sms |= !whatsapp;
             }
@@ -53,6 +55,14 @@ pub(super) fn businesses(addresses: &[(String, String)]) -> Vec<Business> {
         }
     }
     found
+}
+
+/// What two labels of one number agree on: `Padaria` of `Padaria (SMS)` and `Padaria (WhatsApp)`.
+fn common<'a>(one: &'a str, other: &str) -> &'a str {
+    let same = one.char_indices().zip(other.chars()).find(|((_, a), b)| a != b);
+    let end = same.map_or(one.len().min(other.len()), |((at, _), _)| at);
+    let prefix = one[..end].trim_end_matches([' ', '(']);
+    if prefix.is_empty() { one } else { prefix }
 }
 
 /// The two ends of a conversation, and its channel.
@@ -111,14 +121,18 @@ mod tests {
     use super::*;
 
     fn padaria() -> Vec<Business> {
-        let address = |text: &str| ("Padaria".to_owned(), text.to_owned());
-        businesses(&[address("+5511900000001"), address("whatsapp:+5511900000001"), address("+14155550100")])
+        let (sms, whatsapp) = ("Padaria (SMS)".to_owned(), "Padaria (WhatsApp)".to_owned());
+        businesses(&[
+            (sms, "+5511900000001".to_owned()),
+            (whatsapp, "whatsapp:+5511900000001".to_owned()),
+            ("Oficina".to_owned(), "+14155550100".to_owned()),
+        ])
     }
 
     #[test]
     fn a_number_with_two_channels_is_one_choice() {
-        let ways: Vec<_> = padaria().iter().map(Business::ways).collect();
-        assert_eq!(ways, ["whatsapp sms", "sms"]);
+        let choices: Vec<_> = padaria().iter().map(|it| format!("{}: {}", it.label, it.ways())).collect();
+        assert_eq!(choices, ["Padaria: whatsapp sms", "Oficina: sms"]);
     }
 
     #[test]

@@ -64,7 +64,6 @@ pub struct Storage {
 }
 
 struct Inner {
-    write: DatabaseConnection,
     read: DatabaseConnection,
     writers: Vec<mpsc::Sender<Job>>,
     ready: Arc<dyn Fn() + Send + Sync>,
@@ -137,7 +136,6 @@ impl Storage {
         };
         Ok(Self {
             inner: Arc::new(Inner {
-                write,
                 read,
                 writers,
                 ready,

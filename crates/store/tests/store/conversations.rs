@@ -254,7 +254,7 @@ async fn a_list_is_read_page_by_page_and_by_state() {
         opened.reverse();
         let (mut listed, mut cursor) = (Vec::new(), None);
         loop {
-            let page = conversations::list(&at.db, &at.owner, Some(State::Pending), cursor.as_deref(), 2)
+            let page = conversations::list(&at.db, &at.owner, &in_state(State::Pending), cursor.as_deref(), 2)
                 .await
                 .unwrap();
             assert!(page.items.len() <= 2);
@@ -269,7 +269,7 @@ async fn a_list_is_read_page_by_page_and_by_state() {
         transitions::apply(&at.db, &at.owner, &opened[0], change, at.now)
             .await
             .unwrap();
-        let failed = conversations::list(&at.db, &at.owner, Some(State::Failed), None, 10)
+        let failed = conversations::list(&at.db, &at.owner, &in_state(State::Failed), None, 10)
             .await
             .unwrap();
         assert_eq!(
@@ -278,4 +278,8 @@ async fn a_list_is_read_page_by_page_and_by_state() {
         );
     })
     .await;
+}
+
+fn in_state(state: State) -> conversations::Filter {
+    conversations::Filter { state: Some(state), theirs: None }
 }

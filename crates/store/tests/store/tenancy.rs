@@ -21,7 +21,7 @@ async fn another_owners_id_finds_nothing() {
         assert_eq!(contacts::get(db, other, &contact).await.unwrap(), None);
         assert_eq!(conversations::get(db, other, &conversation).await.unwrap(), None);
         assert!(
-            conversations::list(db, other, None, None, 10)
+            conversations::list(db, other, &conversations::Filter::default(), None, 10)
                 .await
                 .unwrap()
                 .items

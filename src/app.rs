@@ -1,0 +1,86 @@
+//! The parts of a process, put together from its settings.
+use std::{sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use recado_activities::Environment;
+use recado_clients::{models::Providers, twilio};
+use recado_engine::{Engine, EngineBuilder, Settings, Storage, StorageOptions, dispatch::Bells};
+use recado_migrations::{Migrator, MigratorTrait};
+use recado_store::Secret;
+use secrecy::SecretString;
+
+use crate::{config::Config, http::rejected::Rejected};
+
+/// Where Twilio reports what became of a message, below the public URL.
+pub(crate) const STATUS_PATH: &str = "/api/v1/twilio/webhooks/status";
+
+/// What every request sees.
+#[derive(Clone)]
+pub(crate) struct App {
+    pub(crate) engine: Engine,
+    pub(crate) environment: Arc<Environment>,
+    pub(crate) config: Arc<Config>,
+    pub(crate) rejected: Arc<Rejected>,
+}
+
+impl App {
+    /// Connects to the database and to Redis, and knows every workflow and activity.
+    ///
+    /// # Errors
+    /// When the database cannot be opened or has another schema, or a client cannot be made.
+    pub(crate) async fn open(config: Config) -> anyhow::Result<Self> {
+        let bells = match &config.redis_url {
+            Some(url) => Bells::redis(url, "runs").await.context("REDIS_URL")?,
+            None => Bells::in_process(),
+        };
+        let ring = bells.clone();
+        let storage = Storage::open(&StorageOptions::new(&config.database_url), move || ring.ring())
+            .await
+            .context("DATABASE_URL: the database cannot be opened")?;
+        require_schema(&storage).await?;
+        let environment = Arc::new(environment(&config, &storage)?);
+        let engine = EngineBuilder::new(environment.clone());
+        let engine = recado_workflows::register(recado_activities::register(engine));
+        let engine = engine.build(storage, bells, settings(&config));
+        Ok(Self { engine, environment, config: Arc::new(config), rejected: Arc::default() })
+    }
+}
+
+/// Refuses a database that lacks migrations.
+async fn require_schema(storage: &Storage) -> anyhow::Result<()> {
+    let pending = Migrator::get_pending_migrations(storage.reader()).await.context("the schema cannot be read")?;
+    if let Some(first) = pending.first() {
+        anyhow::bail!(
+            "the database lacks {} migrations, the first of them {}: run `recado migrate up`",
+            pending.len(),
+            first.name()
+        );
+    }
+    Ok(())
+}
+
+fn environment(config: &Config, storage: &Storage) -> anyhow::Result<Environment> {
+    let secret = config.secret_key.clone().unwrap_or_else(|| SecretString::from(String::new()));
+    let public = config.public_url.as_ref().map(|url| url.as_str().trim_end_matches('/').to_owned());
+    Ok(Environment {
+        database: storage.reader().clone(),
+        secret: Secret::new(&secret).context("SECRET_KEY")?,
+        twilio: twilio::Client::new(&config.twilio.api_url, config.twilio.timeout).context("TWILIO_API_URL")?,
+        models: Providers::new(config.models.providers.clone(), config.models.timeout).context("the models")?,
+        status_callback: format!("{}{STATUS_PATH}", public.unwrap_or_default()),
+    })
+}
+
+fn settings(config: &Config) -> Settings {
+    Settings {
+        request_timeout: config.twilio.timeout,
+        listing_delay: config.twilio.listing_delay,
+        // Without Redis no bell is heard from another process: look more often.
+        sweep: if config.redis_url.is_none() && !config.is_sqlite() {
+            Duration::from_millis(100)
+        } else {
+            Duration::from_secs(1)
+        },
+        ..Settings::default()
+    }
+}

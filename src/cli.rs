@@ -1,0 +1,65 @@
+//! The command line.
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::{commands, config::Config, dev, serve};
+
+/// Answers a business's WhatsApp, SMS and calls over Twilio, durably.
+#[derive(Debug, Parser)]
+#[command(version, about, propagate_version = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Everything by one command, on an SQLite file, with a simulated Twilio and a telephone on a page
+    Dev,
+    /// Takes webhooks, serves pages and API
+    Serve {
+        /// Works on runs too: the one-process production
+        #[arg(long)]
+        worker: bool,
+    },
+    /// Works on runs
+    Worker,
+    /// Brings the schema of the database up or down
+    Migrate {
+        #[command(subcommand)]
+        direction: Option<commands::migrate::Direction>,
+    },
+    /// Fills the database with something to look at
+    Seed,
+    /// Says of each setting and each server what it is, whether it works, and what to do
+    Check {
+        /// Prints JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Shows runs, and gives parked ones another try
+    Runs {
+        #[command(subcommand)]
+        act: commands::runs::Act,
+    },
+    /// Measures the pipeline with the ordinary `serve --worker` and the simulator, on `DATABASE_URL`
+    Bench(commands::bench::Bench),
+}
+
+impl Cli {
+    pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
+        let config = Config::from_env()?;
+        match self.command {
+            Command::Dev => dev::run(config).await?,
+            Command::Serve { worker } => serve::serve(config, worker).await?,
+            Command::Worker => serve::worker(config).await?,
+            Command::Migrate { direction } => return commands::migrate::run(&config, direction.unwrap_or_default()).await,
+            Command::Seed => commands::seed::run(config).await?,
+            Command::Check { json } => return commands::check::run(config, json).await,
+            Command::Runs { act } => return commands::runs::run(&config, act).await,
+            Command::Bench(bench) => bench.run(&config).await?,
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}

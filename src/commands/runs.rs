@@ -1,0 +1,142 @@
+//! `recado runs`: runs, at the terminal.
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use recado_engine::{ControlError, Filter, Run, RunId, RunState, Storage, StorageOptions, dispatch::Bells};
+use serde_json::json;
+
+use super::say;
+use crate::config::Config;
+
+/// What to do with runs.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum Act {
+    /// Lists runs, newest first
+    List {
+        /// Only in this state
+        #[arg(long, value_parser = parse_state)]
+        state: Option<RunState>,
+        /// Only of this workflow
+        #[arg(long)]
+        workflow: Option<String>,
+        /// Only of this owner
+        #[arg(long)]
+        owner: Option<String>,
+        /// Only with this outcome
+        #[arg(long)]
+        outcome: Option<String>,
+        /// How many
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=500))]
+        limit: u64,
+        /// Prints JSON, one run a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Shows a run and its journal
+    Show {
+        /// Its id
+        id: String,
+        /// Prints JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Gives a parked run another try
+    Retry {
+        /// Its id
+        id: String,
+    },
+}
+
+fn parse_state(word: &str) -> Result<RunState, String> {
+    let all: Vec<_> = RunState::ALL.iter().map(|state| state.as_str()).collect();
+    RunState::parse(word).ok_or_else(|| format!("one of {}", all.join(", ")))
+}
+
+/// Exits with 4 where there is no such run, and with 5 where the act does not fit its state.
+pub(crate) async fn run(config: &Config, act: Act) -> anyhow::Result<ExitCode> {
+    // The bells reach the workers of other processes, where there is Redis; else their sweep finds what is ready.
+    let bells = match &config.redis_url {
+        Some(url) => Bells::redis(url, "runs").await?,
+        None => Bells::in_process(),
+    };
+    let storage = Storage::open(&StorageOptions::new(&config.database_url), move || bells.ring()).await?;
+    match act {
+        Act::List { state, workflow, owner, outcome, limit, json } => {
+            let filter = Filter { workflow, state, outcome, owner };
+            let page = storage.runs(&filter, limit, None).await?;
+            if !json {
+                say(format!("{:26}  {:16}  {:9}  {:14}  {:20}  since", "id", "workflow", "state", "outcome", "waits for"));
+            }
+            for run in &page.items {
+                say(if json { as_json(run).to_string() } else { as_line(run) });
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Act::Show { id, json } => show(&storage, &RunId::from(id), json).await,
+        Act::Retry { id } => match storage.retry(&RunId::from(id.as_str())).await {
+            Ok(()) => {
+                say(format!("{id} is queued again"));
+                Ok(ExitCode::SUCCESS)
+            }
+            Err(error @ ControlError::NoSuchRun(_)) => refuse(&error, 4),
+            Err(error @ ControlError::WrongState(_)) => refuse(&error, 5),
+            Err(ControlError::Storage(error)) => Err(error.into()),
+        },
+    }
+}
+
+fn refuse(error: &ControlError, code: u8) -> anyhow::Result<ExitCode> {
+    crate::tell(&format!("recado: {error}"));
+    Ok(ExitCode::from(code))
+}
+
+async fn show(storage: &Storage, id: &RunId, json: bool) -> anyhow::Result<ExitCode> {
+    let Some(run) = storage.run(id).await? else {
+        return refuse(&ControlError::NoSuchRun(id.clone()), 4);
+    };
+    let journal = storage.journal(id).await?;
+    if json {
+        let events: Vec<_> = journal
+            .iter()
+            .map(|event| {
+                json!({"seq": event.seq, "op": event.op, "kind": event.kind, "name": event.name, "attempt": event.attempt,
+                    "started_at": event.started_at, "at": event.at, "input": event.input, "data": event.data})
+            })
+            .collect();
+        let mut document = as_json(&run);
+        document["journal"] = json!(events);
+        say(document);
+        return Ok(ExitCode::SUCCESS);
+    }
+    say(as_line(&run));
+    if let Some(error) = &run.error {
+        say(format!("error: {error}"));
+    }
+    for event in &journal {
+        let name = event.name.as_deref().unwrap_or_default();
+        let attempt = event.attempt.map(|attempt| format!("attempt {attempt}")).unwrap_or_default();
+        say(format!("{:>4}  {}  {:20}  {name:16}  {attempt}", event.seq, event.at.format("%H:%M:%S%.3f"), event.kind.as_str()));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn as_line(run: &Run) -> String {
+    format!(
+        "{:26}  {:16}  {:9}  {:14}  {:20}  {}",
+        run.id.as_str(),
+        run.workflow,
+        run.state.as_str(),
+        run.outcome.as_deref().unwrap_or("-"),
+        run.waiting_for.as_deref().unwrap_or("-"),
+        run.since.format("%Y-%m-%d %H:%M:%S"),
+    )
+}
+
+fn as_json(run: &Run) -> serde_json::Value {
+    json!({
+        "id": run.id, "workflow": run.workflow, "key": run.key, "owner": run.owner, "state": run.state,
+        "outcome": run.outcome, "waiting_for": run.waiting_for, "since": run.since, "until": run.until,
+        "lane": run.lane, "attempt": run.attempt, "error": run.error, "created_at": run.created_at,
+        "finished_at": run.finished_at,
+    })
+}

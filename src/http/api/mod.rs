@@ -1,0 +1,46 @@
+//! The JSON API, with its OpenAPI document.
+mod conversations;
+mod lists;
+mod runs;
+
+use poem::{EndpointExt, Route, get, handler, web::Data};
+use poem_openapi::{ContactObject, OpenApiService, SecurityScheme, Tags, auth::Bearer};
+
+/// What the API is about.
+#[derive(Tags)]
+pub(super) enum Tag {
+    /// Durable runs and their journals.
+    Runs,
+    /// Conversations with contacts.
+    Conversations,
+    /// What was turned away.
+    Webhooks,
+}
+
+/// The operator's token. The guard in front of the API checks it; this only documents it.
+#[derive(SecurityScheme)]
+#[oai(ty = "bearer")]
+#[expect(dead_code, reason = "the guard has read it already")]
+pub(super) struct Operator(Bearer);
+
+#[handler]
+fn document(Data(text): Data<&String>) -> poem::Response {
+    poem::Response::builder().content_type("application/json").body(text.clone())
+}
+
+/// The API, to be guarded; and its documents, which are open.
+pub(super) fn service() -> (Route, Route) {
+    let service =
+        OpenApiService::new((runs::Runs, conversations::Conversations, runs::Webhooks), "Recado", env!("CARGO_PKG_VERSION"))
+            .description(
+                "Errors are `application/problem+json`. Lists are `{items, next}`: give `next` as `cursor` for the \
+                 next page.",
+            )
+            .contact(ContactObject::new().name("Recado"))
+            .server("/api/v1");
+    let documents = Route::new()
+        .at("/api/v1/openapi.json", get(document).data(service.spec()))
+        .nest("/docs", service.swagger_ui())
+        .nest("/redoc", service.redoc());
+    (Route::new().nest("/", service), documents)
+}

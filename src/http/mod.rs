@@ -1,0 +1,51 @@
+//! The front end: starts workflows, serves status. Nothing slow happens here.
+mod api;
+pub(crate) mod auth;
+mod health;
+mod problem;
+pub(crate) mod rejected;
+pub(crate) mod security;
+mod webhooks;
+
+use poem::{Endpoint, EndpointExt, Response, Route, get, post};
+
+pub(crate) use self::problem::{Problem, of_error};
+use crate::{app::App, pages};
+
+/// The most that a request may carry.
+const BODY_LIMIT: usize = 1024 * 1024;
+
+/// Everything that `serve` answers.
+pub(crate) fn routes(app: App) -> impl Endpoint<Output = Response> {
+    let webhooks = Route::new()
+        .at("/inbound", post(webhooks::inbound))
+        .at("/status", post(webhooks::status));
+    let (api, documents) = api::service();
+    let guarded = Route::new()
+        .nest("/api/v1", api)
+        .at("/metrics", get(health::metrics))
+        .nest("/", pages::routes())
+        .with(auth::Guard);
+    Route::new()
+        .nest("/api/v1/twilio/webhooks", webhooks)
+        .at("/health/live", get(health::live))
+        .at("/health/ready", get(health::ready))
+        .at("/login", get(auth::form).post(auth::log_in))
+        .at("/logout", post(auth::log_out))
+        .nest("/assets", pages::assets())
+        .nest("/", documents)
+        .nest("/", guarded)
+        .catch_all_error(of_error)
+        .with(security::Headers)
+        .data(app)
+}
+
+/// What a worker serves on `METRICS_ADDR`: no more than health and metrics.
+pub(crate) fn monitoring(app: App) -> impl Endpoint<Output = Response> {
+    Route::new()
+        .at("/health/live", get(health::live))
+        .at("/health/ready", get(health::ready))
+        .at("/metrics", get(health::metrics))
+        .catch_all_error(of_error)
+        .data(app)
+}

@@ -1,0 +1,119 @@
+//! Errors as `application/problem+json` (RFC 9457), or as a page for a browser.
+use poem::{
+    Body, Response,
+    error::ResponseError,
+    http::{StatusCode, header},
+};
+use recado_engine::{ControlError, StorageError};
+use recado_store::StoreError;
+use serde_json::{Value, json};
+
+/// What is wrong, and what to do about it.
+#[derive(Debug, thiserror::Error)]
+#[error("{detail}")]
+pub(crate) struct Problem {
+    status: StatusCode,
+    detail: String,
+    field: Option<String>,
+    retry_after: Option<u64>,
+}
+
+impl Problem {
+    pub(crate) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+        Self { status, detail: detail.into(), field: None, retry_after: None }
+    }
+
+    pub(crate) fn bad_request(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, detail)
+    }
+
+    /// A field whose value cannot be taken.
+    pub(crate) fn unprocessable(field: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { field: Some(field.into()), ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail) }
+    }
+
+    pub(crate) fn not_found(what: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, format!("there is no {what} here, or it belongs to somebody else"))
+    }
+
+    pub(crate) fn away() -> Self {
+        let detail = "the database does not answer; nothing was changed; try again";
+        Self { retry_after: Some(5), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, detail) }
+    }
+
+    fn body(&self) -> Value {
+        let mut body = json!({
+            "type": "about:blank",
+            "title": self.status.canonical_reason().unwrap_or("Error"),
+            "status": self.status.as_u16(),
+            "detail": self.detail,
+        });
+        if let Some(field) = &self.field {
+            body["field"] = json!(field);
+        }
+        body
+    }
+}
+
+impl ResponseError for Problem {
+    fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    fn as_response(&self) -> Response {
+        let mut response = Response::builder()
+            .status(self.status)
+            .content_type("application/problem+json")
+            .body(Body::from_string(self.body().to_string()));
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        response
+    }
+}
+
+impl From<StorageError> for Problem {
+    fn from(error: StorageError) -> Self {
+        if error.is_transient() {
+            return Self::away();
+        }
+        tracing::error!(%error, "storage");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "the database refused; the log has more")
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        if error.is_transient() {
+            return Self::away();
+        }
+        tracing::error!(%error, "store");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "the database refused; the log has more")
+    }
+}
+
+impl From<ControlError> for Problem {
+    fn from(error: ControlError) -> Self {
+        match error {
+            ControlError::NoSuchRun(_) => Self::not_found("run"),
+            ControlError::WrongState(_) => Self::new(StatusCode::CONFLICT, error.to_string()),
+            ControlError::Storage(error) => error.into(),
+        }
+    }
+}
+
+/// Every error that no handler turned into an answer, those of the framework included.
+pub(crate) async fn of_error(error: poem::Error) -> Response {
+    if error.is_from_response() {
+        return error.into_response();
+    }
+    let status = error.status();
+    match error.downcast_ref::<Problem>() {
+        Some(problem) => problem.as_response(),
+        None if status.is_server_error() => {
+            tracing::error!(%error, "a request failed");
+            Problem::new(status, "something is wrong here; the log has more").as_response()
+        }
+        None => Problem::new(status, error.to_string()).as_response(),
+    }
+}

@@ -1,0 +1,132 @@
+//! The processes of production: the front end, the worker, or both in one.
+use std::{future::Future, net::SocketAddr, time::Duration};
+
+use anyhow::Context as _;
+use poem::{Endpoint, Response, Server, listener::TcpListener};
+use recado_store::{owners, plans, seed};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::{app::App, commands::migrate, config::Config, http, telemetry};
+
+/// How long open requests may take when the process goes home.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// Takes webhooks, serves pages and API; with `worker` it works on runs too.
+///
+/// # Errors
+/// When a setting is missing, the schema is old, or a port is taken.
+pub(crate) async fn serve(config: Config, worker: bool) -> anyhow::Result<()> {
+    if config.dev {
+        anyhow::ensure!(config.http_addr.ip().is_loopback(), "HTTP_ADDR: `dev` is open, so it listens on loopback only");
+        migrate::up(&config).await?;
+    } else {
+        config.require_for_serve()?;
+    }
+    telemetry::measure()?;
+    let app = App::open(config).await?;
+    claim_default(&app).await?;
+    let stop = stop_on_signal()?;
+    let front = listen(app.config.http_addr, http::routes(app.clone()), stop.clone());
+    let working = async {
+        if worker {
+            app.engine.work(stop.clone()).await;
+        }
+    };
+    let (front, monitoring, ()) = tokio::join!(front, monitor(&app, stop.clone()), working);
+    front.context("HTTP_ADDR")?;
+    monitoring
+}
+
+/// Works on runs.
+///
+/// # Errors
+/// When a setting is missing, the schema is old, or a port is taken.
+pub(crate) async fn worker(config: Config) -> anyhow::Result<()> {
+    config.require_for_worker()?;
+    telemetry::measure()?;
+    let app = App::open(config).await?;
+    let stop = stop_on_signal()?;
+    let (monitoring, ()) = tokio::join!(monitor(&app, stop.clone()), app.engine.work(stop.clone()));
+    monitoring
+}
+
+/// The account of the environment becomes the owner `default`'s, unless somebody holds it.
+async fn claim_default(app: &App) -> anyhow::Result<()> {
+    let dev = app.config.dev;
+    let account = app.config.twilio.account.clone();
+    let environment = app.environment.clone();
+    let done = app.engine.storage().transaction(move |tx| {
+        Box::pin(async move {
+            let now = chrono::Utc::now();
+            plans::install(tx).await?;
+            if dev {
+                seed::seed(tx, &environment.secret, now).await?;
+            }
+            if let Some(account) = account {
+                let claimed = owners::DefaultAccount {
+                    sid: &account.sid,
+                    token: &account.auth_token,
+                    numbers: &account.addresses,
+                };
+                owners::claim_default(tx, &environment.secret, &claimed, now).await?;
+            }
+            Ok::<_, anyhow::Error>(())
+        })
+    });
+    done.await.context("the owner `default` cannot be set up")
+}
+
+async fn monitor(app: &App, stop: CancellationToken) -> anyhow::Result<()> {
+    match app.config.metrics_addr {
+        Some(addr) => listen(addr, http::monitoring(app.clone()), stop).await.context("METRICS_ADDR"),
+        None => Ok(()),
+    }
+}
+
+/// Serves until `stop`. If the port cannot be had, everything else stops too.
+pub(crate) async fn listen(
+    addr: SocketAddr,
+    routes: impl Endpoint<Output = Response> + 'static,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let until = stop.clone();
+    let server = Server::new(TcpListener::bind(addr));
+    let served = server.run_with_graceful_shutdown(routes, async move { until.cancelled().await }, Some(LINGER)).await;
+    stop.cancel();
+    served.with_context(|| format!("{addr} cannot be listened on"))
+}
+
+/// A token that is cancelled by SIGTERM or Ctrl-C, and for a child of `recado dev` by the death of its parent.
+pub(crate) fn stop_on_signal() -> anyhow::Result<CancellationToken> {
+    let (stop, mut terminate, mut interrupt) =
+        (CancellationToken::new(), signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let token = stop.clone();
+    spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("going home");
+        token.cancel();
+        // Whoever asks twice means it.
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        std::process::exit(130);
+    });
+    if std::env::var_os(crate::dev::CHILD).is_some() {
+        spawn(async {
+            // The parent never writes; the end of the stream is its death.
+            let mut nothing = Vec::new();
+            let _ = tokio::io::AsyncReadExt::read_to_end(&mut tokio::io::stdin(), &mut nothing).await;
+            std::process::exit(1);
+        });
+    }
+    Ok(stop)
+}
+
+fn spawn(task: impl Future<Output = ()> + Send + 'static) {
+    drop(tokio::spawn(task));
+}
