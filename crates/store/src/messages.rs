@@ -538,7 +538,7 @@ pub(crate) async fn report(
                 twilio_sid = coalesce(twilio_sid, $6),
                 sent_at = case when twilio_sid is null and $6 is not null then coalesce(sent_at, $7) else sent_at end,
                 updated_at = $7
-            where owner = $1 and id = $2 and (status is not distinct from $8 or status is distinct from $8)
+            where owner = $1 and id = $2 and status is not distinct from $8
                 and error_code is not distinct from $9";
         let before = message.status.map(MessageStatus::as_str);
         let values = vec![
