@@ -28,7 +28,11 @@ static VERSION: LazyLock<String> = LazyLock::new(|| {
     for (_, _, content) in FILES {
         hash.update(content);
     }
-    hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+    hash.finalize()
+        .iter()
+        .take(6)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 });
 
 /// What a page asks for `name` by, below `folder`.

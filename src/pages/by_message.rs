@@ -32,7 +32,9 @@ pub(crate) async fn open(Path((account, sid)): Path<(String, String)>, Data(app)
 #[handler]
 pub(crate) async fn state(Path((account, sid)): Path<(String, String)>, Data(app): Data<&App>) -> Response {
     let found = async {
-        let Some(id) = find(app, &account, &sid).await? else { return Ok(None) };
+        let Some(id) = find(app, &account, &sid).await? else {
+            return Ok(None);
+        };
         app.engine.storage().run(&id).await
     };
     let body = match found.await {
@@ -47,9 +49,14 @@ pub(crate) async fn state(Path((account, sid)): Path<(String, String)>, Data(app
         Ok(None) => json!(null),
         Err(error) => return no_database(&error),
     };
-    Json(body).with_header(header::CACHE_CONTROL, "no-store").into_response()
+    Json(body)
+        .with_header(header::CACHE_CONTROL, "no-store")
+        .into_response()
 }
 
 async fn find(app: &App, account: &str, sid: &str) -> Result<Option<RunId>, StorageError> {
-    app.engine.storage().run_by_key(InboundMessage::NAME, &InboundMessage::key(account, sid)).await
+    app.engine
+        .storage()
+        .run_by_key(InboundMessage::NAME, &InboundMessage::key(account, sid))
+        .await
 }

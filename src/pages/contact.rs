@@ -7,6 +7,8 @@ use super::text::masked;
 /// The contact of a run, masked: the sender of an inbound message, the recipient of an outbound one.
 pub(crate) fn of(run: &Run) -> Option<String> {
     let field = |name: &str| run.input.get(name)?.as_str();
-    let text = field("contact").or_else(|| field("from")).or_else(|| field("to"))?;
+    let text = field("contact")
+        .or_else(|| field("from"))
+        .or_else(|| field("to"))?;
     Some(Address::parse(text).map_or_else(|_| masked(text), |address| address.masked()))
 }

@@ -27,12 +27,20 @@ pub(crate) struct Layout {
 impl Layout {
     /// A page of the front end; `dev` is whether there is a telephone to link to.
     pub(crate) fn new(title: impl Into<String>, here: Here, dev: bool) -> Self {
-        Self { title: title.into(), here, dev, assets: "/assets" }
+        Self {
+            title: title.into(),
+            here,
+            dev,
+            assets: "/assets",
+        }
     }
 
     /// A page of the process that holds the telephone.
     pub(crate) fn of_phone(title: impl Into<String>) -> Self {
-        Self { assets: "/phone/assets", ..Self::new(title, Here::Phone, true) }
+        Self {
+            assets: "/phone/assets",
+            ..Self::new(title, Here::Phone, true)
+        }
     }
 
     pub(crate) fn asset(&self, name: &str) -> String {

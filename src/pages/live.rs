@@ -63,7 +63,9 @@ pub(crate) fn follow(page: impl Followed) -> Response {
 /// A stream of events as the answer to a request.
 pub(crate) fn send(events: impl Stream<Item = Event> + Send + 'static) -> Response {
     let again = Event::retry(AGAIN.as_millis() as u64);
-    let bounded = stream::iter([again]).chain(events).take_until(tokio::time::sleep(SESSION));
+    let bounded = stream::iter([again])
+        .chain(events)
+        .take_until(tokio::time::sleep(SESSION));
     SSE::new(bounded).keep_alive(HEARTBEAT).into_response()
 }
 
@@ -84,7 +86,13 @@ struct Follower<P> {
 fn changes<P: Followed>(page: P) -> impl Stream<Item = Event> + Send {
     let mut interval = interval(LOOK);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let follower = Follower { page, interval, sent: None, ended: false, _reading: Reading::begin() };
+    let follower = Follower {
+        page,
+        interval,
+        sent: None,
+        ended: false,
+        _reading: Reading::begin(),
+    };
     stream::unfold(follower, async |mut follower| {
         let events = follower.next().await?;
         Some((stream::iter(events), follower))
@@ -100,7 +108,9 @@ impl<P: Followed> Follower<P> {
         loop {
             self.interval.tick().await;
             // A database that is away for a while comes back; the reader keeps what there was.
-            let Ok(seen) = self.page.look().await else { continue };
+            let Ok(seen) = self.page.look().await else {
+                continue;
+            };
             let cursor = self.page.cursor(&seen);
             let changed = self.sent.replace(cursor) != Some(cursor);
             let mut events = Vec::new();
@@ -126,13 +136,18 @@ struct Reading {
 impl Reading {
     fn begin() -> Self {
         metrics::gauge!("recado_live_readers").increment(1.0);
-        Self { since: Instant::now() }
+        Self {
+            since: Instant::now(),
+        }
     }
 }
 
 impl Drop for Reading {
     fn drop(&mut self) {
         metrics::gauge!("recado_live_readers").decrement(1.0);
-        tracing::debug!(seconds = self.since.elapsed().as_secs(), "a reader of a live page went");
+        tracing::debug!(
+            seconds = self.since.elapsed().as_secs(),
+            "a reader of a live page went"
+        );
     }
 }

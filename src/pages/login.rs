@@ -14,7 +14,11 @@ struct Login<'a> {
 
 /// The log-in page; `error` is why the last try was refused, `next` the path to go to afterwards.
 pub(crate) fn page(error: Option<&str>, next: &str) -> Response {
-    let status = if error.is_some() { StatusCode::UNAUTHORIZED } else { StatusCode::OK };
+    let status = if error.is_some() {
+        StatusCode::UNAUTHORIZED
+    } else {
+        StatusCode::OK
+    };
     let layout = Layout::new("Log in", Here::Elsewhere, false);
     html(status, &Login { layout, error, next })
 }

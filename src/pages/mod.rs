@@ -28,7 +28,6 @@ pub(crate) fn routes() -> Route {
         .at("/runs/:id/retry", post(run::retry))
         .at("/runs/by-message/:account/:sid", get(by_message::open))
         .at("/runs/by-message/:account/:sid/state", get(by_message::state))
-
 }
 
 /// The style sheet and the scripts; open to everybody, because the log-in page needs them too.

@@ -75,7 +75,12 @@ struct Listener {
 fn changes(telephone: Telephone, parties: Parties) -> impl Stream<Item = Event> + Send {
     let mut changes = telephone.simulator.book().changes();
     changes.mark_changed();
-    let listener = Listener { telephone, parties, changes, sent: None };
+    let listener = Listener {
+        telephone,
+        parties,
+        changes,
+        sent: None,
+    };
     stream::unfold(listener, async |mut listener| {
         loop {
             listener.changes.changed().await.ok()?;

@@ -17,12 +17,21 @@ struct Problem<'a> {
 /// A page that says what is wrong and what to do about it.
 pub(crate) fn problem(status: StatusCode, title: &str, detail: &str) -> Response {
     let layout = Layout::new(title, Here::Elsewhere, false);
-    html(status, &Problem { layout, status: status.as_u16(), title, detail })
+    html(
+        status,
+        &Problem {
+            layout,
+            status: status.as_u16(),
+            title,
+            detail,
+        },
+    )
 }
 
 /// The page for an address that names nothing.
 pub(crate) fn not_found() -> Response {
-    let detail = "Nothing has this address. It may be mistyped, or what it named was purged after its retention.";
+    let detail =
+        "Nothing has this address. It may be mistyped, or what it named was purged after its retention.";
     problem(StatusCode::NOT_FOUND, "There is no such page", detail)
 }
 
@@ -31,10 +40,17 @@ pub(crate) fn no_database(error: &StorageError) -> Response {
     tracing::warn!(%error, "a page cannot be read from the database");
     let detail = "Nothing is lost: messages are answered as soon as it is back. Load this page again in a moment; if \
         that does not help, look at /health/ready and at the log.";
-    problem(StatusCode::SERVICE_UNAVAILABLE, "The database does not answer", detail)
+    problem(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "The database does not answer",
+        detail,
+    )
 }
 
 /// The last resort, which needs no template.
 pub(super) fn plain(status: StatusCode, text: &'static str) -> Response {
-    Response::builder().status(status).content_type("text/plain; charset=utf-8").body(text)
+    Response::builder()
+        .status(status)
+        .content_type("text/plain; charset=utf-8")
+        .body(text)
 }

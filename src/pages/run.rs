@@ -17,7 +17,7 @@ use super::{
     live::{Followed, Sections, cursor, follow},
     problem::{no_database, not_found, problem},
     text::{pretty, short},
-    time_line::{Fate, Line, TimeLine},
+    time_line::{Line, TimeLine},
 };
 use crate::app::App;
 
@@ -26,7 +26,6 @@ use crate::app::App;
 struct Page<'a> {
     layout: Layout,
     id: &'a str,
-    short: &'a str,
     workflow: &'a str,
     live: bool,
     facts: Facts<'a>,
@@ -52,20 +51,28 @@ impl askama::filters::HtmlSafe for Record<'_> {}
 
 #[handler]
 pub(crate) async fn show(Path(id): Path<String>, Data(app): Data<&App>) -> Response {
-    let following = Following { app: app.clone(), id: RunId::from(id) };
+    let following = Following {
+        app: app.clone(),
+        id: RunId::from(id),
+    };
     let (run, events) = match following.look().await {
         Ok(Some(seen)) => seen,
         Ok(None) => return not_found(),
         Err(error) => return no_database(&error),
     };
     let page = Page {
-        layout: Layout::new(format!("{} {}", run.workflow, short(run.id.as_str())), Here::Runs, app.config.dev),
+        layout: Layout::new(
+            format!("{} {}", run.workflow, short(run.id.as_str())),
+            Here::Runs,
+            app.config.dev,
+        ),
         id: run.id.as_str(),
-        short: short(run.id.as_str()),
         workflow: &run.workflow,
         live: !run.state.is_final(),
         facts: Facts::of(&run),
-        drawing: Drawing { time_line: TimeLine::of(&run, &events, Utc::now()) },
+        drawing: Drawing {
+            time_line: TimeLine::of(&run, &events, Utc::now()),
+        },
         record: Record::of(&run, &events),
     };
     html(StatusCode::OK, &page)
@@ -73,7 +80,10 @@ pub(crate) async fn show(Path(id): Path<String>, Data(app): Data<&App>) -> Respo
 
 #[handler]
 pub(crate) async fn live(Path(id): Path<String>, Data(app): Data<&App>) -> Response {
-    follow(Following { app: app.clone(), id: RunId::from(id) })
+    follow(Following {
+        app: app.clone(),
+        id: RunId::from(id),
+    })
 }
 
 /// Gives a parked run another try, and shows it.
@@ -108,7 +118,9 @@ impl Followed for Following {
     async fn look(&self) -> Result<Self::Seen, StorageError> {
         let storage = self.app.engine.storage();
         // The run first: its journal may then be ahead of it, which the next look mends, and never behind its end.
-        let Some(run) = storage.run(&self.id).await? else { return Ok(None) };
+        let Some(run) = storage.run(&self.id).await? else {
+            return Ok(None);
+        };
         Ok(Some((run, storage.journal(&self.id).await?)))
     }
 
@@ -116,13 +128,27 @@ impl Followed for Following {
         let Some((run, events)) = seen else { return 0 };
         // While it is at work its open bar grows.
         let second = (run.state == RunState::Running).then(|| Utc::now().timestamp());
-        cursor(&(run.state, run.epoch, run.since, run.until, &run.waiting_for, &run.error, &run.owner, events.len(), second))
+        cursor(&(
+            run.state,
+            run.epoch,
+            run.since,
+            run.until,
+            &run.waiting_for,
+            &run.error,
+            &run.owner,
+            events.len(),
+            second,
+        ))
     }
 
     fn sections(&self, seen: &Self::Seen) -> Sections {
-        let Some((run, events)) = seen else { return Sections::new() };
+        let Some((run, events)) = seen else {
+            return Sections::new();
+        };
         let render = |part: Result<String, askama::Error>| part.unwrap_or_default();
-        let drawing = Drawing { time_line: TimeLine::of(run, events, Utc::now()) };
+        let drawing = Drawing {
+            time_line: TimeLine::of(run, events, Utc::now()),
+        };
         Sections::from([
             ("facts", render(Facts::of(run).render())),
             ("time-line", render(drawing.render())),
@@ -137,6 +163,9 @@ impl Followed for Following {
 
 impl<'a> Record<'a> {
     fn of(run: &'a Run, events: &[Event]) -> Self {
-        Self { run, journal: events.iter().map(|event| Entry::of(run, event)).collect() }
+        Self {
+            run,
+            journal: events.iter().map(|event| Entry::of(run, event)).collect(),
+        }
     }
 }

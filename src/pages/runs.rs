@@ -38,7 +38,6 @@ struct Runs<'a> {
     live: bool,
     counts: Counts<'a>,
     list: List<'a>,
-    dev: bool,
 }
 
 #[derive(Template)]
@@ -63,7 +62,10 @@ impl askama::filters::HtmlSafe for List<'_> {}
 
 #[handler]
 pub(crate) async fn list(Query(asked): Query<Asked>, Data(app): Data<&App>) -> Response {
-    let followed = Following { app: app.clone(), asked };
+    let followed = Following {
+        app: app.clone(),
+        asked,
+    };
     if let Err(told) = followed.asked.filter() {
         return problem(StatusCode::BAD_REQUEST, "There is no such state", &told);
     }
@@ -71,15 +73,13 @@ pub(crate) async fn list(Query(asked): Query<Asked>, Data(app): Data<&App>) -> R
         Ok(seen) => seen,
         Err(error) => return no_database(&error),
     };
-    let dev = app.config.dev;
     let page = Runs {
-        layout: Layout::new("Runs", Here::Runs, dev),
+        layout: Layout::new("Runs", Here::Runs, app.config.dev),
         asked: &followed.asked,
         states: RunState::ALL,
         live: followed.asked.is_newest(),
         counts: followed.counts(&seen),
         list: followed.list(&seen),
-        dev,
     };
     html(StatusCode::OK, &page)
 }
@@ -87,7 +87,10 @@ pub(crate) async fn list(Query(asked): Query<Asked>, Data(app): Data<&App>) -> R
 #[handler]
 pub(crate) async fn live(Query(asked): Query<Asked>, Data(app): Data<&App>) -> Response {
     match asked.filter() {
-        Ok(_) => follow(Following { app: app.clone(), asked }),
+        Ok(_) => follow(Following {
+            app: app.clone(),
+            asked,
+        }),
         Err(told) => problem(StatusCode::BAD_REQUEST, "There is no such state", &told),
     }
 }
@@ -99,9 +102,17 @@ struct Following {
 
 impl Following {
     fn counts(&self, seen: &Seen) -> Counts<'_> {
-        let count = |state| seen.open.iter().find(|(of, _)| *of == state).map_or(0, |(_, n)| *n);
+        let count = |state| {
+            seen.open
+                .iter()
+                .find(|(of, _)| *of == state)
+                .map_or(0, |(_, n)| *n)
+        };
         let open = RunState::ALL.into_iter().filter(|state| !state.is_final());
-        Counts { asked: &self.asked, open: open.map(|state| (Mark(state), count(state))).collect() }
+        Counts {
+            asked: &self.asked,
+            open: open.map(|state| (Mark(state), count(state))).collect(),
+        }
     }
 
     fn list(&self, seen: &Seen) -> List<'_> {
@@ -121,7 +132,10 @@ impl Followed for Following {
         let storage = self.app.engine.storage();
         let filter = self.asked.filter().unwrap_or_default();
         let page = storage.runs(&filter, LIMIT, self.asked.cursor()).await?;
-        Ok(Seen { page, open: storage.open_runs().await? })
+        Ok(Seen {
+            page,
+            open: storage.open_runs().await?,
+        })
     }
 
     fn cursor(&self, seen: &Seen) -> u64 {

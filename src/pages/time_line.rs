@@ -3,13 +3,15 @@ mod attempt;
 mod bars;
 mod scale;
 mod steps;
+#[cfg(test)]
+mod steps_tests;
 
 use chrono::{DateTime, Utc};
 use recado_engine::{Event, Run, RunState};
 
-use self::{bars::Bars, scale::Scale};
-pub(crate) use self::{
-    attempt::{Attempt, Fate},
+use self::{
+    bars::Bars,
+    scale::Scale,
     steps::{Item, Note, Step},
 };
 
@@ -34,7 +36,10 @@ impl TimeLine {
             None if run.state == RunState::Parked => run.since,
             None => now,
         };
-        let busy = items.iter().filter_map(Item::step).flat_map(|step| step.busy(end));
+        let busy = items
+            .iter()
+            .filter_map(Item::step)
+            .flat_map(|step| step.busy(end));
         let scale = Scale::new(run.created_at, end, busy);
         let axis = Bars::axis(&scale);
         let lines = items.into_iter().map(|item| match item {
@@ -44,6 +49,9 @@ impl TimeLine {
             }
             Item::Note(note) => Line::Note(note),
         });
-        Self { axis, lines: lines.collect() }
+        Self {
+            axis,
+            lines: lines.collect(),
+        }
     }
 }

@@ -41,7 +41,9 @@ impl Conversation {
             .filter(|message| us(message) == business || message.messaging_service.is_some())
             .collect();
         messages.sort_by_key(|message| message.created);
-        let last = messages.last().filter(|last| last.direction == Direction::Inbound);
+        let last = messages
+            .last()
+            .filter(|last| last.direction == Direction::Inbound);
         Self {
             unanswered: last.map(|last| format!("{}/{}", last.account, last.sid)),
             bubbles: messages.into_iter().map(|message| Bubble::of(message)).collect(),
@@ -58,7 +60,10 @@ fn us(message: &Message) -> &str {
 
 impl Bubble {
     fn of(message: &Message) -> Self {
-        let template = message.content.as_ref().map(|content| format!("template {content}"));
+        let template = message
+            .content
+            .as_ref()
+            .map(|content| format!("template {content}"));
         Self {
             sid: message.sid.clone(),
             inbound: message.direction == Direction::Inbound,

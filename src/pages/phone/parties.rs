@@ -9,9 +9,18 @@ pub(super) struct Contact {
 }
 
 pub(super) const CONTACTS: [Contact; 3] = [
-    Contact { name: "Ana Souza", number: "+5511987650001" },
-    Contact { name: "Bruno Lima", number: "+5521976540002" },
-    Contact { name: "Carmen Ruiz", number: "+34612340003" },
+    Contact {
+        name: "Ana Souza",
+        number: "+5511987650001",
+    },
+    Contact {
+        name: "Bruno Lima",
+        number: "+5521976540002",
+    },
+    Contact {
+        name: "Carmen Ruiz",
+        number: "+34612340003",
+    },
 ];
 
 /// A number that can be written to, and by which ways.
@@ -27,7 +36,11 @@ impl Business {
     /// The ways, as the script reads them.
     pub(super) fn ways(&self) -> String {
         let ways = [("whatsapp", self.whatsapp), ("sms", self.sms)];
-        ways.into_iter().filter(|(_, is)| *is).map(|(way, _)| way).collect::<Vec<_>>().join(" ")
+        ways.into_iter()
+            .filter(|(_, is)| *is)
+            .map(|(way, _)| way)
+            .collect::<Vec<_>>()
+            .join(" ")
     }
 }
 
@@ -84,7 +97,10 @@ impl Parties {
         if !e164(&self.contact) {
             CONTACTS[0].number.clone_into(&mut self.contact);
         }
-        let business = businesses.iter().find(|business| business.number == self.business).or(businesses.first());
+        let business = businesses
+            .iter()
+            .find(|business| business.number == self.business)
+            .or(businesses.first());
         let Some(business) = business else { return self };
         business.number.clone_into(&mut self.business);
         let possible = match self.channel.as_str() {
@@ -107,7 +123,11 @@ impl Parties {
     }
 
     fn address(&self, number: &str) -> String {
-        if self.channel == "whatsapp" { format!("whatsapp:{number}") } else { number.to_owned() }
+        if self.channel == "whatsapp" {
+            format!("whatsapp:{number}")
+        } else {
+            number.to_owned()
+        }
     }
 
     /// Whether the contact is none of those we have names for.
@@ -131,16 +151,26 @@ mod tests {
 
     #[test]
     fn a_number_with_two_channels_is_one_choice() {
-        let choices: Vec<_> = padaria().iter().map(|it| format!("{}: {}", it.label, it.ways())).collect();
+        let choices: Vec<_> = padaria()
+            .iter()
+            .map(|it| format!("{}: {}", it.label, it.ways()))
+            .collect();
         assert_eq!(choices, ["Padaria: whatsapp sms", "Oficina: sms"]);
     }
 
     #[test]
     fn what_cannot_be_is_replaced_by_the_first_choice() {
-        let asked = Parties { contact: "+1<b>".to_owned(), business: "+14155550100".to_owned(), channel: "whatsapp".to_owned() };
+        let asked = Parties {
+            contact: "+1<b>".to_owned(),
+            business: "+14155550100".to_owned(),
+            channel: "whatsapp".to_owned(),
+        };
         let parties = asked.or_first(&padaria());
         assert_eq!(parties.contact_address(), CONTACTS[0].number);
         assert_eq!(parties.business_address(), "+14155550100");
-        assert_eq!(Parties::default().or_first(&padaria()).business_address(), "whatsapp:+5511900000001");
+        assert_eq!(
+            Parties::default().or_first(&padaria()).business_address(),
+            "whatsapp:+5511900000001"
+        );
     }
 }

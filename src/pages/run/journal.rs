@@ -26,7 +26,10 @@ impl Entry {
             name: event.name.clone().unwrap_or_default(),
             attempt: event.attempt,
             after: between(run.created_at, event.at),
-            documents: documents.into_iter().filter_map(|(name, value)| Some((name, pretty(value.as_ref()?)))).collect(),
+            documents: documents
+                .into_iter()
+                .filter_map(|(name, value)| Some((name, pretty(value.as_ref()?))))
+                .collect(),
         }
     }
 }

@@ -20,7 +20,9 @@ impl Asked {
     /// A sentence that names the states there are.
     pub(super) fn filter(&self) -> Result<Filter, String> {
         let given = |field: &str| Some(field.trim().to_owned()).filter(|field| !field.is_empty());
-        let state = given(&self.state).map(|word| RunState::parse(&word).ok_or(word)).transpose();
+        let state = given(&self.state)
+            .map(|word| RunState::parse(&word).ok_or(word))
+            .transpose();
         let state = state.map_err(|word| {
             let known: Vec<_> = RunState::ALL.iter().map(|state| state.as_str()).collect();
             format!("`state` is “{word}”; it must be one of {}.", known.join(", "))
@@ -81,7 +83,10 @@ impl Asked {
             ("owner", &self.owner),
             ("cursor", cursor),
         ];
-        let given: Vec<_> = fields.into_iter().filter(|(_, value)| !value.is_empty()).collect();
+        let given: Vec<_> = fields
+            .into_iter()
+            .filter(|(_, value)| !value.is_empty())
+            .collect();
         match serde_urlencoded::to_string(given) {
             Ok(query) if !query.is_empty() => format!("?{query}"),
             _ => String::new(),
@@ -95,7 +100,11 @@ mod tests {
 
     #[test]
     fn links_keep_the_filter_and_escape_it() {
-        let asked = Asked { workflow: "a&b".to_owned(), state: "parked".to_owned(), ..Asked::default() };
+        let asked = Asked {
+            workflow: "a&b".to_owned(),
+            state: "parked".to_owned(),
+            ..Asked::default()
+        };
         assert_eq!(asked.older("X"), "/?workflow=a%26b&state=parked&cursor=X");
         assert_eq!(asked.toggled("parked"), "/?workflow=a%26b");
         assert_eq!(Asked::default().newest(), "/");
@@ -103,8 +112,14 @@ mod tests {
 
     #[test]
     fn a_state_that_does_not_exist_is_named_with_those_that_do() {
-        let asked = Asked { state: "lost".to_owned(), ..Asked::default() };
+        let asked = Asked {
+            state: "lost".to_owned(),
+            ..Asked::default()
+        };
         let told = asked.filter().unwrap_err();
-        assert!(told.contains("“lost”") && told.contains("queued, running"), "{told}");
+        assert!(
+            told.contains("“lost”") && told.contains("queued, running"),
+            "{told}"
+        );
     }
 }

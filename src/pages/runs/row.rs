@@ -37,7 +37,11 @@ impl Waits {
         if run.state.is_final() {
             return None;
         }
-        let what = match run.waiting_for.as_deref().map(|what| what.split_once(':').unwrap_or((what, ""))) {
+        let what = match run
+            .waiting_for
+            .as_deref()
+            .map(|what| what.split_once(':').unwrap_or((what, "")))
+        {
             None => "nothing".to_owned(),
             Some(("worker", _)) => "a worker".to_owned(),
             Some(("lane", _)) => "its turn in its lane".to_owned(),
@@ -68,7 +72,11 @@ impl Row {
             contact: contact::of(run),
             owner: run.owner.clone(),
             waits: Waits::of(run),
-            error: run.error.as_deref().filter(|_| run.state == RunState::Parked).map(masked),
+            error: run
+                .error
+                .as_deref()
+                .filter(|_| run.state == RunState::Parked)
+                .map(masked),
             created: Moment::relative(run.created_at),
             took: ended.map(|ended| between(run.created_at, ended)),
         }

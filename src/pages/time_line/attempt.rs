@@ -57,7 +57,15 @@ pub(crate) struct Attempt {
 
 impl Attempt {
     pub(super) fn begun(number: i64, started: DateTime<Utc>) -> Self {
-        Self { number, started, ended: None, fate: Fate::Open, told: None, found: None, next: None }
+        Self {
+            number,
+            started,
+            ended: None,
+            fate: Fate::Open,
+            told: None,
+            found: None,
+            next: None,
+        }
     }
 
     pub(super) fn of(event: &Event) -> Self {
@@ -67,7 +75,11 @@ impl Attempt {
     pub(super) fn end(&mut self, fate: Fate, event: &Event) {
         self.fate = fate;
         self.ended = Some(event.at);
-        self.told = event.data.as_ref().filter(|_| fate != Fate::Succeeded).and_then(told);
+        self.told = event
+            .data
+            .as_ref()
+            .filter(|_| fate != Fate::Succeeded)
+            .and_then(told);
     }
 
     pub(crate) fn took(&self) -> Option<String> {
@@ -79,7 +91,9 @@ impl Attempt {
     }
 
     pub(crate) fn next(&self) -> Option<Moment> {
-        self.next.filter(|_| self.fate != Fate::Succeeded).map(Moment::relative)
+        self.next
+            .filter(|_| self.fate != Fate::Succeeded)
+            .map(Moment::relative)
     }
 
     pub(crate) fn found(&self) -> Option<&'static str> {

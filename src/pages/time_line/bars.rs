@@ -53,13 +53,23 @@ struct Tick {
 impl Bars {
     pub(super) fn axis(scale: &Scale) -> Self {
         let ticks = scale.ticks().into_iter().map(|(left, text)| Tick { left, text });
-        Self { ticks: ticks.collect(), shortened: shortened(scale), is_axis: true, ..Self::default() }
+        Self {
+            ticks: ticks.collect(),
+            shortened: shortened(scale),
+            is_axis: true,
+            ..Self::default()
+        }
     }
 
     pub(super) fn of(step: &Step, scale: &Scale, end: DateTime<Utc>) -> Self {
         let bar = |from: DateTime<Utc>, to: DateTime<Utc>, fate: Fate, title: String| {
             let left = scale.at(from).min(100.0 - NARROW);
-            Bar { left, width: (scale.at(to) - left).max(NARROW), fate, title }
+            Bar {
+                left,
+                width: (scale.at(to) - left).max(NARROW),
+                fate,
+                title,
+            }
         };
         let attempts = step.attempts.iter().map(|attempt| {
             let to = attempt.ended.unwrap_or(end);
@@ -71,9 +81,15 @@ impl Bars {
             let (at, what) = attempt.found?;
             Some(bar(at, at, Fate::Succeeded, format!("found out: {what}")))
         });
-        let looked = step.attempts.iter().filter_map(|attempt| Some((attempt.ended?, Some(attempt.found?.0))));
+        let looked = step
+            .attempts
+            .iter()
+            .filter_map(|attempt| Some((attempt.ended?, Some(attempt.found?.0))));
         let waits = step.waits.iter().copied().chain(looked);
-        let waits = waits.map(|(from, to)| Wait { left: scale.at(from), right: scale.at(to.unwrap_or(end)) });
+        let waits = waits.map(|(from, to)| Wait {
+            left: scale.at(from),
+            right: scale.at(to.unwrap_or(end)),
+        });
         Self {
             bars: attempts.chain(found).collect(),
             waits: waits.collect(),
@@ -85,7 +101,13 @@ impl Bars {
 
 fn shortened(scale: &Scale) -> Vec<Shortened> {
     let shortened = scale.shortened();
-    shortened.map(|(piece, long)| Shortened { left: piece.left, right: piece.right, long }).collect()
+    shortened
+        .map(|(piece, long)| Shortened {
+            left: piece.left,
+            right: piece.right,
+            long,
+        })
+        .collect()
 }
 
 /// The template hands fields by reference and sums by value.

@@ -49,7 +49,10 @@ impl Scale {
             }
             seen = seen.max(to);
         }
-        Self { start, pieces: lay_out(total, &stretches) }
+        Self {
+            start,
+            pieces: lay_out(total, &stretches),
+        }
     }
 
     /// Where `at` lies, in percent.
@@ -81,7 +84,9 @@ impl Scale {
             let first = (piece.from + step - 1) / step * step;
             // A piece after a gap begins with its own time, so that no gap hides how late it is.
             let begins = (piece.from > 0).then_some(piece.from);
-            let marks = begins.into_iter().chain((first..=piece.to).step_by(step as usize));
+            let marks = begins
+                .into_iter()
+                .chain((first..=piece.to).step_by(step as usize));
             for micros in marks {
                 let left = self.of(micros).max(piece.left);
                 let crowded = ticks.last().is_some_and(|(last, _)| left - last < APART);
@@ -106,7 +111,13 @@ fn lay_out(total: i64, shortened: &[(i64, i64)]) -> Vec<Piece> {
     let (mut micros, mut left) = (0, 0.0);
     let mut push = |from: i64, to: i64, width: f64, shortened: bool| {
         if to > from {
-            pieces.push(Piece { from, to, left, right: left + width, shortened });
+            pieces.push(Piece {
+                from,
+                to,
+                left,
+                right: left + width,
+                shortened,
+            });
             left += width;
         }
     };
@@ -170,7 +181,10 @@ mod tests {
     #[test]
     fn two_hours_of_waiting_do_not_hide_two_seconds_of_work() {
         let (hours, second) = (7_200_000, 1000);
-        let scale = scale(hours + 2 * second, &[(0, second), (hours + second, hours + 2 * second)]);
+        let scale = scale(
+            hours + 2 * second,
+            &[(0, second), (hours + second, hours + 2 * second)],
+        );
         assert!((percent(&scale, second) - 44.0).abs() < 0.01);
         assert!((percent(&scale, hours + second) - 56.0).abs() < 0.01);
         let shortened: Vec<_> = scale.shortened().map(|(_, long)| long).collect();

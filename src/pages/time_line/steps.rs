@@ -88,7 +88,10 @@ impl Step {
     /// When something was done for it; an attempt that goes on is at it until `end`.
     pub(super) fn busy(&self, end: DateTime<Utc>) -> impl Iterator<Item = (DateTime<Utc>, DateTime<Utc>)> {
         let attempts = self.attempts.iter();
-        let found = attempts.clone().filter_map(|attempt| attempt.found).map(|(at, _)| (at, at));
+        let found = attempts
+            .clone()
+            .filter_map(|attempt| attempt.found)
+            .map(|(at, _)| (at, at));
         attempts
             .map(move |attempt| (attempt.started, attempt.ended.unwrap_or(end.max(attempt.started))))
             .chain(found)
@@ -146,7 +149,8 @@ impl Step {
             // What was looked for and not found out.
             Some(last) if last.fate == Fate::Unknown => last.told = event.data.as_ref().and_then(told),
             Some(last) if last.fate == Fate::Open && Some(last.number) == event.attempt => {
-                let unknown = event.data.as_ref().and_then(|data| data.get("fault")?.as_str()) == Some("unknown");
+                let unknown =
+                    event.data.as_ref().and_then(|data| data.get("fault")?.as_str()) == Some("unknown");
                 last.end(if unknown { Fate::Unknown } else { Fate::Failed }, event);
             }
             _ => self.end(Fate::Failed, event),
@@ -161,7 +165,9 @@ impl Step {
                 if event.started_at.is_none_or(|started| started == last.started) {
                     last.end(Fate::Succeeded, event);
                 } else {
-                    last.told = Some("whoever made this attempt fell silent before it wrote down the answer".to_owned());
+                    last.told = Some(
+                        "whoever made this attempt fell silent before it wrote down the answer".to_owned(),
+                    );
                     last.fate = Fate::Unknown;
                     last.ended = event.started_at;
                     last.found = Some((event.at, "it had happened, so it was not repeated"));
@@ -178,7 +184,8 @@ impl Step {
     fn find(&mut self, event: &Event, what: &'static str) {
         if let Some(last) = self.attempts.last_mut() {
             if last.fate == Fate::Open {
-                last.told = Some("whoever made this attempt fell silent before it wrote down the answer".to_owned());
+                last.told =
+                    Some("whoever made this attempt fell silent before it wrote down the answer".to_owned());
                 last.ended = event.started_at;
             }
             last.fate = Fate::Unknown;
@@ -205,7 +212,8 @@ pub(super) fn read(run: &Run, events: &[Event]) -> Vec<Item> {
             (EventKind::Parked, _) => items.push(note(event, "bad", parked(event))),
             (EventKind::Retried, op) => {
                 apply(&mut items, op, event);
-                let sentence = "a person asked for another try; what had been done is not done again".to_owned();
+                let sentence =
+                    "a person asked for another try; what had been done is not done again".to_owned();
                 items.push(note(event, "plain", sentence));
             }
             (EventKind::LaneLeft, _) => {}
@@ -235,7 +243,11 @@ fn apply(items: &mut Vec<Item>, op: Option<i64>, event: &Event) {
 }
 
 fn note(event: &Event, class: &'static str, sentence: String) -> Item {
-    Item::Note(Note { at: Moment::relative(event.at), class, sentence })
+    Item::Note(Note {
+        at: Moment::relative(event.at),
+        class,
+        sentence,
+    })
 }
 
 fn parked(event: &Event) -> String {
@@ -246,8 +258,13 @@ fn parked(event: &Event) -> String {
 /// Who fell silent is in the event; who took over is whom the next such event names, or who holds the run now.
 fn taken_over(run: &Run, event: &Event, later: &[Event]) -> Item {
     let from = |event: &Event| event.data.as_ref().and_then(Value::as_str).map(str::to_owned);
-    let heir = later.iter().find(|event| event.kind == EventKind::TakenOver).and_then(from);
-    let heir = heir.or_else(|| run.worker.clone()).unwrap_or_else(|| "another worker".to_owned());
+    let heir = later
+        .iter()
+        .find(|event| event.kind == EventKind::TakenOver)
+        .and_then(from);
+    let heir = heir
+        .or_else(|| run.worker.clone())
+        .unwrap_or_else(|| "another worker".to_owned());
     let dead = from(event).unwrap_or_else(|| "its worker".to_owned());
     note(event, "warn", format!("{dead} fell silent; {heir} took over"))
 }
@@ -264,7 +281,9 @@ fn present(run: &Run, items: &mut Vec<Item>) {
     if run.state.is_final() || run.state == RunState::Parked {
         return;
     }
-    let Some(waiting_for) = run.waiting_for.as_deref() else { return };
+    let Some(waiting_for) = run.waiting_for.as_deref() else {
+        return;
+    };
     let (what, name) = waiting_for.split_once(':').unwrap_or((waiting_for, ""));
     let last = items.iter_mut().rev().find_map(|item| match item {
         Item::Step(step) => Some(step),

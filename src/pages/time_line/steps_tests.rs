@@ -1,0 +1,177 @@
+//! How a journal reads on the page.
+use chrono::{DateTime, Duration, Utc};
+use recado_engine::{Event, EventKind, Run, RunState};
+use serde_json::{Value, json};
+
+use super::{
+    attempt::Fate,
+    steps::{Item, Step, StepState, read},
+};
+
+fn at(millis: i64) -> DateTime<Utc> {
+    DateTime::UNIX_EPOCH + Duration::milliseconds(millis)
+}
+
+fn run(state: RunState, waiting_for: Option<&str>) -> Run {
+    Run {
+        id: "01RUN".into(),
+        workflow: "inbound_message".to_owned(),
+        key: "AC1:SM1".to_owned(),
+        owner: None,
+        state,
+        outcome: None,
+        waiting_for: waiting_for.map(str::to_owned),
+        since: at(900),
+        until: Some(at(5000)),
+        lane: None,
+        place: None,
+        worker: Some("worker-2".to_owned()),
+        epoch: 1,
+        attempt: 2,
+        build: "0".to_owned(),
+        input: Value::Null,
+        output: None,
+        error: None,
+        created_at: at(0),
+        finished_at: None,
+    }
+}
+
+/// An event of attempt `attempt` at `reply`, which began at `started` and was written down at `written`.
+fn event(kind: EventKind, attempt: i64, started: i64, written: i64, data: Value) -> Event {
+    Event {
+        seq: written,
+        op: Some(7),
+        kind,
+        name: Some("reply".to_owned()),
+        hash: None,
+        attempt: Some(attempt),
+        started_at: Some(at(started)),
+        at: at(written),
+        input: None,
+        data: Some(data),
+    }
+}
+
+fn fault(kind: &str) -> Value {
+    json!({"fault": kind, "failure": {"class": "timeout", "message": "no answer from +5511987654321"}})
+}
+
+fn steps(items: &[Item]) -> Vec<&Step> {
+    items.iter().filter_map(Item::step).collect()
+}
+
+fn sentences(items: &[Item]) -> Vec<&str> {
+    let notes = items.iter().filter_map(|item| match item {
+        Item::Note(note) => Some(note.sentence.as_str()),
+        Item::Step(_) => None,
+    });
+    notes.collect()
+}
+
+#[test]
+fn a_step_that_failed_twice_is_one_line_with_three_attempts() {
+    let events = [
+        event(EventKind::ActivityAttempted, 1, 10, 20, fault("retry")),
+        event(EventKind::ActivityAttempted, 2, 120, 130, fault("retry")),
+        event(EventKind::ActivityCompleted, 3, 330, 340, json!("sent")),
+    ];
+    let items = read(&run(RunState::Completed, None), &events);
+    let steps = steps(&items);
+    let fates: Vec<_> = steps[0].attempts.iter().map(|attempt| attempt.fate).collect();
+    assert_eq!(
+        (steps.len(), fates.as_slice()),
+        (1, [Fate::Failed, Fate::Failed, Fate::Succeeded].as_slice())
+    );
+    assert_eq!(
+        steps[0].waits,
+        [(at(20), Some(at(120))), (at(130), Some(at(330)))]
+    );
+    assert_eq!(steps[0].attempts[0].next, Some(at(120)));
+    assert_eq!(
+        steps[0].attempts[0].told.as_deref(),
+        Some("timeout: no answer from +55 •••• 4321")
+    );
+    assert_eq!(steps[0].output, Some(json!("sent")));
+}
+
+#[test]
+fn a_send_whose_sender_died_is_shown_as_unknown_and_then_found() {
+    let taken_over = Event {
+        op: None,
+        name: None,
+        attempt: None,
+        ..event(EventKind::TakenOver, 1, 0, 600, json!("worker-1"))
+    };
+    let events = [
+        event(EventKind::ActivityIntended, 1, 10, 12, Value::Null),
+        taken_over,
+        event(EventKind::ActivityCompleted, 1, 610, 700, json!("SM9")),
+    ];
+    let items = read(&run(RunState::Running, None), &events);
+    let attempt = &steps(&items)[0].attempts[0];
+    assert_eq!((attempt.fate, attempt.ended), (Fate::Unknown, Some(at(610))));
+    assert_eq!(attempt.found(), Some("it had happened, so it was not repeated"));
+    assert_eq!(steps(&items)[0].state, StepState::Done);
+    assert_eq!(sentences(&items), ["worker-1 fell silent; worker-2 took over"]);
+}
+
+#[test]
+fn what_was_shown_not_to_have_happened_may_be_repeated() {
+    let events = [
+        event(EventKind::ActivityIntended, 1, 10, 12, Value::Null),
+        event(
+            EventKind::ActivityUnknown,
+            1,
+            10,
+            50,
+            json!({"class": "timeout", "message": "no answer"}),
+        ),
+        event(EventKind::ActivityReconciled, 1, 60, 400, Value::Null),
+        event(EventKind::ActivityIntended, 2, 410, 412, Value::Null),
+        event(EventKind::ActivityCompleted, 2, 410, 450, json!("SM9")),
+    ];
+    let items = read(&run(RunState::Completed, None), &events);
+    let attempts = &steps(&items)[0].attempts;
+    assert_eq!(attempts[0].told.as_deref(), Some("timeout: no answer"));
+    assert_eq!(
+        attempts[0].found(),
+        Some("it had not happened, so it may be repeated")
+    );
+    assert_eq!(attempts[1].fate, Fate::Succeeded);
+}
+
+#[test]
+fn a_parked_run_that_is_retried_goes_on_in_the_same_line() {
+    let note = |kind, written| Event {
+        name: None,
+        attempt: None,
+        ..event(kind, 1, 0, written, fault("fatal"))
+    };
+    let events = [
+        event(EventKind::ActivityFailed, 1, 10, 20, fault("fatal")),
+        note(EventKind::Parked, 21),
+        note(EventKind::Retried, 500),
+    ];
+    let items = read(&run(RunState::Running, Some("activity:reply")), &events);
+    let steps = steps(&items);
+    let fates: Vec<_> = steps[0].attempts.iter().map(|attempt| attempt.fate).collect();
+    assert_eq!(
+        (steps.len(), fates.as_slice()),
+        (1, [Fate::Failed, Fate::Open].as_slice())
+    );
+    assert_eq!(sentences(&items).len(), 2);
+}
+
+#[test]
+fn a_run_that_waits_says_so_even_if_its_journal_does_not() {
+    let items = read(&run(RunState::Waiting, Some("lane")), &[]);
+    let steps = steps(&items);
+    assert_eq!(
+        (steps[0].name.as_str(), steps[0].state),
+        ("enter lane", StepState::Waiting)
+    );
+    let failed = [event(EventKind::ActivityAttempted, 1, 10, 20, fault("retry"))];
+    let items = read(&run(RunState::Waiting, Some("retry:reply")), &failed);
+    assert_eq!(self::steps(&items)[0].attempts[0].next, Some(at(5000)));
+}
