@@ -49,6 +49,14 @@ async fn another_channel_or_number_of_ours_is_another_conversation() {
             assert_ne!(opened.id, first.id);
         }
         assert_eq!(at.count("conversations").await, 3);
+        let by_sms = conversations::Filter {
+            state: None,
+            theirs: Some(theirs),
+        };
+        let listed = conversations::list(&at.db, &at.owner, &by_sms, None, 10)
+            .await
+            .unwrap();
+        assert_eq!(listed.items.len(), 2, "of the address that was asked for");
     })
     .await;
 }
@@ -254,9 +262,10 @@ async fn a_list_is_read_page_by_page_and_by_state() {
         opened.reverse();
         let (mut listed, mut cursor) = (Vec::new(), None);
         loop {
-            let page = conversations::list(&at.db, &at.owner, &in_state(State::Pending), cursor.as_deref(), 2)
-                .await
-                .unwrap();
+            let page =
+                conversations::list(&at.db, &at.owner, &in_state(State::Pending), cursor.as_deref(), 2)
+                    .await
+                    .unwrap();
             assert!(page.items.len() <= 2);
             listed.extend(page.items.into_iter().map(|item| item.id));
             cursor = page.next;
@@ -281,5 +290,8 @@ async fn a_list_is_read_page_by_page_and_by_state() {
 }
 
 fn in_state(state: State) -> conversations::Filter {
-    conversations::Filter { state: Some(state), theirs: None }
+    conversations::Filter {
+        state: Some(state),
+        theirs: None,
+    }
 }

@@ -19,6 +19,7 @@ use sea_orm::{
     TransactionTrait,
 };
 use secrecy::SecretString;
+use tokio::sync::Barrier;
 
 /// The account of the owner `ours`; `theirs` has another.
 pub(crate) const ACCOUNT: &str = "AC00000000000000000000000000000001";
@@ -96,15 +97,18 @@ impl Fixture {
             .unwrap();
     }
 
-    /// Does the same `n` times at once, each in a transaction of its own.
+    /// Does the same `n` times at once, each in a transaction of its own. All have begun before the first works: a
+    /// pool that still connects would let them through one by one. On SQLite they wait for the one connection.
     pub(crate) async fn at_once<T: Debug>(
         &self,
         n: usize,
         work: impl AsyncFn(&DatabaseTransaction, usize) -> Result<T, StoreError>,
     ) -> Vec<T> {
-        let work = &work;
+        let begun = Barrier::new(if self.backend() == Backend::Sqlite { 1 } else { n });
+        let (work, begun) = (&work, &begun);
         let each = (0..n).map(|number| async move {
             let tx = self.db.begin().await.unwrap();
+            begun.wait().await;
             let done = work(&tx, number).await.unwrap();
             tx.commit().await.unwrap();
             done
