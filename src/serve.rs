@@ -117,11 +117,14 @@ pub(crate) fn stop_on_signal() -> anyhow::Result<CancellationToken> {
         std::process::exit(130);
     });
     if std::env::var_os(crate::dev::CHILD).is_some() {
-        spawn(async {
-            // The parent never writes; the end of the stream is its death.
+        let token = stop.clone();
+        spawn(async move {
+            // The parent never writes; the end of the stream is its death, and its successor wants the file and the port.
             let mut nothing = Vec::new();
             let _ = tokio::io::AsyncReadExt::read_to_end(&mut tokio::io::stdin(), &mut nothing).await;
-            std::process::exit(1);
+            token.cancel();
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            std::process::exit(0);
         });
     }
     Ok(stop)

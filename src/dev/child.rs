@@ -139,6 +139,8 @@ impl Child {
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["serve", "--worker"]).envs(environment.iter().cloned()).stdin(Stdio::piped()).kill_on_drop(true);
         let mut process = command.spawn()?;
+        // Held here: waiting for the process would close it, which tells the child that its parent died.
+        let alive = process.stdin.take();
         let pid = process.id().unwrap_or_default();
         self.state.send_modify(|state| {
             state.pid = pid;
@@ -160,7 +162,7 @@ impl Child {
             }
             () = stop.cancelled() => {
                 // A terminal's Ctrl-C has reached the child too; a signal to the parent alone has not.
-                drop(process.stdin.take());
+                drop(alive);
                 if tokio::time::timeout(GOES_HOME, process.wait()).await.is_err() {
                     process.kill().await?;
                 }

@@ -36,7 +36,8 @@ impl Endpoint for Proxy {
 
     async fn call(&self, request: Request) -> Result<Response> {
         if !self.child.answers(PATIENCE).await {
-            return Err(Problem::away().into());
+            let told = "the process behind this page does not come up; its log says why";
+            return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, told).into());
         }
         let (parts, body) = request.into_parts();
         let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());

@@ -20,20 +20,19 @@ pub(crate) fn routes(app: App) -> impl Endpoint<Output = Response> {
     let webhooks = Route::new()
         .at("/inbound", post(webhooks::inbound))
         .at("/status", post(webhooks::status));
-    let (api, documents) = api::service();
+    let (routes, api) = api::documented(Route::new());
     let guarded = Route::new()
         .nest("/api/v1", api)
         .at("/metrics", get(health::metrics))
         .nest("/", pages::routes())
         .with(auth::Guard);
-    Route::new()
+    routes
         .nest("/api/v1/twilio/webhooks", webhooks)
         .at("/health/live", get(health::live))
         .at("/health/ready", get(health::ready))
         .at("/login", get(auth::form).post(auth::log_in))
         .at("/logout", post(auth::log_out))
         .nest("/assets", pages::assets())
-        .nest("/", documents)
         .nest("/", guarded)
         .catch_all_error(of_error)
         .with(security::Headers)

@@ -28,8 +28,8 @@ fn document(Data(text): Data<&String>) -> poem::Response {
     poem::Response::builder().content_type("application/json").body(text.clone())
 }
 
-/// The API, to be guarded; and its documents, which are open.
-pub(super) fn service() -> (Route, Route) {
+/// Adds the API's documents, which are open, to `routes`. Returns the API beside them, to be guarded.
+pub(super) fn documented(routes: Route) -> (Route, Route) {
     let service =
         OpenApiService::new((runs::Runs, conversations::Conversations, runs::Webhooks), "Recado", env!("CARGO_PKG_VERSION"))
             .description(
@@ -38,9 +38,9 @@ pub(super) fn service() -> (Route, Route) {
             )
             .contact(ContactObject::new().name("Recado"))
             .server("/api/v1");
-    let documents = Route::new()
+    let routes = routes
         .at("/api/v1/openapi.json", get(document).data(service.spec()))
         .nest("/docs", service.swagger_ui())
         .nest("/redoc", service.redoc());
-    (Route::new().nest("/", service), documents)
+    (routes, Route::new().nest("/", service))
 }

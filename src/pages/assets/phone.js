@@ -55,7 +55,7 @@ async function askPresent() {
     const run = answer.ok ? await answer.json() : undefined;
     if (run === null) text = "no answer yet";
     else if (run?.final) {
-      [text, again] = [`the run ended: ${run.outcome ?? run.state}`, false];
+      [text, again] = [`the run ended: ${(run.outcome ?? run.state).replaceAll("_", " ")}`, false];
       pending.classList.add("ended");
     } else if (run) {
       text = run.state === "parked" ? "the run is parked: it needs a person" : `${run.state}, waits for ${run.waiting_for}`;
@@ -69,9 +69,10 @@ async function askPresent() {
 /** Whether people have taken the conversation over. */
 async function askHandoff() {
   try {
-    const query = new URLSearchParams({ contact: chosen().from, state: "human_handoff" });
+    const { from, to } = chosen();
+    const query = new URLSearchParams({ contact: from, state: "human_handoff" });
     const answer = await fetch(`/api/v1/conversations?${query}`);
-    if (answer.ok) handedOver = (await answer.json()).items[0]?.id ?? null;
+    if (answer.ok) handedOver = (await answer.json()).items.find((item) => item.our_address === to)?.id ?? null;
   } catch { /* asked again soon */ }
   at("handoff").hidden = handedOver === null;
 }

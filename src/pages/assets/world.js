@@ -9,7 +9,7 @@ const creates = {
   rate_limited: { rate_limited: { retry_after: 3 } },
   accept_and_never_answer: "accept_and_never_answer",
   accept_and_drop: "accept_and_drop",
-  refuse: { refuse: 21610 },
+  refuse: { refuse: 21408 },
 };
 
 /** What is switched on elsewhere stays: only what this form shows is changed. */
