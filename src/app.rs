@@ -42,13 +42,20 @@ impl App {
         let engine = EngineBuilder::new(environment.clone());
         let engine = recado_workflows::register(recado_activities::register(engine));
         let engine = engine.build(storage, bells, settings(&config));
-        Ok(Self { engine, environment, config: Arc::new(config), rejected: Arc::default() })
+        Ok(Self {
+            engine,
+            environment,
+            config: Arc::new(config),
+            rejected: Arc::default(),
+        })
     }
 }
 
 /// Refuses a database that lacks migrations.
 async fn require_schema(storage: &Storage) -> anyhow::Result<()> {
-    let pending = Migrator::get_pending_migrations(storage.reader()).await.context("the schema cannot be read")?;
+    let pending = Migrator::get_pending_migrations(storage.reader())
+        .await
+        .context("the schema cannot be read")?;
     if let Some(first) = pending.first() {
         anyhow::bail!(
             "the database lacks {} migrations, the first of them {}: run `recado migrate up`",
@@ -60,13 +67,21 @@ async fn require_schema(storage: &Storage) -> anyhow::Result<()> {
 }
 
 fn environment(config: &Config, storage: &Storage) -> anyhow::Result<Environment> {
-    let secret = config.secret_key.clone().unwrap_or_else(|| SecretString::from(String::new()));
-    let public = config.public_url.as_ref().map(|url| url.as_str().trim_end_matches('/').to_owned());
+    let secret = config
+        .secret_key
+        .clone()
+        .unwrap_or_else(|| SecretString::from(String::new()));
+    let public = config
+        .public_url
+        .as_ref()
+        .map(|url| url.as_str().trim_end_matches('/').to_owned());
     Ok(Environment {
         database: storage.reader().clone(),
         secret: Secret::new(&secret).context("SECRET_KEY")?,
-        twilio: twilio::Client::new(&config.twilio.api_url, config.twilio.timeout).context("TWILIO_API_URL")?,
-        models: Providers::new(config.models.providers.clone(), config.models.timeout).context("the models")?,
+        twilio: twilio::Client::new(&config.twilio.api_url, config.twilio.timeout)
+            .context("TWILIO_API_URL")?,
+        models: Providers::new(config.models.providers.clone(), config.models.timeout)
+            .context("the models")?,
         status_callback: format!("{}{STATUS_PATH}", public.unwrap_or_default()),
     })
 }

@@ -54,7 +54,9 @@ impl Cli {
             Command::Dev => dev::run(config).await?,
             Command::Serve { worker } => serve::serve(config, worker).await?,
             Command::Worker => serve::worker(config).await?,
-            Command::Migrate { direction } => return commands::migrate::run(&config, direction.unwrap_or_default()).await,
+            Command::Migrate { direction } => {
+                return commands::migrate::run(&config, direction.unwrap_or_default()).await;
+            }
             Command::Seed => commands::seed::run(config).await?,
             Command::Check { json } => return commands::check::run(config, json).await,
             Command::Runs { act } => return commands::runs::run(&config, act).await,

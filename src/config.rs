@@ -65,7 +65,10 @@ impl Config {
 
     /// Reads the settings that `lookup` knows.
     fn read(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let mut read = Reader { lookup, problems: Vec::new() };
+        let mut read = Reader {
+            lookup,
+            problems: Vec::new(),
+        };
         let config = Self {
             database_url: read.database_url(),
             redis_url: read.checked("REDIS_URL", |text| {
@@ -75,7 +78,9 @@ impl Config {
                     other => Err(format!("`{other}://` is not redis:// or rediss://")),
                 }
             }),
-            http_addr: read.parsed("HTTP_ADDR").unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8000))),
+            http_addr: read
+                .parsed("HTTP_ADDR")
+                .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8000))),
             metrics_addr: read.parsed("METRICS_ADDR"),
             public_url: read.checked("PUBLIC_URL", public_url),
             secret_key: read.checked("SECRET_KEY", |text| match text.chars().count() {
@@ -87,7 +92,11 @@ impl Config {
             models: read.models(),
             dev: read.text("RECADO_DEV").is_some(),
         };
-        if read.problems.is_empty() { Ok(config) } else { Err(ConfigError(read.problems)) }
+        if read.problems.is_empty() {
+            Ok(config)
+        } else {
+            Err(ConfigError(read.problems))
+        }
     }
 
     /// Checks that what a front end cannot do without is there.
@@ -97,12 +106,21 @@ impl Config {
     pub(crate) fn require_for_serve(&self) -> Result<(), ConfigError> {
         let mut missing = self.missing_secret();
         if self.admin_token.is_none() {
-            missing.push("ADMIN_TOKEN is missing: any text; it opens the pages and the API to the operator".to_owned());
+            missing.push(
+                "ADMIN_TOKEN is missing: any text; it opens the pages and the API to the operator".to_owned(),
+            );
         }
         if self.public_url.is_none() {
-            missing.push("PUBLIC_URL is missing: where Twilio reaches this server, e.g. https://example.com".to_owned());
+            missing.push(
+                "PUBLIC_URL is missing: where Twilio reaches this server, e.g. https://example.com"
+                    .to_owned(),
+            );
         }
-        if missing.is_empty() { Ok(()) } else { Err(ConfigError(missing)) }
+        if missing.is_empty() {
+            Ok(())
+        } else {
+            Err(ConfigError(missing))
+        }
     }
 
     /// Checks that what a worker cannot do without is there.
@@ -121,13 +139,19 @@ impl Config {
                     .to_owned(),
             );
         }
-        if missing.is_empty() { Ok(()) } else { Err(ConfigError(missing)) }
+        if missing.is_empty() {
+            Ok(())
+        } else {
+            Err(ConfigError(missing))
+        }
     }
 
     fn missing_secret(&self) -> Vec<String> {
         match self.secret_key {
             Some(_) => Vec::new(),
-            None => vec!["SECRET_KEY is missing: 32 characters or more; `openssl rand -hex 32` makes one".to_owned()],
+            None => vec![
+                "SECRET_KEY is missing: 32 characters or more; `openssl rand -hex 32` makes one".to_owned(),
+            ],
         }
     }
 
@@ -154,16 +178,22 @@ struct Reader<'a> {
 impl Reader<'_> {
     /// An empty setting counts as none: `.env` files and compose files leave them so.
     fn text(&self, name: &str) -> Option<String> {
-        (self.lookup)(name).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+        (self.lookup)(name)
+            .map(|text| text.trim().to_owned())
+            .filter(|text| !text.is_empty())
     }
 
     fn checked<T>(&mut self, name: &str, check: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
         let text = self.text(name)?;
-        check(&text).map_err(|problem| self.problems.push(format!("{name}: {problem}"))).ok()
+        check(&text)
+            .map_err(|problem| self.problems.push(format!("{name}: {problem}")))
+            .ok()
     }
 
     fn parsed<T: FromStr<Err: Display>>(&mut self, name: &str) -> Option<T> {
-        self.checked(name, |text| text.parse().map_err(|error: T::Err| error.to_string()))
+        self.checked(name, |text| {
+            text.parse().map_err(|error: T::Err| error.to_string())
+        })
     }
 
     fn seconds(&mut self, name: &str, default: f64) -> Duration {
@@ -180,7 +210,10 @@ impl Reader<'_> {
 
     fn database_url(&mut self) -> String {
         let checked = self.checked("DATABASE_URL", |text| {
-            match ["sqlite:", "postgres://", "postgresql://"].iter().any(|scheme| text.starts_with(scheme)) {
+            match ["sqlite:", "postgres://", "postgresql://"]
+                .iter()
+                .any(|scheme| text.starts_with(scheme))
+            {
                 true => Ok(text.to_owned()),
                 false => Err("must begin with sqlite://, postgres:// or postgresql://".to_owned()),
             }
@@ -190,10 +223,14 @@ impl Reader<'_> {
 
     fn twilio(&mut self) -> TwilioConfig {
         let sid = self.checked("TWILIO_ACCOUNT_SID", |text| {
-            let hex = text.strip_prefix("AC").is_some_and(|rest| {
-                rest.len() == 32 && rest.bytes().all(|byte| byte.is_ascii_hexdigit())
-            });
-            if hex { Ok(text.to_owned()) } else { Err("is not AC and 32 hexadecimal digits".to_owned()) }
+            let hex = text
+                .strip_prefix("AC")
+                .is_some_and(|rest| rest.len() == 32 && rest.bytes().all(|byte| byte.is_ascii_hexdigit()));
+            if hex {
+                Ok(text.to_owned())
+            } else {
+                Err("is not AC and 32 hexadecimal digits".to_owned())
+            }
         });
         let phone = self.parsed::<PhoneNumber>("TWILIO_PHONE_NUMBER");
         let whatsapp = self.parsed::<PhoneNumber>("TWILIO_WHATSAPP_NUMBER");
@@ -207,19 +244,27 @@ impl Reader<'_> {
         .collect();
         let token = self.text("TWILIO_AUTH_TOKEN").map(SecretString::from);
         let account = match (sid, token) {
-            (Some(sid), Some(auth_token)) => Some(TwilioAccount { sid, auth_token, addresses }),
+            (Some(sid), Some(auth_token)) => Some(TwilioAccount {
+                sid,
+                auth_token,
+                addresses,
+            }),
             (Some(_), None) => {
-                self.problems.push("TWILIO_AUTH_TOKEN is missing beside TWILIO_ACCOUNT_SID".to_owned());
+                self.problems
+                    .push("TWILIO_AUTH_TOKEN is missing beside TWILIO_ACCOUNT_SID".to_owned());
                 None
             }
             (None, Some(_)) if self.text("TWILIO_ACCOUNT_SID").is_none() => {
-                self.problems.push("TWILIO_ACCOUNT_SID is missing beside TWILIO_AUTH_TOKEN".to_owned());
+                self.problems
+                    .push("TWILIO_ACCOUNT_SID is missing beside TWILIO_AUTH_TOKEN".to_owned());
                 None
             }
             _ => None,
         };
         TwilioConfig {
-            api_url: self.url("TWILIO_API_URL").unwrap_or_else(|| "https://api.twilio.com".to_owned()),
+            api_url: self
+                .url("TWILIO_API_URL")
+                .unwrap_or_else(|| "https://api.twilio.com".to_owned()),
             timeout: self.seconds("TWILIO_TIMEOUT", 10.0),
             listing_delay: self.seconds("TWILIO_LISTING_DELAY", 10.0),
             account,
@@ -229,9 +274,11 @@ impl Reader<'_> {
     fn models(&mut self) -> ModelsConfig {
         let mut providers = Vec::new();
         let openai_url = self.url("OPENAI_BASE_URL");
-        for (vendor, name) in
-            [(Vendor::OpenAi, "OPENAI_API_KEY"), (Vendor::Groq, "GROQ_API_KEY"), (Vendor::Gemini, "GEMINI_API_KEY")]
-        {
+        for (vendor, name) in [
+            (Vendor::OpenAi, "OPENAI_API_KEY"),
+            (Vendor::Groq, "GROQ_API_KEY"),
+            (Vendor::Gemini, "GEMINI_API_KEY"),
+        ] {
             if let Some(key) = self.text(name) {
                 let mut provider = vendor.provider(Some(SecretString::from(key)));
                 if let (Vendor::OpenAi, Some(url)) = (vendor, &openai_url) {
@@ -245,7 +292,10 @@ impl Reader<'_> {
             provider.base_url = url;
             providers.push(provider);
         }
-        ModelsConfig { providers, timeout: self.seconds("MODEL_TIMEOUT", 20.0) }
+        ModelsConfig {
+            providers,
+            timeout: self.seconds("MODEL_TIMEOUT", 20.0),
+        }
     }
 }
 
@@ -266,7 +316,12 @@ mod tests {
     use super::*;
 
     fn read(settings: &[(&str, &str)]) -> Result<Config, ConfigError> {
-        let lookup = |name: &str| settings.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+        let lookup = |name: &str| {
+            settings
+                .iter()
+                .find(|(key, _)| *key == name)
+                .map(|(_, value)| (*value).to_owned())
+        };
         Config::read(&lookup)
     }
 
@@ -299,7 +354,11 @@ mod tests {
 
     #[test]
     fn what_serve_cannot_do_without_is_named() {
-        let told = read(&[]).expect("defaults").require_for_serve().expect_err("missing").to_string();
+        let told = read(&[])
+            .expect("defaults")
+            .require_for_serve()
+            .expect_err("missing")
+            .to_string();
         for name in ["SECRET_KEY", "ADMIN_TOKEN", "PUBLIC_URL"] {
             assert!(told.contains(name), "{told}");
         }
@@ -313,7 +372,14 @@ mod tests {
 
     #[test]
     fn a_worker_has_no_use_for_sqlite() {
-        let told = read(&[]).expect("defaults").require_for_worker().expect_err("sqlite").to_string();
-        assert!(told.contains("DATABASE_URL") && told.contains("serve --worker"), "{told}");
+        let told = read(&[])
+            .expect("defaults")
+            .require_for_worker()
+            .expect_err("sqlite")
+            .to_string();
+        assert!(
+            told.contains("DATABASE_URL") && told.contains("serve --worker"),
+            "{told}"
+        );
     }
 }

@@ -3,7 +3,7 @@ use std::{future::Future, net::SocketAddr, time::Duration};
 
 use anyhow::Context as _;
 use poem::{Endpoint, Response, Server, listener::TcpListener};
-use recado_store::{owners, plans, seed};
+use recado_store::{callbacks, owners, plans, seed};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -11,6 +11,10 @@ use crate::{app::App, commands::migrate, config::Config, http, telemetry};
 
 /// How long open requests may take when the process goes home.
 const LINGER: Duration = Duration::from_secs(5);
+/// How often callbacks look for their messages.
+const HOUSEKEEPING: Duration = Duration::from_secs(30);
+/// How long a callback without a message is kept.
+const ORPHANS_KEPT: chrono::TimeDelta = chrono::TimeDelta::days(7);
 
 /// Takes webhooks, serves pages and API; with `worker` it works on runs too.
 ///
@@ -18,7 +22,10 @@ const LINGER: Duration = Duration::from_secs(5);
 /// When a setting is missing, the schema is old, or a port is taken.
 pub(crate) async fn serve(config: Config, worker: bool) -> anyhow::Result<()> {
     if config.dev {
-        anyhow::ensure!(config.http_addr.ip().is_loopback(), "HTTP_ADDR: `dev` is open, so it listens on loopback only");
+        anyhow::ensure!(
+            config.http_addr.ip().is_loopback(),
+            "HTTP_ADDR: `dev` is open, so it listens on loopback only"
+        );
         migrate::up(&config).await?;
     } else {
         config.require_for_serve()?;
@@ -33,7 +40,8 @@ pub(crate) async fn serve(config: Config, worker: bool) -> anyhow::Result<()> {
             app.engine.work(stop.clone()).await;
         }
     };
-    let (front, monitoring, ()) = tokio::join!(front, monitor(&app, stop.clone()), working);
+    let housekeeping = housekeep(&app, stop.clone());
+    let (front, monitoring, (), ()) = tokio::join!(front, monitor(&app, stop.clone()), working, housekeeping);
     front.context("HTTP_ADDR")?;
     monitoring
 }
@@ -77,9 +85,32 @@ async fn claim_default(app: &App) -> anyhow::Result<()> {
     done.await.context("the owner `default` cannot be set up")
 }
 
+/// From time to time: callbacks that crossed their message's row find it; those whose message never was are dropped.
+async fn housekeep(app: &App, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(HOUSEKEEPING) => {}
+        }
+        let tidied = app.engine.storage().transaction(|tx| {
+            Box::pin(async move {
+                let now = chrono::Utc::now();
+                callbacks::adopt_all(tx, now).await?;
+                callbacks::purge(tx, now - ORPHANS_KEPT).await?;
+                Ok::<_, anyhow::Error>(())
+            })
+        });
+        if let Err(error) = tidied.await {
+            tracing::warn!(%error, "status callbacks wait for the database");
+        }
+    }
+}
+
 async fn monitor(app: &App, stop: CancellationToken) -> anyhow::Result<()> {
     match app.config.metrics_addr {
-        Some(addr) => listen(addr, http::monitoring(app.clone()), stop).await.context("METRICS_ADDR"),
+        Some(addr) => listen(addr, http::monitoring(app.clone()), stop)
+            .await
+            .context("METRICS_ADDR"),
         None => Ok(()),
     }
 }
@@ -92,15 +123,20 @@ pub(crate) async fn listen(
 ) -> anyhow::Result<()> {
     let until = stop.clone();
     let server = Server::new(TcpListener::bind(addr));
-    let served = server.run_with_graceful_shutdown(routes, async move { until.cancelled().await }, Some(LINGER)).await;
+    let served = server
+        .run_with_graceful_shutdown(routes, async move { until.cancelled().await }, Some(LINGER))
+        .await;
     stop.cancel();
     served.with_context(|| format!("{addr} cannot be listened on"))
 }
 
 /// A token that is cancelled by SIGTERM or Ctrl-C, and for a child of `recado dev` by the death of its parent.
 pub(crate) fn stop_on_signal() -> anyhow::Result<CancellationToken> {
-    let (stop, mut terminate, mut interrupt) =
-        (CancellationToken::new(), signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (stop, mut terminate, mut interrupt) = (
+        CancellationToken::new(),
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+    );
     let token = stop.clone();
     spawn(async move {
         tokio::select! {

@@ -30,7 +30,9 @@ pub struct AskSpecialist {
 impl Activity<Environment> for AskSpecialist {
     const NAME: &'static str = "ask_specialist";
     const EFFECT: Effect = Effect::Pure;
-    const RETRY: Retry = Retry::exponential(Duration::from_millis(500)).up_to(2).at_most(Duration::from_secs(5));
+    const RETRY: Retry = Retry::exponential(Duration::from_millis(500))
+        .up_to(2)
+        .at_most(Duration::from_secs(5));
     const TIMEOUT: Duration = Duration::from_secs(60);
     type Output = Answer;
 
@@ -67,10 +69,15 @@ impl AskSpecialist {
     async fn system(&self, env: &Environment) -> Result<String, Fault> {
         let owner = knowledge::owner(env, &self.owner).await?;
         let all = knowledge::specialists(env, &self.owner).await?;
-        let instructions = all.into_iter().find(|one| one.name == self.specialist).map(|one| one.instructions);
+        let instructions = all
+            .into_iter()
+            .find(|one| one.name == self.specialist)
+            .map(|one| one.instructions);
         let known = knowledge::questions(env, &self.owner).await?;
-        let known: Vec<_> =
-            known.iter().map(|question| format!("Q: {}\nA: {}", question.question, question.answer)).collect();
+        let known: Vec<_> = known
+            .iter()
+            .map(|question| format!("Q: {}\nA: {}", question.question, question.answer))
+            .collect();
         Ok(format!(
             "You are the {} specialist of {} and answer its customers by WhatsApp and SMS, briefly, in the \
              language they write in (usually {}). {}\nUse only what you know from here; if that is not enough \
@@ -100,10 +107,16 @@ impl AskSpecialist {
             })
             .collect();
         // Later messages of a burst are persisted already; this run answers its own.
-        if let Some(own) = turns.iter().rposition(|turn| turn.role == Role::User && turn.text.trim() == self.text) {
+        if let Some(own) = turns
+            .iter()
+            .rposition(|turn| turn.role == Role::User && turn.text.trim() == self.text)
+        {
             turns.truncate(own + 1);
         } else {
-            turns.push(Turn { role: Role::User, text: self.text.clone() });
+            turns.push(Turn {
+                role: Role::User,
+                text: self.text.clone(),
+            });
         }
         Ok(turns)
     }

@@ -41,7 +41,12 @@ impl Activity<Environment> for CheckBilling {
     async fn run(&self, _: &Environment, attempt: &Attempt<'_>) -> Result<Grant, Fault> {
         let (tx, run, now) = (attempt.transaction()?, attempt.run().as_str(), attempt.now());
         for feature in [MESSAGES, AGENT_ANSWERS] {
-            let request = billing::Request { run, feature, quantity: 1, contact: &self.contact };
+            let request = billing::Request {
+                run,
+                feature,
+                quantity: 1,
+                contact: &self.contact,
+            };
             let grant = billing::reserve(tx, &self.owner, request, now).await;
             if let billing::Grant::Refused { notice, .. } = grant.map_err(of_store)? {
                 return Ok(Grant::Refused { notice });

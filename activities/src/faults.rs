@@ -14,8 +14,17 @@ pub(crate) fn of_store(error: StoreError) -> Fault {
 /// A request that asks Twilio for something, told apart by whether it may have happened.
 pub(crate) fn of_twilio(error: &TwilioError) -> Fault {
     match error {
-        TwilioError::Refused { status, code, class, retry_after, .. } => {
-            let name = code.map_or_else(|| format!("twilio_http_{status}"), |code| format!("twilio_{code}"));
+        TwilioError::Refused {
+            status,
+            code,
+            class,
+            retry_after,
+            ..
+        } => {
+            let name = code.map_or_else(
+                || format!("twilio_http_{status}"),
+                |code| format!("twilio_{code}"),
+            );
             if class.may_pass_later() {
                 Fault::retry_after(name, error.to_string(), *retry_after)
             } else {

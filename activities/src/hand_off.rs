@@ -28,8 +28,12 @@ impl Activity<Environment> for HandOff {
     async fn run(&self, _: &Environment, attempt: &Attempt<'_>) -> Result<ConversationState, Fault> {
         let (tx, now) = (attempt.transaction()?, attempt.now());
         let change = Change::new(ConversationState::HumanHandoff, Actor::Agent, &self.reason);
-        let moved = transitions::apply(tx, &self.owner, &self.conversation, change, now).await.map_err(of_store)?;
-        billing::release(tx, &self.owner, attempt.run().as_str(), AGENT_ANSWERS, now).await.map_err(of_store)?;
+        let moved = transitions::apply(tx, &self.owner, &self.conversation, change, now)
+            .await
+            .map_err(of_store)?;
+        billing::release(tx, &self.owner, attempt.run().as_str(), AGENT_ANSWERS, now)
+            .await
+            .map_err(of_store)?;
         Ok(moved.conversation.state)
     }
 }

@@ -13,16 +13,26 @@ use crate::{
 pub(crate) async fn questions(env: &Environment, owner: &OwnerId) -> Result<Vec<Question>, Fault> {
     let known = questions::list(&env.database, owner).await.map_err(of_store)?;
     let read = |row: questions::Question| {
-        Ok(Question { keywords: row.keywords().map_err(of_store)?, question: row.question, answer: row.answer })
+        Ok(Question {
+            keywords: row.keywords().map_err(of_store)?,
+            question: row.question,
+            answer: row.answer,
+        })
     };
     known.into_iter().map(read).collect()
 }
 
 /// The owner's enabled specialists.
 pub(crate) async fn specialists(env: &Environment, owner: &OwnerId) -> Result<Vec<Specialist>, Fault> {
-    let enabled = specialists::list_enabled(&env.database, owner).await.map_err(of_store)?;
+    let enabled = specialists::list_enabled(&env.database, owner)
+        .await
+        .map_err(of_store)?;
     let read = |row: specialists::Specialist| {
-        Ok(Specialist { keywords: row.keywords().map_err(of_store)?, name: row.name, instructions: row.instructions })
+        Ok(Specialist {
+            keywords: row.keywords().map_err(of_store)?,
+            name: row.name,
+            instructions: row.instructions,
+        })
     };
     enabled.into_iter().map(read).collect()
 }

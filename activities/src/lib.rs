@@ -19,12 +19,14 @@ pub use hand_off::HandOff;
 pub use persist::{Arrival, Persist};
 pub use reply::{Purpose, Reply, Sent, Withheld};
 pub use resolve_owner::{Owner, ResolveOwner};
-pub use route_agent::{Answer, Routed, RouteAgent, Way};
+pub use route_agent::{Answer, RouteAgent, Routed, Way};
 pub use transcribe::Transcribe;
 
 /// Makes every activity known to an engine.
 #[must_use]
-pub fn register(engine: recado_engine::EngineBuilder<Environment>) -> recado_engine::EngineBuilder<Environment> {
+pub fn register(
+    engine: recado_engine::EngineBuilder<Environment>,
+) -> recado_engine::EngineBuilder<Environment> {
     engine
         .activity::<ResolveOwner>()
         .activity::<CheckBilling>()

@@ -22,8 +22,17 @@ const ENOUGH: f64 = 0.5;
 /// The specialist whose keywords the message holds most of, and how sure that is, from 0 to 1.
 pub(crate) fn route(message: &str, specialists: &[Specialist]) -> Option<(String, f64)> {
     let words = words(message);
-    let hits = |specialist: &Specialist| specialist.keywords.iter().filter(|keyword| contains(&words, keyword)).count();
-    let best = specialists.iter().map(|specialist| (hits(specialist), specialist)).max_by_key(|(hits, _)| *hits)?;
+    let hits = |specialist: &Specialist| {
+        specialist
+            .keywords
+            .iter()
+            .filter(|keyword| contains(&words, keyword))
+            .count()
+    };
+    let best = specialists
+        .iter()
+        .map(|specialist| (hits(specialist), specialist))
+        .max_by_key(|(hits, _)| *hits)?;
     match best {
         (0, _) => None,
         (hits, specialist) => Some((specialist.name.clone(), (0.5 + 0.2 * hits as f64).min(0.95))),
@@ -37,10 +46,17 @@ pub(crate) fn answer<'a>(message: &str, questions: &'a [Question]) -> Option<&'a
         let keyword = question.keywords.iter().any(|keyword| contains(&asked, keyword));
         let known = significant(words(&question.question));
         let shared = known.iter().filter(|word| asked.contains(word)).count();
-        let part = if known.is_empty() { 0.0 } else { shared as f64 / known.len() as f64 };
+        let part = if known.is_empty() {
+            0.0
+        } else {
+            shared as f64 / known.len() as f64
+        };
         if keyword { part.max(ENOUGH) + 0.1 } else { part }
     };
-    let best = questions.iter().map(|question| (score(question), question)).max_by(|a, b| a.0.total_cmp(&b.0))?;
+    let best = questions
+        .iter()
+        .map(|question| (score(question), question))
+        .max_by(|a, b| a.0.total_cmp(&b.0))?;
     (best.0 >= ENOUGH).then_some(best.1)
 }
 
@@ -53,12 +69,19 @@ fn contains(words: &[String], keyword: &str) -> bool {
 /// The words of a text in lower case, without accents as people type them.
 fn words(text: &str) -> Vec<String> {
     let plain: String = text.to_lowercase().chars().map(plain).collect();
-    plain.split(|char: char| !char.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+    plain
+        .split(|char: char| !char.is_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Short words say nothing about what is asked.
 fn significant(words: Vec<String>) -> Vec<String> {
-    words.into_iter().filter(|word| word.chars().count() > 3).collect()
+    words
+        .into_iter()
+        .filter(|word| word.chars().count() > 3)
+        .collect()
 }
 
 fn plain(char: char) -> char {
@@ -89,8 +112,16 @@ mod tests {
     #[test]
     fn a_question_is_known_by_its_words_in_any_spelling() {
         let known = [
-            question("Qual é o horário de funcionamento?", "Das 7 às 19h.", &["abre", "fecha"]),
-            question("Vocês fazem entrega?", "Sim, em até 5 km.", &["entrega", "delivery"]),
+            question(
+                "Qual é o horário de funcionamento?",
+                "Das 7 às 19h.",
+                &["abre", "fecha"],
+            ),
+            question(
+                "Vocês fazem entrega?",
+                "Sim, em até 5 km.",
+                &["entrega", "delivery"],
+            ),
         ];
         let answered = |message: &str| answer(message, &known).map(|question| question.answer.as_str());
         assert_eq!(answered("qual o HORARIO de funcionamento"), Some("Das 7 às 19h."));
@@ -112,9 +143,22 @@ mod tests {
             keywords: keywords.iter().map(|word| (*word).to_owned()).collect(),
             instructions: String::new(),
         };
-        let all = [specialist("sales", &["preço", "bolo"]), specialist("finance", &["boleto", "nota fiscal"])];
-        assert_eq!(route("qual o preco do bolo?", &all).map(|(name, _)| name).as_deref(), Some("sales"));
-        assert_eq!(route("preciso da nota fiscal", &all).map(|(name, _)| name).as_deref(), Some("finance"));
+        let all = [
+            specialist("sales", &["preço", "bolo"]),
+            specialist("finance", &["boleto", "nota fiscal"]),
+        ];
+        assert_eq!(
+            route("qual o preco do bolo?", &all)
+                .map(|(name, _)| name)
+                .as_deref(),
+            Some("sales")
+        );
+        assert_eq!(
+            route("preciso da nota fiscal", &all)
+                .map(|(name, _)| name)
+                .as_deref(),
+            Some("finance")
+        );
         assert_eq!(route("bom dia", &all), None);
     }
 }

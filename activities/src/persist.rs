@@ -63,9 +63,17 @@ impl Activity<Environment> for Persist {
         let owner = &self.owner;
         let contact = contacts::find_or_create(tx, owner, &self.from, self.profile_name.as_deref(), now);
         let contact = contact.await.map_err(of_store)?;
-        let parties = Parties { contact: &contact, ours: &self.to, theirs: &self.from };
-        let conversation = conversations::open_or_find(tx, owner, parties, now).await.map_err(of_store)?;
-        conversations::heard(tx, owner, &conversation.id, now).await.map_err(of_store)?;
+        let parties = Parties {
+            contact: &contact,
+            ours: &self.to,
+            theirs: &self.from,
+        };
+        let conversation = conversations::open_or_find(tx, owner, parties, now)
+            .await
+            .map_err(of_store)?;
+        conversations::heard(tx, owner, &conversation.id, now)
+            .await
+            .map_err(of_store)?;
         let form = serde_json::to_string(&self.form).unwrap_or_default();
         let message = messages::NewInbound {
             conversation: &conversation.id,
@@ -77,17 +85,33 @@ impl Activity<Environment> for Persist {
             form: &form,
             received_at: now,
         };
-        let message = messages::insert_inbound(tx, owner, &message).await.map_err(of_store)?.id().clone();
+        let message = messages::insert_inbound(tx, owner, &message)
+            .await
+            .map_err(of_store)?
+            .id()
+            .clone();
         let opt_out = OptOut::of(&self.body, self.opt_out_type.as_deref());
         match opt_out {
-            Some(OptOut::Stop) => opt_outs::set(tx, owner, &self.from, "message", now).await.map_err(of_store)?,
+            Some(OptOut::Stop) => opt_outs::set(tx, owner, &self.from, "message", now)
+                .await
+                .map_err(of_store)?,
             Some(OptOut::Start) => opt_outs::clear(tx, owner, &self.from).await.map_err(of_store)?,
             Some(OptOut::Help) | None => {}
         }
-        billing::commit(tx, owner, run, MESSAGES, now).await.map_err(of_store)?;
+        billing::commit(tx, owner, run, MESSAGES, now)
+            .await
+            .map_err(of_store)?;
         if conversation.state == ConversationState::HumanHandoff || opt_out.is_some() {
-            billing::release(tx, owner, run, AGENT_ANSWERS, now).await.map_err(of_store)?;
+            billing::release(tx, owner, run, AGENT_ANSWERS, now)
+                .await
+                .map_err(of_store)?;
         }
-        Ok(Arrival { contact, conversation: conversation.id, message, state: conversation.state, opt_out })
+        Ok(Arrival {
+            contact,
+            conversation: conversation.id,
+            message,
+            state: conversation.state,
+            opt_out,
+        })
     }
 }

@@ -89,7 +89,9 @@ impl Activity<Environment> for Reply {
         let tx = attempt.transaction()?;
         if let Some(why) = self.forbidden(attempt).await? {
             let run = attempt.run().as_str();
-            billing::release(tx, &self.owner, run, AGENT_ANSWERS, attempt.now()).await.map_err(of_store)?;
+            billing::release(tx, &self.owner, run, AGENT_ANSWERS, attempt.now())
+                .await
+                .map_err(of_store)?;
             return Ok(Prepared::Settled(Sent::Withheld(why)));
         }
         let token = attempt.key();
@@ -102,7 +104,9 @@ impl Activity<Environment> for Reply {
             kind: "text",
             body: &self.body,
         };
-        messages::insert_outbound(tx, &self.owner, &message, attempt.now()).await.map_err(of_store)?;
+        messages::insert_outbound(tx, &self.owner, &message, attempt.now())
+            .await
+            .map_err(of_store)?;
         Ok(Prepared::Go)
     }
 
@@ -113,12 +117,23 @@ impl Activity<Environment> for Reply {
             body: self.body.clone(),
             status_callback: Some(format!("{}?token={}", env.status_callback, attempt.key())),
         };
-        match env.twilio.create_message(&self.credentials(env).await?, &message).await {
+        match env
+            .twilio
+            .create_message(&self.credentials(env).await?, &message)
+            .await
+        {
             Ok(message) => {
                 count("accepted", 0);
-                Ok(Sent::Accepted { sid: message.sid, status: message.status })
+                Ok(Sent::Accepted {
+                    sid: message.sid,
+                    status: message.status,
+                })
             }
-            Err(TwilioError::Refused { class: ErrorClass::OptedOut, code, .. }) => {
+            Err(TwilioError::Refused {
+                class: ErrorClass::OptedOut,
+                code,
+                ..
+            }) => {
                 count("opted_out", code.unwrap_or_default());
                 Ok(Sent::Withheld(Withheld::OptedOut))
             }
@@ -135,28 +150,50 @@ impl Activity<Environment> for Reply {
     }
 
     async fn record(&self, _: &Environment, attempt: &Attempt<'_>, sent: &Sent) -> Result<(), Fault> {
-        let (tx, run, token, now) = (attempt.transaction()?, attempt.run().as_str(), attempt.key(), attempt.now());
+        let (tx, run, token, now) = (
+            attempt.transaction()?,
+            attempt.run().as_str(),
+            attempt.key(),
+            attempt.now(),
+        );
         match sent {
             Sent::Accepted { sid, status } => {
                 // A status that we do not know yet says at least that Twilio took it.
                 let status = MessageStatus::parse(status).unwrap_or(MessageStatus::Queued);
-                messages::mark_sent(tx, &self.owner, &token, sid, status, now).await.map_err(of_store)?;
-                billing::commit(tx, &self.owner, run, AGENT_ANSWERS, now).await.map(drop).map_err(of_store)
+                messages::mark_sent(tx, &self.owner, &token, sid, status, now)
+                    .await
+                    .map_err(of_store)?;
+                billing::commit(tx, &self.owner, run, AGENT_ANSWERS, now)
+                    .await
+                    .map(drop)
+                    .map_err(of_store)
             }
             Sent::Withheld(_) => {
-                opt_outs::set(tx, &self.owner, &self.to, "twilio", now).await.map_err(of_store)?;
+                opt_outs::set(tx, &self.owner, &self.to, "twilio", now)
+                    .await
+                    .map_err(of_store)?;
                 let told = "the contact has opted out at Twilio";
-                messages::mark_refused(tx, &self.owner, &token, None, told, now).await.map_err(of_store)?;
-                billing::release(tx, &self.owner, run, AGENT_ANSWERS, now).await.map(drop).map_err(of_store)
+                messages::mark_refused(tx, &self.owner, &token, None, told, now)
+                    .await
+                    .map_err(of_store)?;
+                billing::release(tx, &self.owner, run, AGENT_ANSWERS, now)
+                    .await
+                    .map(drop)
+                    .map_err(of_store)
             }
         }
     }
 
     /// A status callback that carried our token proves it; else Twilio's list does, messages already ours left out.
     async fn reconcile(&self, env: &Environment, attempt: &Attempt<'_>) -> Result<Reconciled<Sent>, Fault> {
-        let ours = messages::by_token(&env.database, &self.owner, &attempt.key()).await.map_err(of_store)?;
+        let ours = messages::by_token(&env.database, &self.owner, &attempt.key())
+            .await
+            .map_err(of_store)?;
         if let Some((sid, message)) = ours.and_then(|message| Some((message.twilio_sid.clone()?, message))) {
-            let status = message.status.map_or("queued", |status| status.as_str()).to_owned();
+            let status = message
+                .status
+                .map_or("queued", |status| status.as_str())
+                .to_owned();
             return Ok(Reconciled::Happened(Sent::Accepted { sid, status }));
         }
         let wanted = ListMessages {
@@ -164,18 +201,29 @@ impl Activity<Environment> for Reply {
             from: Some(self.from.to_twilio()),
             sent_after: attempt.intended_at().unwrap_or_else(|| attempt.now()),
         };
-        let listed = env.twilio.list_messages(&self.credentials(env).await?, &wanted).await;
+        let listed = env
+            .twilio
+            .list_messages(&self.credentials(env).await?, &wanted)
+            .await;
         let listed = listed.map_err(|error| Fault::retry("twilio_list", error.to_string()))?;
         let candidates: Vec<_> = listed
             .into_iter()
             .filter(|message| !message.is_inbound() && message.body.trim() == self.body.trim())
             .collect();
         let sids: Vec<&str> = candidates.iter().map(|message| message.sid.as_str()).collect();
-        let claimed = messages::claimed_sids(&env.database, &self.owner, &sids).await.map_err(of_store)?;
+        let claimed = messages::claimed_sids(&env.database, &self.owner, &sids)
+            .await
+            .map_err(of_store)?;
         // The list is newest first; the oldest that nobody claims is ours.
-        let found = candidates.into_iter().rev().find(|message| !claimed.contains(&message.sid));
+        let found = candidates
+            .into_iter()
+            .rev()
+            .find(|message| !claimed.contains(&message.sid));
         Ok(match found {
-            Some(message) => Reconciled::Happened(Sent::Accepted { sid: message.sid, status: message.status }),
+            Some(message) => Reconciled::Happened(Sent::Accepted {
+                sid: message.sid,
+                status: message.status,
+            }),
             None => Reconciled::NoTrace,
         })
     }
@@ -185,23 +233,35 @@ impl Reply {
     async fn credentials(&self, env: &Environment) -> Result<recado_clients::twilio::Credentials, Fault> {
         let found = accounts::credentials(&env.database, &env.secret, &self.owner, &self.account).await;
         let found = found.map_err(of_store)?.ok_or_else(|| {
-            Fault::fatal("no_credentials", "the owner does not hold the Twilio account that the message came in on")
+            Fault::fatal(
+                "no_credentials",
+                "the owner does not hold the Twilio account that the message came in on",
+            )
         })?;
-        Ok(recado_clients::twilio::Credentials { account_sid: found.account_sid, auth_token: found.auth_token })
+        Ok(recado_clients::twilio::Credentials {
+            account_sid: found.account_sid,
+            auth_token: found.auth_token,
+        })
     }
 
     /// What forbids sending, now.
     async fn forbidden(&self, attempt: &Attempt<'_>) -> Result<Option<Withheld>, Fault> {
         let tx = attempt.transaction()?;
-        if opt_outs::is_opted_out(tx, &self.owner, &self.to).await.map_err(of_store)? {
+        if opt_outs::is_opted_out(tx, &self.owner, &self.to)
+            .await
+            .map_err(of_store)?
+        {
             return Ok(Some(Withheld::OptedOut));
         }
-        let conversation = conversations::get(tx, &self.owner, &self.conversation).await.map_err(of_store)?;
+        let conversation = conversations::get(tx, &self.owner, &self.conversation)
+            .await
+            .map_err(of_store)?;
         let Some(conversation) = conversation else {
             return Err(Fault::fatal("no_conversation", "the conversation is gone"));
         };
         let heard = conversation.last_inbound_at;
-        if self.to.channel() == Channel::Whatsapp && heard.is_none_or(|heard| attempt.now() - heard > WINDOW) {
+        if self.to.channel() == Channel::Whatsapp && heard.is_none_or(|heard| attempt.now() - heard > WINDOW)
+        {
             return Ok(Some(Withheld::OutsideWindow));
         }
         if self.purpose == Purpose::Answer && conversation.state == ConversationState::HumanHandoff {

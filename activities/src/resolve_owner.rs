@@ -32,18 +32,27 @@ impl Activity<Environment> for ResolveOwner {
     type Output = Owner;
 
     async fn run(&self, env: &Environment, _: &Attempt<'_>) -> Result<Owner, Fault> {
-        let resolution = recado_store::resolve(&env.database, &self.account, &self.to, self.service.as_deref());
+        let resolution =
+            recado_store::resolve(&env.database, &self.account, &self.to, self.service.as_deref());
         let id = match resolution.await.map_err(of_store)? {
             Resolution::Owner(id) => id,
             Resolution::Unknown => return Err(nobody("no owner holds this number, service or account")),
-            Resolution::Ambiguous => return Err(nobody("several owners hold this account, and none this number")),
+            Resolution::Ambiguous => {
+                return Err(nobody("several owners hold this account, and none this number"));
+            }
         };
         let owner = owners::find(&env.database, &id).await.map_err(of_store)?;
         let owner = owner.ok_or_else(|| nobody("the owner that holds this number is gone"))?;
-        Ok(Owner { id, notice_over_quota: owner.notice_over_quota })
+        Ok(Owner {
+            id,
+            notice_over_quota: owner.notice_over_quota,
+        })
     }
 }
 
 fn nobody(why: &str) -> Fault {
-    Fault::fatal("no_owner", format!("{why}; give the number to an owner, then retry"))
+    Fault::fatal(
+        "no_owner",
+        format!("{why}; give the number to an owner, then retry"),
+    )
 }

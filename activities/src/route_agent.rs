@@ -89,12 +89,29 @@ impl Activity<Environment> for RouteAgent {
         if self.way == Way::Offline || env.models.is_empty() {
             let reason = format!("{}; the offline agent answers", told(by_keywords.as_ref()));
             let answer = Some(self.offline_answer(env).await?);
-            return Ok(Routed { specialist, confidence, reason, answer });
+            return Ok(Routed {
+                specialist,
+                confidence,
+                reason,
+                answer,
+            });
         }
         match self.ask(env, &known).await {
-            Ok(choice) if choice.confidence >= CONFIDENT && known.iter().any(|one| one.name == choice.specialist) => {
-                let Choice { specialist, confidence, reason } = choice;
-                Ok(Routed { specialist, confidence, reason, answer: None })
+            Ok(choice)
+                if choice.confidence >= CONFIDENT
+                    && known.iter().any(|one| one.name == choice.specialist) =>
+            {
+                let Choice {
+                    specialist,
+                    confidence,
+                    reason,
+                } = choice;
+                Ok(Routed {
+                    specialist,
+                    confidence,
+                    reason,
+                    answer: None,
+                })
             }
             Ok(choice) => {
                 let reason = format!(
@@ -103,13 +120,26 @@ impl Activity<Environment> for RouteAgent {
                     choice.confidence,
                     told(by_keywords.as_ref())
                 );
-                Ok(Routed { specialist, confidence, reason, answer: None })
+                Ok(Routed {
+                    specialist,
+                    confidence,
+                    reason,
+                    answer: None,
+                })
             }
             Err(error) => {
                 metrics::counter!("recado_model_fallbacks_total", "step" => "route_agent").increment(1);
-                let reason = format!("{error}; {}; the offline agent answers", told(by_keywords.as_ref()));
+                let reason = format!(
+                    "{error}; {}; the offline agent answers",
+                    told(by_keywords.as_ref())
+                );
                 let answer = Some(self.offline_answer(env).await?);
-                Ok(Routed { specialist, confidence, reason, answer })
+                Ok(Routed {
+                    specialist,
+                    confidence,
+                    reason,
+                    answer,
+                })
             }
         }
     }
@@ -122,19 +152,37 @@ impl RouteAgent {
             return Ok(Answer::Text(question.answer.clone()));
         }
         let notice = knowledge::owner(env, &self.owner).await?.handoff_notice;
-        Ok(Answer::Person { notice, reason: "no known question is asked".to_owned() })
+        Ok(Answer::Person {
+            notice,
+            reason: "no known question is asked".to_owned(),
+        })
     }
 
     async fn ask(&self, env: &Environment, known: &[Specialist]) -> Result<Choice, String> {
-        let list: Vec<_> = known.iter().map(|one| format!("- {}: {}", one.name, one.keywords.join(", "))).collect();
+        let list: Vec<_> = known
+            .iter()
+            .map(|one| format!("- {}: {}", one.name, one.keywords.join(", ")))
+            .collect();
         let system = format!(
             "You route a customer's message to one specialist. Answer with one JSON object: \
              {{\"specialist\": name, \"confidence\": 0..1, \"reason\": one short sentence}}.\nSpecialists:\n{}",
             list.join("\n")
         );
-        let turns = vec![Turn { role: Role::User, text: self.text.clone() }];
-        let completion = Completion { system, turns, json: true, max_tokens: 200 };
-        let reply = env.models.complete(&completion).await.map_err(|error| error.to_string())?;
+        let turns = vec![Turn {
+            role: Role::User,
+            text: self.text.clone(),
+        }];
+        let completion = Completion {
+            system,
+            turns,
+            json: true,
+            max_tokens: 200,
+        };
+        let reply = env
+            .models
+            .complete(&completion)
+            .await
+            .map_err(|error| error.to_string())?;
         serde_json::from_str(&reply.text).map_err(|_| "the model did not name a specialist".to_owned())
     }
 }

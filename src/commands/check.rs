@@ -50,11 +50,19 @@ pub(crate) async fn run(config: Config, json: bool) -> anyhow::Result<ExitCode> 
         };
         say(format!("{mark}  {:14}  {}", finding.what, finding.told));
     }
-    Ok(if broken { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(if broken {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
 }
 
 fn finding(what: &'static str, verdict: Verdict, told: impl Into<String>) -> Finding {
-    Finding { what, verdict, told: told.into() }
+    Finding {
+        what,
+        verdict,
+        told: told.into(),
+    }
 }
 
 fn settings(config: &Config) -> Vec<Finding> {
@@ -62,11 +70,30 @@ fn settings(config: &Config) -> Vec<Finding> {
         true => finding(what, Verdict::Works, good),
         false => finding(what, Verdict::NotSet, missing),
     };
-    let public = config.public_url.as_ref().map(ToString::to_string).unwrap_or_default();
+    let public = config
+        .public_url
+        .as_ref()
+        .map(ToString::to_string)
+        .unwrap_or_default();
     vec![
-        set("SECRET_KEY", config.secret_key.is_some(), "seals what is secret in the database", "`serve` and `worker` need it: `openssl rand -hex 32`"),
-        set("ADMIN_TOKEN", config.admin_token.is_some(), "opens pages and API to the operator", "`serve` needs it: any text"),
-        set("PUBLIC_URL", config.public_url.is_some(), &public, "`serve` needs it: where Twilio reaches this server"),
+        set(
+            "SECRET_KEY",
+            config.secret_key.is_some(),
+            "seals what is secret in the database",
+            "`serve` and `worker` need it: `openssl rand -hex 32`",
+        ),
+        set(
+            "ADMIN_TOKEN",
+            config.admin_token.is_some(),
+            "opens pages and API to the operator",
+            "`serve` needs it: any text",
+        ),
+        set(
+            "PUBLIC_URL",
+            config.public_url.is_some(),
+            &public,
+            "`serve` needs it: where Twilio reaches this server",
+        ),
         finding("HTTP_ADDR", Verdict::Works, config.http_addr.to_string()),
     ]
 }
@@ -74,38 +101,71 @@ fn settings(config: &Config) -> Vec<Finding> {
 async fn database(config: &Config) -> Finding {
     let kind = if config.is_sqlite() { "SQLite" } else { "Postgres" };
     let look = async {
-        let db = Storage::connect(&config.database_url).await.map_err(|error| error.to_string())?;
-        Migrator::get_pending_migrations(&db).await.map(|pending| pending.len()).map_err(|error| error.to_string())
+        let db = Storage::connect(&config.database_url)
+            .await
+            .map_err(|error| error.to_string())?;
+        Migrator::get_pending_migrations(&db)
+            .await
+            .map(|pending| pending.len())
+            .map_err(|error| error.to_string())
     };
     match tokio::time::timeout(PATIENCE, look).await {
-        Ok(Ok(0)) => finding("DATABASE_URL", Verdict::Works, format!("{kind}, the schema is up to date")),
-        Ok(Ok(n)) => finding("DATABASE_URL", Verdict::Broken, format!("{kind} lacks {n} migrations: run `recado migrate up`")),
+        Ok(Ok(0)) => finding(
+            "DATABASE_URL",
+            Verdict::Works,
+            format!("{kind}, the schema is up to date"),
+        ),
+        Ok(Ok(n)) => finding(
+            "DATABASE_URL",
+            Verdict::Broken,
+            format!("{kind} lacks {n} migrations: run `recado migrate up`"),
+        ),
         Ok(Err(error)) => finding("DATABASE_URL", Verdict::Broken, format!("{kind}: {error}")),
-        Err(_) => finding("DATABASE_URL", Verdict::Broken, format!("{kind} gave no answer within 5 s: does the server run?")),
+        Err(_) => finding(
+            "DATABASE_URL",
+            Verdict::Broken,
+            format!("{kind} gave no answer within 5 s: does the server run?"),
+        ),
     }
 }
 
 async fn redis(config: &Config) -> Finding {
     let Some(url) = &config.redis_url else {
-        return finding("REDIS_URL", Verdict::NotSet, "one process needs none; `worker`s of their own then poll Postgres");
+        return finding(
+            "REDIS_URL",
+            Verdict::NotSet,
+            "one process needs none; `worker`s of their own then poll Postgres",
+        );
     };
     match Bells::redis(url, "runs").await.map(|bells| bells.health()) {
         Ok(Health::Up | Health::InProcess) => finding("REDIS_URL", Verdict::Works, "answers"),
-        Ok(Health::Degraded { error, .. }) => {
-            finding("REDIS_URL", Verdict::Broken, format!("{error}; messages are still answered, workers poll"))
-        }
+        Ok(Health::Degraded { error, .. }) => finding(
+            "REDIS_URL",
+            Verdict::Broken,
+            format!("{error}; messages are still answered, workers poll"),
+        ),
         Err(error) => finding("REDIS_URL", Verdict::Broken, error.to_string()),
     }
 }
 
 async fn twilio(config: &Config) -> Finding {
     let Some(account) = &config.twilio.account else {
-        return finding("TWILIO_*", Verdict::NotSet, "no account for the owner `default`; others are rows");
+        return finding(
+            "TWILIO_*",
+            Verdict::NotSet,
+            "no account for the owner `default`; others are rows",
+        );
     };
     let look = async {
         let client = Client::new(&config.twilio.api_url, PATIENCE).map_err(|error| error.to_string())?;
-        let credentials = Credentials { account_sid: account.sid.clone(), auth_token: account.auth_token.clone() };
-        client.fetch_account(&credentials).await.map_err(|error| error.to_string())
+        let credentials = Credentials {
+            account_sid: account.sid.clone(),
+            auth_token: account.auth_token.clone(),
+        };
+        client
+            .fetch_account(&credentials)
+            .await
+            .map_err(|error| error.to_string())
     };
     match look.await {
         Ok(_) if account.addresses.is_empty() => finding(
@@ -113,15 +173,32 @@ async fn twilio(config: &Config) -> Finding {
             Verdict::Works,
             "the account answers; TWILIO_PHONE_NUMBER or TWILIO_WHATSAPP_NUMBER would name its numbers",
         ),
-        Ok(found) => finding("TWILIO_*", Verdict::Works, format!("the account is {}", found.status)),
+        Ok(found) => finding(
+            "TWILIO_*",
+            Verdict::Works,
+            format!("the account is {}", found.status),
+        ),
         Err(error) => finding("TWILIO_*", Verdict::Broken, error),
     }
 }
 
 fn models(config: &Config) -> Finding {
-    let names: Vec<_> = config.models.providers.iter().map(|provider| provider.name.as_str()).collect();
+    let names: Vec<_> = config
+        .models
+        .providers
+        .iter()
+        .map(|provider| provider.name.as_str())
+        .collect();
     match names.is_empty() {
-        true => finding("models", Verdict::NotSet, "the offline agent answers; OPENAI_API_KEY and others add a model"),
-        false => finding("models", Verdict::Works, format!("asked in this order: {}", names.join(", "))),
+        true => finding(
+            "models",
+            Verdict::NotSet,
+            "the offline agent answers; OPENAI_API_KEY and others add a model",
+        ),
+        false => finding(
+            "models",
+            Verdict::Works,
+            format!("asked in this order: {}", names.join(", ")),
+        ),
     }
 }

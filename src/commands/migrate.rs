@@ -47,13 +47,21 @@ pub(crate) async fn run(config: &Config, direction: Direction) -> anyhow::Result
         Direction::Down { steps, yes } => {
             let db = Storage::connect(&config.database_url).await?;
             let applied = Migrator::get_applied_migrations(&db).await?;
-            let names: Vec<_> = applied.iter().rev().take(steps as usize).map(|one| one.name().to_owned()).collect();
+            let names: Vec<_> = applied
+                .iter()
+                .rev()
+                .take(steps as usize)
+                .map(|one| one.name().to_owned())
+                .collect();
             if names.is_empty() {
                 say("nothing is applied");
                 return Ok(ExitCode::SUCCESS);
             }
             if !yes {
-                say(format!("this drops the tables of {} and all that is in them; add --yes to do it", names.join(", ")));
+                say(format!(
+                    "this drops the tables of {} and all that is in them; add --yes to do it",
+                    names.join(", ")
+                ));
                 return Ok(ExitCode::from(2));
             }
             Migrator::down(&db, Some(steps)).await?;

@@ -61,14 +61,33 @@ pub(crate) async fn run(config: &Config, act: Act) -> anyhow::Result<ExitCode> {
     };
     let storage = Storage::open(&StorageOptions::new(&config.database_url), move || bells.ring()).await?;
     match act {
-        Act::List { state, workflow, owner, outcome, limit, json } => {
-            let filter = Filter { workflow, state, outcome, owner };
+        Act::List {
+            state,
+            workflow,
+            owner,
+            outcome,
+            limit,
+            json,
+        } => {
+            let filter = Filter {
+                workflow,
+                state,
+                outcome,
+                owner,
+            };
             let page = storage.runs(&filter, limit, None).await?;
             if !json {
-                say(format!("{:26}  {:16}  {:9}  {:14}  {:20}  since", "id", "workflow", "state", "outcome", "waits for"));
+                say(format!(
+                    "{:26}  {:16}  {:9}  {:14}  {:20}  since",
+                    "id", "workflow", "state", "outcome", "waits for"
+                ));
             }
             for run in &page.items {
-                say(if json { as_json(run).to_string() } else { as_line(run) });
+                say(if json {
+                    as_json(run).to_string()
+                } else {
+                    as_line(run)
+                });
             }
             Ok(ExitCode::SUCCESS)
         }
@@ -114,8 +133,16 @@ async fn show(storage: &Storage, id: &RunId, json: bool) -> anyhow::Result<ExitC
     }
     for event in &journal {
         let name = event.name.as_deref().unwrap_or_default();
-        let attempt = event.attempt.map(|attempt| format!("attempt {attempt}")).unwrap_or_default();
-        say(format!("{:>4}  {}  {:20}  {name:16}  {attempt}", event.seq, event.at.format("%H:%M:%S%.3f"), event.kind.as_str()));
+        let attempt = event
+            .attempt
+            .map(|attempt| format!("attempt {attempt}"))
+            .unwrap_or_default();
+        say(format!(
+            "{:>4}  {}  {:20}  {name:16}  {attempt}",
+            event.seq,
+            event.at.format("%H:%M:%S%.3f"),
+            event.kind.as_str()
+        ));
     }
     Ok(ExitCode::SUCCESS)
 }

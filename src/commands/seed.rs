@@ -5,11 +5,16 @@ use super::say;
 use crate::{app::App, config::Config};
 
 pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
-    anyhow::ensure!(config.secret_key.is_some(), "SECRET_KEY is missing: the accounts' tokens are sealed with it");
+    anyhow::ensure!(
+        config.secret_key.is_some(),
+        "SECRET_KEY is missing: the accounts' tokens are sealed with it"
+    );
     let app = App::open(config).await?;
     let environment = app.environment.clone();
     let seeded = app.engine.storage().transaction(move |tx| {
-        Box::pin(async move { Ok::<_, anyhow::Error>(seed::seed(tx, &environment.secret, chrono::Utc::now()).await?) })
+        Box::pin(async move {
+            Ok::<_, anyhow::Error>(seed::seed(tx, &environment.secret, chrono::Utc::now()).await?)
+        })
     });
     let seeded = seeded.await?;
     let owners: Vec<_> = seeded.owners.iter().map(|owner| owner.as_str()).collect();

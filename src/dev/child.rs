@@ -52,7 +52,12 @@ impl Child {
         stop: CancellationToken,
     ) -> anyhow::Result<Arc<Self>> {
         let addr = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
-        let first = ChildState { pid: 0, restarts: 0, up: false, started_at: Utc::now() };
+        let first = ChildState {
+            pid: 0,
+            restarts: 0,
+            up: false,
+            started_at: Utc::now(),
+        };
         let child = Arc::new(Self {
             state: watch::Sender::new(first),
             kill: Notify::new(),
@@ -100,7 +105,9 @@ impl Child {
     /// Waits until the child answers, `patience` at most. Returns whether it does.
     pub(crate) async fn answers(&self, patience: Duration) -> bool {
         let mut state = self.state.subscribe();
-        tokio::time::timeout(patience, state.wait_for(|state| state.up)).await.is_ok_and(|up| up.is_ok())
+        tokio::time::timeout(patience, state.wait_for(|state| state.up))
+            .await
+            .is_ok_and(|up| up.is_ok())
     }
 
     /// Kills it with SIGKILL.
@@ -125,7 +132,11 @@ impl Child {
                 state.restarts += 1;
             });
             // One that dies at once would otherwise be started again and again as fast as the machine can.
-            pause = if begun.elapsed() > Duration::from_secs(5) { Duration::from_millis(100) } else { (pause * 2).min(Duration::from_secs(5)) };
+            pause = if begun.elapsed() > Duration::from_secs(5) {
+                Duration::from_millis(100)
+            } else {
+                (pause * 2).min(Duration::from_secs(5))
+            };
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = tokio::time::sleep(pause) => {}
@@ -135,9 +146,17 @@ impl Child {
     }
 
     /// One life of the child.
-    async fn live(&self, environment: &[(&'static str, String)], stop: &CancellationToken) -> anyhow::Result<()> {
+    async fn live(
+        &self,
+        environment: &[(&'static str, String)],
+        stop: &CancellationToken,
+    ) -> anyhow::Result<()> {
         let mut command = Command::new(std::env::current_exe()?);
-        command.args(["serve", "--worker"]).envs(environment.iter().cloned()).stdin(Stdio::piped()).kill_on_drop(true);
+        command
+            .args(["serve", "--worker"])
+            .envs(environment.iter().cloned())
+            .stdin(Stdio::piped())
+            .kill_on_drop(true);
         let mut process = command.spawn()?;
         // Held here: waiting for the process would close it, which tells the child that its parent died.
         let alive = process.stdin.take();

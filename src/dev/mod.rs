@@ -11,8 +11,9 @@ use std::{path::PathBuf, sync::Arc};
 
 use anyhow::Context as _;
 use poem::{
-    Endpoint, EndpointExt, IntoResponse, Response,
-    error::ResponseError as _, Route, get, handler,
+    Endpoint, EndpointExt, IntoResponse, Response, Route,
+    error::ResponseError as _,
+    get, handler,
     http::{StatusCode, header},
     post,
     web::{Data, Json},
@@ -37,10 +38,17 @@ const NUMBER: &str = "+14155238886";
 /// # Errors
 /// When the database is no SQLite file, or the port is taken.
 pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
-    anyhow::ensure!(config.is_sqlite(), "DATABASE_URL: `recado dev` works on an SQLite file; `recado serve` on Postgres");
-    anyhow::ensure!(config.http_addr.ip().is_loopback(), "HTTP_ADDR: `recado dev` is open, so it listens on loopback only");
+    anyhow::ensure!(
+        config.is_sqlite(),
+        "DATABASE_URL: `recado dev` works on an SQLite file; `recado serve` on Postgres"
+    );
+    anyhow::ensure!(
+        config.http_addr.ip().is_loopback(),
+        "HTTP_ADDR: `recado dev` is open, so it listens on loopback only"
+    );
     let folder = folder(&config.database_url);
-    std::fs::create_dir_all(&folder).with_context(|| format!("the folder {} cannot be made", folder.display()))?;
+    std::fs::create_dir_all(&folder)
+        .with_context(|| format!("the folder {} cannot be made", folder.display()))?;
     let address = format!("http://{}", config.http_addr);
     let webhook = format!("{address}/api/v1/twilio/webhooks/inbound#rc=5&rp=all");
     let account = Account::new(ACCOUNT, TOKEN).webhook(webhook).number(NUMBER);
@@ -51,13 +59,18 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         simulator: simulator.state().clone(),
         account: ACCOUNT.to_owned(),
         business: vec![
-            ("Padaria Recado (WhatsApp)".to_owned(), format!("whatsapp:{NUMBER}")),
+            (
+                "Padaria Recado (WhatsApp)".to_owned(),
+                format!("whatsapp:{NUMBER}"),
+            ),
             ("Padaria Recado (SMS)".to_owned(), NUMBER.to_owned()),
         ],
     };
     let pid_file = folder.join("recado.pid");
     std::fs::write(&pid_file, std::process::id().to_string())?;
-    say(format!("Recado is at {address}, the telephone at {address}/phone (Ctrl-C ends it)"));
+    say(format!(
+        "Recado is at {address}, the telephone at {address}/phone (Ctrl-C ends it)"
+    ));
     let routes = routes(telephone, child.clone())?;
     let served = serve::listen(config.http_addr, routes, stop).await;
     child.ended().await;
@@ -68,9 +81,13 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
 
 /// Where the database and the simulator's book are.
 fn folder(database_url: &str) -> PathBuf {
-    let path = database_url.trim_start_matches("sqlite:").trim_start_matches("//");
+    let path = database_url
+        .trim_start_matches("sqlite:")
+        .trim_start_matches("//");
     let path = PathBuf::from(path.split('?').next().unwrap_or_default());
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).map_or_else(|| PathBuf::from("."), PathBuf::from)
+    path.parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .map_or_else(|| PathBuf::from("."), PathBuf::from)
 }
 
 fn routes(telephone: Telephone, child: Arc<Child>) -> anyhow::Result<impl Endpoint<Output = Response>> {
@@ -89,11 +106,16 @@ fn routes(telephone: Telephone, child: Arc<Child>) -> anyhow::Result<impl Endpoi
 }
 
 /// On loopback the danger is another site's page in the same browser: a foreign name, or a foreign origin.
-async fn ours_only<E: Endpoint<Output = Response>>(endpoint: Arc<E>, request: poem::Request) -> poem::Result<Response> {
+async fn ours_only<E: Endpoint<Output = Response>>(
+    endpoint: Arc<E>,
+    request: poem::Request,
+) -> poem::Result<Response> {
     let host = request.header(header::HOST).unwrap_or_default();
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
     let local = matches!(name, "localhost" | "[::1]") || name.starts_with("127.");
-    let foreign = request.header("sec-fetch-site").is_some_and(|site| !matches!(site, "same-origin" | "none"));
+    let foreign = request
+        .header("sec-fetch-site")
+        .is_some_and(|site| !matches!(site, "same-origin" | "none"));
     if !local || (foreign && request.method() != poem::http::Method::GET) {
         let told = "`recado dev` answers pages of its own, on loopback";
         return Ok(Problem::new(StatusCode::FORBIDDEN, told).as_response());

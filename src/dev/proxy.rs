@@ -26,7 +26,11 @@ impl Proxy {
     pub(super) fn new(child: Arc<Child>) -> anyhow::Result<Self> {
         // It also sets up what TLS needs, without which no client can be made.
         drop(recado_clients::http(PATIENCE)?);
-        let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_gzip().no_proxy().build()?;
+        let client = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .no_gzip()
+            .no_proxy()
+            .build()?;
         Ok(Self { child, client })
     }
 }
@@ -43,20 +47,33 @@ impl Endpoint for Proxy {
         let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
         let url = format!("http://{}{path}", self.child.addr());
         let body = body.into_bytes_limit(BODY_LIMIT).await.map_err(|_| {
-            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than 4 MiB, or broke off")
+            Problem::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "the body is larger than 4 MiB, or broke off",
+            )
         })?;
         let mut headers = parts.headers;
         end_to_end(&mut headers);
-        let sent = self.client.request(parts.method, url).headers(headers).body(body).send().await;
+        let sent = self
+            .client
+            .request(parts.method, url)
+            .headers(headers)
+            .body(body)
+            .send()
+            .await;
         let Ok(answer) = sent else {
             // The child died with the request in its hands; whoever asked may ask again.
-            return Ok(Problem::new(StatusCode::BAD_GATEWAY, "the process died while it answered").as_response());
+            return Ok(
+                Problem::new(StatusCode::BAD_GATEWAY, "the process died while it answered").as_response(),
+            );
         };
         let (status, mut headers) = (answer.status(), answer.headers().clone());
         end_to_end(&mut headers);
         let mut response = Response::builder().status(status).finish();
         *response.headers_mut() = headers;
-        response.set_body(Body::from_bytes_stream(answer.bytes_stream().map_err(std::io::Error::other)));
+        response.set_body(Body::from_bytes_stream(
+            answer.bytes_stream().map_err(std::io::Error::other),
+        ));
         Ok(response)
     }
 }

@@ -45,7 +45,11 @@ impl<E: Endpoint> Endpoint for Guarded<E> {
         }
         // A token in a header was put there on purpose; a cookie, or an open door, goes along with any page's request.
         if !matches!(proof, Proof::Bearer) && changes(request.method()) && !from_our_pages(&request) {
-            return Err(Problem::new(StatusCode::FORBIDDEN, "this request comes from another site's page").into());
+            return Err(Problem::new(
+                StatusCode::FORBIDDEN,
+                "this request comes from another site's page",
+            )
+            .into());
         }
         self.0.call(request).await
     }
@@ -62,7 +66,9 @@ fn proof(app: &App, request: &Request) -> Proof {
     if app.config.dev {
         return Proof::Open;
     }
-    let bearer = request.header(header::AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer "));
+    let bearer = request
+        .header(header::AUTHORIZATION)
+        .and_then(|value| value.strip_prefix("Bearer "));
     if bearer.is_some_and(|token| is_operators(app, token)) {
         return Proof::Bearer;
     }
@@ -77,10 +83,14 @@ fn proof(app: &App, request: &Request) -> Proof {
 fn refusal(request: &Request) -> poem::Error {
     let wants_page = request.method() == Method::GET
         && !request.uri().path().starts_with("/api/")
-        && request.header(header::ACCEPT).is_some_and(|accept| accept.contains("text/html"));
+        && request
+            .header(header::ACCEPT)
+            .is_some_and(|accept| accept.contains("text/html"));
     if wants_page {
         let next: String = url::form_urlencoded::byte_serialize(request.uri().path().as_bytes()).collect();
-        return poem::Error::from_response(Redirect::see_other(format!("/login?next={next}")).into_response());
+        return poem::Error::from_response(
+            Redirect::see_other(format!("/login?next={next}")).into_response(),
+        );
     }
     let detail = "send the operator's token: `Authorization: Bearer <ADMIN_TOKEN>`, or log in at /login";
     Problem::new(StatusCode::UNAUTHORIZED, detail).into()
@@ -97,7 +107,9 @@ fn from_our_pages(request: &Request) -> bool {
     }
     let host = request.header(header::HOST).unwrap_or_default();
     request.header(header::ORIGIN).is_none_or(|origin| {
-        origin.split_once("://").is_some_and(|(_, authority)| authority.eq_ignore_ascii_case(host))
+        origin
+            .split_once("://")
+            .is_some_and(|(_, authority)| authority.eq_ignore_ascii_case(host))
     })
 }
 
@@ -112,7 +124,10 @@ fn is_operators(app: &App, token: &str) -> bool {
 
 /// A new token or a new secret ends every session.
 fn cookie_key(app: &App) -> CookieKey {
-    let secrets: Vec<_> = [&app.config.secret_key, &app.config.admin_token].into_iter().flatten().collect();
+    let secrets: Vec<_> = [&app.config.secret_key, &app.config.admin_token]
+        .into_iter()
+        .flatten()
+        .collect();
     CookieKey::from(&derived_key("session cookie", &secrets))
 }
 
@@ -137,20 +152,31 @@ pub(crate) fn form(Query(next): Query<Next>) -> Response {
 
 /// Takes the token and gives the cookie.
 #[handler]
-pub(crate) async fn log_in(Data(app): Data<&App>, cookies: &CookieJar, Form(given): Form<Credentials>) -> Response {
+pub(crate) async fn log_in(
+    Data(app): Data<&App>,
+    cookies: &CookieJar,
+    Form(given): Form<Credentials>,
+) -> Response {
     let next = here(&given.next);
     if !is_operators(app, given.token.trim()) {
         // Guessing is to be slow for the one who guesses, not for the process.
         tokio::time::sleep(Duration::from_millis(500)).await;
         let told = "That is not the token. It is the text in ADMIN_TOKEN where `recado serve` runs.";
-        return pages::login::page(Some(told), &next).with_status(StatusCode::UNAUTHORIZED).into_response();
+        return pages::login::page(Some(told), &next)
+            .with_status(StatusCode::UNAUTHORIZED)
+            .into_response();
     }
     let until = chrono::Utc::now().timestamp() + LASTS.as_secs() as i64;
     let mut cookie = Cookie::new_with_str(COOKIE, until.to_string());
     cookie.set_path("/");
     cookie.set_http_only(true);
     cookie.set_same_site(SameSite::Strict);
-    cookie.set_secure(app.config.public_url.as_ref().is_some_and(|url| url.scheme() == "https"));
+    cookie.set_secure(
+        app.config
+            .public_url
+            .as_ref()
+            .is_some_and(|url| url.scheme() == "https"),
+    );
     cookie.set_max_age(LASTS);
     cookies.signed_with_key(&cookie_key(app)).add(cookie);
     Redirect::see_other(next).into_response()

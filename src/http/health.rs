@@ -38,5 +38,7 @@ pub(crate) async fn ready(Data(app): Data<&App>) -> Response {
 pub(crate) async fn metrics(Data(app): Data<&App>) -> Response {
     telemetry::observe(app).await;
     let text = telemetry::render();
-    Response::builder().content_type("text/plain; version=0.0.4; charset=utf-8").body(text)
+    Response::builder()
+        .content_type("text/plain; version=0.0.4; charset=utf-8")
+        .body(text)
 }

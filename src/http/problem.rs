@@ -20,7 +20,12 @@ pub(crate) struct Problem {
 
 impl Problem {
     pub(crate) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self { status, detail: detail.into(), field: None, retry_after: None }
+        Self {
+            status,
+            detail: detail.into(),
+            field: None,
+            retry_after: None,
+        }
     }
 
     pub(crate) fn bad_request(detail: impl Into<String>) -> Self {
@@ -29,16 +34,25 @@ impl Problem {
 
     /// A field whose value cannot be taken.
     pub(crate) fn unprocessable(field: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { field: Some(field.into()), ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail) }
+        Self {
+            field: Some(field.into()),
+            ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
+        }
     }
 
     pub(crate) fn not_found(what: &str) -> Self {
-        Self::new(StatusCode::NOT_FOUND, format!("there is no {what} here, or it belongs to somebody else"))
+        Self::new(
+            StatusCode::NOT_FOUND,
+            format!("there is no {what} here, or it belongs to somebody else"),
+        )
     }
 
     pub(crate) fn away() -> Self {
         let detail = "the database does not answer; nothing was changed; try again";
-        Self { retry_after: Some(5), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, detail) }
+        Self {
+            retry_after: Some(5),
+            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+        }
     }
 
     fn body(&self) -> Value {
@@ -78,7 +92,10 @@ impl From<StorageError> for Problem {
             return Self::away();
         }
         tracing::error!(%error, "storage");
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "the database refused; the log has more")
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the database refused; the log has more",
+        )
     }
 }
 
@@ -88,7 +105,10 @@ impl From<StoreError> for Problem {
             return Self::away();
         }
         tracing::error!(%error, "store");
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "the database refused; the log has more")
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the database refused; the log has more",
+        )
     }
 }
 

@@ -61,11 +61,21 @@ impl Rejected {
         metrics::counter!("recado_webhooks_rejected_total", "reason" => reason.as_str()).increment(1);
         let mut ring = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         ring.truncate(KEPT - 1);
-        ring.push_front(RejectedWebhook { at: Utc::now(), path: path.to_owned(), reason, detail: detail.into() });
+        ring.push_front(RejectedWebhook {
+            at: Utc::now(),
+            path: path.to_owned(),
+            reason,
+            detail: detail.into(),
+        });
     }
 
     /// The last ones, newest first.
     pub(crate) fn list(&self) -> Vec<RejectedWebhook> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .cloned()
+            .collect()
     }
 }

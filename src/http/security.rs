@@ -33,14 +33,20 @@ impl<E: Endpoint> Endpoint for Secured<E> {
     async fn call(&self, request: Request) -> Result<Response> {
         let path = request.uri().path().to_owned();
         let browser = !path.starts_with("/api/")
-            && request.header(header::ACCEPT).is_some_and(|accept| accept.contains("text/html"));
+            && request
+                .header(header::ACCEPT)
+                .is_some_and(|accept| accept.contains("text/html"));
         let mut response = self.0.call(request).await?.into_response();
         let status = response.status();
         let is_problem = response.content_type() == Some("application/problem+json");
         if browser && is_problem && (status.is_client_error() || status.is_server_error()) {
             response = page_for(status, response).await;
         }
-        let policy = if matches!(path.as_str(), "/docs" | "/redoc") { DOCUMENT_POLICY } else { POLICY };
+        let policy = if matches!(path.as_str(), "/docs" | "/redoc") {
+            DOCUMENT_POLICY
+        } else {
+            POLICY
+        };
         let headers = response.headers_mut();
         for (name, value) in [
             ("content-security-policy", policy),
@@ -58,7 +64,11 @@ async fn page_for(status: StatusCode, problem: Response) -> Response {
     if status == StatusCode::NOT_FOUND {
         return pages::not_found();
     }
-    let body = problem.into_body().into_json::<serde_json::Value>().await.unwrap_or_default();
+    let body = problem
+        .into_body()
+        .into_json::<serde_json::Value>()
+        .await
+        .unwrap_or_default();
     let detail = body["detail"].as_str().unwrap_or_default().to_owned();
     pages::problem(status, status.canonical_reason().unwrap_or("Error"), &detail)
 }

@@ -3,8 +3,8 @@ use std::{future::Future, time::Duration};
 
 use poem::{Body, Request, Response, handler, http::StatusCode, web::Data};
 use recado_clients::twilio::{self, FormError, InboundForm, StatusForm};
-use recado_engine::Start;
 use recado_domain::MessageStatus;
+use recado_engine::Start;
 use recado_store::{
     accounts,
     callbacks::{self, Callback},
@@ -24,7 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[handler]
 pub(crate) async fn inbound(request: &Request, body: Body, Data(app): Data<&App>) -> poem::Result<Response> {
     let begun = std::time::Instant::now();
-    let form = InboundForm::from_fields(&proved(app, request, body).await?).map_err(|error| malformed(app, request, &error))?;
+    let form = InboundForm::from_fields(&proved(app, request, body).await?)
+        .map_err(|error| malformed(app, request, &error))?;
     let start = Start {
         key: Some(InboundMessage::key(&form.account_sid, &form.message_sid)),
         owner: None,
@@ -42,10 +43,17 @@ pub(crate) async fn inbound(request: &Request, body: Body, Data(app): Data<&App>
         opt_out_type: form.opt_out_type,
         form: form.fields,
     };
-    let start = Start { lane: Some(call.lane()), ..start };
-    in_time(app, request, async { app.engine.start(&call, start).await.map_err(Problem::from) }).await?;
+    let start = Start {
+        lane: Some(call.lane()),
+        ..start
+    };
+    in_time(app, request, async {
+        app.engine.start(&call, start).await.map_err(Problem::from)
+    })
+    .await?;
     metrics::counter!("recado_webhooks_accepted_total", "webhook" => "inbound").increment(1);
-    metrics::histogram!("recado_webhook_ack_seconds", "webhook" => "inbound").record(begun.elapsed().as_secs_f64());
+    metrics::histogram!("recado_webhook_ack_seconds", "webhook" => "inbound")
+        .record(begun.elapsed().as_secs_f64());
     Ok(Response::builder().content_type("text/xml").body("<Response/>"))
 }
 
@@ -55,12 +63,17 @@ pub(crate) async fn status(request: &Request, body: Body, Data(app): Data<&App>)
     let fields = proved(app, request, body).await?;
     let form = StatusForm::from_fields(&fields).map_err(|error| malformed(app, request, &error))?;
     let token = request.uri().query().and_then(|query| {
-        url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "token").map(|(_, token)| token.into_owned())
+        url::form_urlencoded::parse(query.as_bytes())
+            .find(|(name, _)| name == "token")
+            .map(|(_, token)| token.into_owned())
     });
     let raw = serde_json::to_string(&fields).unwrap_or_default();
     let Ok(status) = MessageStatus::parse(&form.message_status) else {
         // New ones arrive unannounced: it is acknowledged, and told to the operator instead of to Twilio.
-        tracing::warn!(status = form.message_status, "Twilio reports a status that this build does not know");
+        tracing::warn!(
+            status = form.message_status,
+            "Twilio reports a status that this build does not know"
+        );
         return Ok(StatusCode::NO_CONTENT.into());
     };
     let apply = app.engine.storage().transaction(move |tx| {
@@ -73,7 +86,9 @@ pub(crate) async fn status(request: &Request, body: Body, Data(app): Data<&App>)
                 error_code: form.error_code.map(i64::from),
                 raw: &raw,
             };
-            callbacks::apply(tx, &callback, chrono::Utc::now()).await.map_err(Refused::Store)
+            callbacks::apply(tx, &callback, chrono::Utc::now())
+                .await
+                .map_err(Refused::Store)
         })
     });
     in_time(app, request, async { apply.await.map_err(Problem::from) }).await?;
@@ -107,17 +122,31 @@ async fn proved(app: &App, request: &Request, body: Body) -> Result<Vec<(String,
     let path = request.uri().path();
     let reject = |reason: Reason, detail: &str| {
         app.rejected.push(path, reason, detail);
-        Problem::new(StatusCode::FORBIDDEN, "the signature is missing or wrong, or nobody here holds the account")
+        Problem::new(
+            StatusCode::FORBIDDEN,
+            "the signature is missing or wrong, or nobody here holds the account",
+        )
     };
     let body = body.into_bytes_limit(BODY_LIMIT).await.map_err(|_| {
-        app.rejected.push(path, Reason::Malformed, "the body is larger than 1 MiB, or broke off");
-        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than 1 MiB, or broke off")
+        app.rejected.push(
+            path,
+            Reason::Malformed,
+            "the body is larger than 1 MiB, or broke off",
+        );
+        Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "the body is larger than 1 MiB, or broke off",
+        )
     })?;
     let fields = twilio::parse_form(&body, FIELDS).map_err(|error| malformed(app, request, &error))?;
     let Some(signature) = request.header("X-Twilio-Signature") else {
         return Err(reject(Reason::Unsigned, "there is no X-Twilio-Signature"));
     };
-    let account = fields.iter().find(|(name, _)| name == "AccountSid").map(|(_, sid)| sid.as_str()).unwrap_or_default();
+    let account = fields
+        .iter()
+        .find(|(name, _)| name == "AccountSid")
+        .map(|(_, sid)| sid.as_str())
+        .unwrap_or_default();
     let tokens = async {
         let known = accounts::tokens_of(&app.environment.database, &app.environment.secret, account).await;
         known.map_err(Problem::from)
@@ -137,15 +166,27 @@ async fn proved(app: &App, request: &Request, body: Body) -> Result<Vec<(String,
 
 /// The URL as Twilio knows it: the public one, whatever proxies made of it.
 fn signed_url(app: &App, request: &Request) -> String {
-    let public = app.config.public_url.as_ref().map(Url::as_str).unwrap_or_default();
-    let path = request.original_uri().path_and_query().map(|path| path.as_str()).unwrap_or_default();
+    let public = app
+        .config
+        .public_url
+        .as_ref()
+        .map(Url::as_str)
+        .unwrap_or_default();
+    let path = request
+        .original_uri()
+        .path_and_query()
+        .map(|path| path.as_str())
+        .unwrap_or_default();
     format!("{}{path}", public.trim_end_matches('/'))
 }
 
 fn malformed(app: &App, request: &Request, error: &FormError) -> Problem {
-    app.rejected.push(request.uri().path(), Reason::Malformed, error.to_string());
+    app.rejected
+        .push(request.uri().path(), Reason::Malformed, error.to_string());
     match error {
-        FormError::Missing { field } | FormError::Malformed { field } => Problem::unprocessable(*field, error.to_string()),
+        FormError::Missing { field } | FormError::Malformed { field } => {
+            Problem::unprocessable(*field, error.to_string())
+        }
         FormError::NotUtf8 | FormError::TooManyFields { .. } => Problem::bad_request(error.to_string()),
     }
 }
@@ -160,7 +201,11 @@ async fn in_time<T>(
         Ok(Ok(value)) => Ok(value),
         Ok(Err(problem)) => Err(problem),
         Err(_) => {
-            app.rejected.push(request.uri().path(), Reason::DatabaseAway, "the database did not answer within 10 s");
+            app.rejected.push(
+                request.uri().path(),
+                Reason::DatabaseAway,
+                "the database did not answer within 10 s",
+            );
             Err(Problem::away())
         }
     }

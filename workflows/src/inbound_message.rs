@@ -1,7 +1,7 @@
 //! One message from a contact, from the webhook to the answer.
 use recado_activities::{
-    Answer, Arrival, AskSpecialist, CheckBilling, Grant, HandOff, Owner, Persist, Purpose, Reply, ResolveOwner,
-    RouteAgent, Sent, Transcribe, Way, Withheld,
+    Answer, Arrival, AskSpecialist, CheckBilling, Grant, HandOff, Owner, Persist, Purpose, Reply,
+    ResolveOwner, RouteAgent, Sent, Transcribe, Way, Withheld,
 };
 use recado_domain::{Address, ConversationState, OptOut, text};
 use recado_engine::{Context, Fault, Outcome, Workflow};
@@ -77,14 +77,34 @@ impl Workflow for InboundMessage {
 
     async fn run(self, ctx: &mut Context) -> Result<Reception, Fault> {
         let (ours, theirs) = (address("To", &self.to)?, address("From", &self.from)?);
-        let resolve = ResolveOwner { account: self.account.clone(), to: ours.clone(), service: self.service.clone() };
+        let resolve = ResolveOwner {
+            account: self.account.clone(),
+            to: ours.clone(),
+            service: self.service.clone(),
+        };
         let owner = ctx.run(resolve).await?;
         ctx.tag_owner(owner.id.as_str());
-        let grant = ctx.run(CheckBilling { owner: owner.id.clone(), contact: theirs.clone() }).await?;
+        let grant = ctx
+            .run(CheckBilling {
+                owner: owner.id.clone(),
+                contact: theirs.clone(),
+            })
+            .await?;
         let arrival = ctx.run(self.persist(&owner, &ours, &theirs)).await?;
-        let text = ctx.run(Transcribe { body: self.body.clone() }).await?;
+        let text = ctx
+            .run(Transcribe {
+                body: self.body.clone(),
+            })
+            .await?;
         ctx.enter_lane().await;
-        let reception = Receive { account: self.account, owner, ours, theirs, arrival, text };
+        let reception = Receive {
+            account: self.account,
+            owner,
+            ours,
+            theirs,
+            arrival,
+            text,
+        };
         reception.answer(ctx, grant).await
     }
 }
@@ -131,12 +151,16 @@ struct Receive {
 
 impl Receive {
     async fn answer(self, ctx: &mut Context, grant: Grant) -> Result<Reception, Fault> {
-        if matches!(self.arrival.opt_out, Some(OptOut::Stop | OptOut::Start | OptOut::Help)) {
+        if matches!(
+            self.arrival.opt_out,
+            Some(OptOut::Stop | OptOut::Start | OptOut::Help)
+        ) {
             return Ok(Reception::Silent);
         }
         if let Grant::Refused { notice } = grant {
             if notice {
-                self.send(ctx, &self.owner.notice_over_quota, Purpose::Notice).await?;
+                self.send(ctx, &self.owner.notice_over_quota, Purpose::Notice)
+                    .await?;
             }
             return Ok(Reception::Refused);
         }
@@ -151,7 +175,12 @@ impl Receive {
             }),
             Answer::Person { notice, reason } => {
                 let (owner, conversation) = (self.owner.id.clone(), self.arrival.conversation.clone());
-                ctx.run(HandOff { owner, conversation, reason }).await?;
+                ctx.run(HandOff {
+                    owner,
+                    conversation,
+                    reason,
+                })
+                .await?;
                 self.send(ctx, &notice, Purpose::Notice).await?;
                 Ok(Reception::HandedOver)
             }
@@ -174,7 +203,9 @@ impl Receive {
             return Ok(answer);
         }
         let offline = ctx.run(self.route(Way::Offline)).await?;
-        offline.answer.ok_or_else(|| Fault::fatal("no_answer", "the offline agent did not answer"))
+        offline
+            .answer
+            .ok_or_else(|| Fault::fatal("no_answer", "the offline agent did not answer"))
     }
 
     fn route(&self, way: Way) -> RouteAgent {

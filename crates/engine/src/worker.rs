@@ -74,6 +74,9 @@ impl Engine {
             let full = match claimed {
                 Ok(claimed) => {
                     let full = claimed.len() == free;
+                    if full && free > 0 {
+                        self.shared.bells.ring();
+                    }
                     for claimed in claimed {
                         let Ok(slot) = slots.clone().try_acquire_owned() else {
                             break;
@@ -93,7 +96,7 @@ impl Engine {
             };
             tokio::select! {
                 () = stop.cancelled() => {}
-                // There may be more where these came from, as soon as there is room for them.
+                // There may be more where these came from, for others now and for this worker as soon as it has room.
                 permit = slots.acquire(), if full => drop(permit),
                 () = heard.notified(), if !full => {}
                 () = time::sleep(self.shared.settings.sweep), if !full => {}

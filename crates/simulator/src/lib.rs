@@ -15,6 +15,7 @@ mod entry;
 mod faults;
 mod inbound;
 mod index;
+mod knowledge;
 mod model;
 mod request;
 mod routes;

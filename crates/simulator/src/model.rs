@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::request::Raw;
 use crate::script::{Answer, ModelMode};
 use crate::state::State;
-use crate::{routes, routing};
+use crate::{knowledge, routes, routing};
 
 /// Answers a chat completion by the script, the mode and the faults.
 pub(crate) async fn complete(state: &Arc<State>, raw: &Raw) -> Response {
@@ -68,7 +68,7 @@ fn check(raw: &Raw) -> Result<&Value, &'static str> {
 fn by_itself(request: &Value, mode: ModelMode) -> Answer {
     let said = last_user_text(request);
     let routed = match mode {
-        ModelMode::Auto => routing::route(request, &said),
+        ModelMode::Auto => routing::route(request, &said).or_else(|| knowledge::answer(request, &said)),
         ModelMode::Echo => None,
     };
     Answer::Text(routed.unwrap_or_else(|| format!("you said: {said}")))

@@ -123,8 +123,13 @@ impl Conversations {
         };
         let (owner, limit) = (lists::owner(owner.0), lists::limit(limit.0)?);
         let conn = &app.environment.database;
-        let page = conversations::list(conn, &owner, &filter, cursor.0.as_deref(), limit).await.map_err(Problem::from)?;
-        Ok(Json(ConversationPage { items: page.items.into_iter().map(Into::into).collect(), next: page.next }))
+        let page = conversations::list(conn, &owner, &filter, cursor.0.as_deref(), limit)
+            .await
+            .map_err(Problem::from)?;
+        Ok(Json(ConversationPage {
+            items: page.items.into_iter().map(Into::into).collect(),
+            next: page.next,
+        }))
     }
 
     /// Gives a conversation that people have back to the agent
@@ -142,14 +147,18 @@ impl Conversations {
         let changed = app.engine.storage().transaction(move |tx| {
             Box::pin(async move {
                 let now = Utc::now();
-                let found = conversations::get(tx, &owner, &id).await?.ok_or(Refused::NoneSuch)?;
+                let found = conversations::get(tx, &owner, &id)
+                    .await?
+                    .ok_or(Refused::NoneSuch)?;
                 if found.state != ConversationState::HumanHandoff {
                     return Err(Refused::NotInHumanHands(found.state));
                 }
                 let to = ConversationState::Progress;
                 let change = Change::new(to, Actor::Human, "given back to the agent");
                 transitions::apply(tx, &owner, &id, change, now).await?;
-                conversations::get(tx, &owner, &id).await?.ok_or(Refused::NoneSuch)
+                conversations::get(tx, &owner, &id)
+                    .await?
+                    .ok_or(Refused::NoneSuch)
             })
         });
         Ok(Json(changed.await.map_err(Problem::from)?.into()))

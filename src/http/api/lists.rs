@@ -10,22 +10,35 @@ use crate::http::Problem;
 pub(super) fn limit(given: Option<u64>) -> Result<u64, Problem> {
     match given.unwrap_or(50) {
         limit @ 1..=500 => Ok(limit),
-        other => Err(Problem::unprocessable("limit", format!("limit must be from 1 to 500, not {other}"))),
+        other => Err(Problem::unprocessable(
+            "limit",
+            format!("limit must be from 1 to 500, not {other}"),
+        )),
     }
 }
 
 /// The owner for whom the operator acts.
 pub(super) fn owner(header: Option<String>) -> OwnerId {
-    OwnerId::from(header.filter(|owner| !owner.is_empty()).unwrap_or_else(|| "default".to_owned()))
+    OwnerId::from(
+        header
+            .filter(|owner| !owner.is_empty())
+            .unwrap_or_else(|| "default".to_owned()),
+    )
 }
 
 /// A word of a set, or a problem that names the parameter.
 ///
 /// # Errors
 /// When it is none of the set.
-pub(super) fn word<T>(name: &str, given: Option<String>, parse: impl Fn(&str) -> Option<T>) -> Result<Option<T>, Problem> {
+pub(super) fn word<T>(
+    name: &str,
+    given: Option<String>,
+    parse: impl Fn(&str) -> Option<T>,
+) -> Result<Option<T>, Problem> {
     given
         .filter(|text| !text.is_empty())
-        .map(|text| parse(&text).ok_or_else(|| Problem::unprocessable(name, format!("there is no {name} `{text}`"))))
+        .map(|text| {
+            parse(&text).ok_or_else(|| Problem::unprocessable(name, format!("there is no {name} `{text}`")))
+        })
         .transpose()
 }

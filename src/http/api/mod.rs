@@ -17,27 +17,43 @@ pub(super) enum Tag {
     Webhooks,
 }
 
-/// The operator's token. The guard in front of the API checks it; this only documents it.
+/// The operator's token. The guard in front of the API checks it, or a session's cookie; this documents it.
+#[derive(SecurityScheme)]
+pub(super) enum Operator {
+    /// The text of `ADMIN_TOKEN`.
+    #[expect(dead_code, reason = "the guard has read it already")]
+    Token(Token),
+    /// A session, or `recado dev`.
+    #[oai(fallback)]
+    Otherwise,
+}
+
+/// `Authorization: Bearer <ADMIN_TOKEN>`.
 #[derive(SecurityScheme)]
 #[oai(ty = "bearer")]
 #[expect(dead_code, reason = "the guard has read it already")]
-pub(super) struct Operator(Bearer);
+pub(super) struct Token(Bearer);
 
 #[handler]
 fn document(Data(text): Data<&String>) -> poem::Response {
-    poem::Response::builder().content_type("application/json").body(text.clone())
+    poem::Response::builder()
+        .content_type("application/json")
+        .body(text.clone())
 }
 
 /// Adds the API's documents, which are open, to `routes`. Returns the API beside them, to be guarded.
 pub(super) fn documented(routes: Route) -> (Route, Route) {
-    let service =
-        OpenApiService::new((runs::Runs, conversations::Conversations, runs::Webhooks), "Recado", env!("CARGO_PKG_VERSION"))
-            .description(
-                "Errors are `application/problem+json`. Lists are `{items, next}`: give `next` as `cursor` for the \
+    let service = OpenApiService::new(
+        (runs::Runs, conversations::Conversations, runs::Webhooks),
+        "Recado",
+        env!("CARGO_PKG_VERSION"),
+    )
+    .description(
+        "Errors are `application/problem+json`. Lists are `{items, next}`: give `next` as `cursor` for the \
                  next page.",
-            )
-            .contact(ContactObject::new().name("Recado"))
-            .server("/api/v1");
+    )
+    .contact(ContactObject::new().name("Recado"))
+    .server("/api/v1");
     let routes = routes
         .at("/api/v1/openapi.json", get(document).data(service.spec()))
         .nest("/docs", service.swagger_ui())

@@ -154,8 +154,16 @@ impl Runs {
             owner: owner.0.filter(|text| !text.is_empty()),
         };
         let limit = lists::limit(limit.0)?;
-        let page = app.engine.storage().runs(&filter, limit, cursor.0.as_deref()).await.map_err(Problem::from)?;
-        Ok(Json(RunPage { items: page.items.into_iter().map(RunItem::from).collect(), next: page.next }))
+        let page = app
+            .engine
+            .storage()
+            .runs(&filter, limit, cursor.0.as_deref())
+            .await
+            .map_err(Problem::from)?;
+        Ok(Json(RunPage {
+            items: page.items.into_iter().map(RunItem::from).collect(),
+            next: page.next,
+        }))
     }
 
     /// Shows a run with its journal
@@ -172,7 +180,12 @@ impl Runs {
         let journal = app.engine.storage().journal(&id).await.map_err(Problem::from)?;
         let (input, output) = (run.input.clone(), run.output.clone());
         let journal = journal.into_iter().map(JournalEvent::from).collect();
-        Ok(Json(RunDetail { run: run.into(), input, output, journal }))
+        Ok(Json(RunDetail {
+            run: run.into(),
+            input,
+            output,
+            journal,
+        }))
     }
 
     /// Gives a parked run another try at what failed
@@ -203,6 +216,9 @@ impl Webhooks {
     /// Lists the last webhooks that this process turned away, without their bodies
     #[oai(path = "/webhooks/rejected", method = "get")]
     async fn rejected(&self, Data(app): Data<&App>, _operator: Operator) -> Json<RejectedPage> {
-        Json(RejectedPage { items: app.rejected.list(), next: None })
+        Json(RejectedPage {
+            items: app.rejected.list(),
+            next: None,
+        })
     }
 }

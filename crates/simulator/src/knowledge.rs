@@ -1,0 +1,128 @@
+//! What a model makes of the questions and answers that its system prompt holds as `Q: …` and `A: …` lines.
+
+use serde_json::Value;
+
+use crate::model::text_of;
+
+/// Who asks for one of these asks for a person.
+const PERSON: [&str; 8] = [
+    "person",
+    "human",
+    "pessoa",
+    "atendente",
+    "humano",
+    "gerente",
+    "alguem",
+    "someone",
+];
+
+/// An answer from what the system prompt knows; `None` where it knows nothing.
+pub(crate) fn answer(request: &Value, said: &str) -> Option<String> {
+    let system = system_text(request);
+    let known = pairs(&system);
+    if known.is_empty() {
+        return None;
+    }
+    let asked = words(said);
+    if system.contains("HANDOFF") && asked.iter().any(|word| PERSON.contains(&word.as_str())) {
+        return Some("HANDOFF".to_owned());
+    }
+    let shared = |question: &str| {
+        words(question)
+            .iter()
+            .filter(|word| word.len() > 3 && asked.contains(word))
+            .count()
+    };
+    let best = known.iter().max_by_key(|(question, _)| shared(question))?;
+    if shared(&best.0) > 0 {
+        return Some(best.1.clone());
+    }
+    let examples: Vec<_> = known
+        .iter()
+        .take(2)
+        .map(|(question, _)| question.as_str())
+        .collect();
+    Some(format!(
+        "you said: {said}\n\nI am a simulated model. Ask me for example: {} Or ask for a person.",
+        examples.join(" ")
+    ))
+}
+
+fn system_text(request: &Value) -> String {
+    let messages = request["messages"].as_array().into_iter().flatten();
+    let system: Vec<_> = messages
+        .filter(|message| message["role"] == "system")
+        .map(text_of)
+        .collect();
+    system.join("\n")
+}
+
+fn pairs(system: &str) -> Vec<(String, String)> {
+    let mut pairs: Vec<(String, String)> = Vec::new();
+    for line in system.lines() {
+        if let Some(question) = line.strip_prefix("Q: ") {
+            pairs.push((question.to_owned(), String::new()));
+        } else if let (Some(answer), Some(last)) = (line.strip_prefix("A: "), pairs.last_mut()) {
+            answer.clone_into(&mut last.1);
+        }
+    }
+    pairs.retain(|(_, answer)| !answer.is_empty());
+    pairs
+}
+
+/// The words in lower case, without the accents that people leave out.
+fn words(text: &str) -> Vec<String> {
+    let plain = |letter: char| match letter {
+        'á' | 'à' | 'â' | 'ã' => 'a',
+        'é' | 'ê' => 'e',
+        'í' => 'i',
+        'ó' | 'ô' | 'õ' => 'o',
+        'ú' | 'ü' => 'u',
+        'ç' => 'c',
+        other => other,
+    };
+    let text: String = text.to_lowercase().chars().map(plain).collect();
+    text.split(|letter: char| !letter.is_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn asked(said: &str) -> Option<String> {
+        let system = "Say HANDOFF if you must.\n\nQ: Vocês fazem entrega?\nA: Sim, até 5 km.\n\nQ: Qual o horário?\nA: Das 7 às 19h.";
+        let request =
+            json!({"messages": [{"role": "system", "content": system}, {"role": "user", "content": said}]});
+        answer(&request, said)
+    }
+
+    #[test]
+    fn it_answers_from_what_it_is_told() {
+        assert_eq!(asked("fazem entrega hoje?").as_deref(), Some("Sim, até 5 km."));
+        assert_eq!(asked("qual o horario").as_deref(), Some("Das 7 às 19h."));
+    }
+
+    #[test]
+    fn it_asks_for_a_person_when_the_customer_does() {
+        assert_eq!(asked("quero falar com um atendente").as_deref(), Some("HANDOFF"));
+    }
+
+    #[test]
+    fn it_repeats_what_it_does_not_know_and_says_what_it_knows() {
+        let told = asked("hello").expect("told");
+        assert!(
+            told.starts_with("you said: hello") && told.contains("entrega"),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn without_knowledge_it_says_nothing() {
+        assert_eq!(answer(&json!({"messages": []}), "hello"), None);
+    }
+}
