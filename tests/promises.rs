@@ -153,7 +153,10 @@ async fn p7_one_wrong_byte_in_the_signature_is_403_and_no_row() {
     };
     // The last character before the padding holds two bits that mean nothing.
     for position in 0..signature.len() - 2 {
-        let answered = Webhook { signature: Some(bent(position)), ..Webhook::new(&world, 1, "a secret of the contact") };
+        let answered = Webhook {
+            signature: Some(bent(position)),
+            ..Webhook::new(&world, 1, "a secret of the contact")
+        };
         answered.post(&world).await.problem(403);
     }
     let mut another_body = Webhook::new(&world, 1, "a secret of the contact");
@@ -162,22 +165,48 @@ async fn p7_one_wrong_byte_in_the_signature_is_403_and_no_row() {
     let mut another_url = Webhook::new(&world, 1, "a secret of the contact");
     another_url.url.push_str("?token=1");
     another_url.post(&world).await.problem(403);
-    Webhook { signature: None, ..Webhook::new(&world, 1, "a secret of the contact") }.post(&world).await.problem(403);
+    Webhook {
+        signature: None,
+        ..Webhook::new(&world, 1, "a secret of the contact")
+    }
+    .post(&world)
+    .await
+    .problem(403);
     let unknown = "AC00000000000000000000000000000000";
-    good.with("AccountSid", Some(unknown)).post(&world).await.problem(403);
+    good.with("AccountSid", Some(unknown))
+        .post(&world)
+        .await
+        .problem(403);
     assert_eq!(world.runs().await, Vec::<Value>::new());
 
     let rejected = world.get("/webhooks/rejected").await;
     let items = rejected.json()["items"].clone();
-    let reasons: Vec<_> = items.as_array().unwrap().iter().map(|item| item["reason"].as_str().unwrap()).collect();
+    let reasons: Vec<_> = items
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| item["reason"].as_str().unwrap())
+        .collect();
     assert_eq!(reasons[..3], ["unknown_account", "unsigned", "wrong_signature"]);
     assert_eq!(reasons.len(), signature.len() - 2 + 4);
     for (place, text) in [("the list", rejected.text), ("the log", process.output())] {
-        assert!(!text.contains("a secret") && !text.contains("1198765"), "{place} tells: {text}");
+        assert!(
+            !text.contains("a secret") && !text.contains("1198765"),
+            "{place} tells: {text}"
+        );
     }
     // The same webhook is good when it is what it was.
-    let answered = Webhook::new(&world, 1, "a secret of the contact").post(&world).await;
-    assert_eq!((answered.status, answered.header("content-type"), answered.text.as_str()), (200, "text/xml", "<Response/>"));
+    let answered = Webhook::new(&world, 1, "a secret of the contact")
+        .post(&world)
+        .await;
+    assert_eq!(
+        (
+            answered.status,
+            answered.header("content-type"),
+            answered.text.as_str()
+        ),
+        (200, "text/xml", "<Response/>")
+    );
     world.answers(&contact(1), 1).await;
     assert!(!process.output().contains("a secret"), "{}", process.output());
 }
@@ -196,8 +225,15 @@ async fn p3_three_messages_of_a_contact_are_answered_in_order_and_another_contac
     world.say(&contact(2), "other").await;
     assert_eq!(world.answers(&contact(2), 1).await, [echo("other")]);
     assert_eq!(world.until(&three, "waiting").await["waiting_for"], "lane");
-    assert_eq!(world.texts(&contact(1)), Vec::<String>::new(), "the slow answer was to be on its way still");
-    assert_eq!(world.answers(&contact(1), 3).await, [echo("one"), echo("two"), echo("three")]);
+    assert_eq!(
+        world.texts(&contact(1)),
+        Vec::<String>::new(),
+        "the slow answer was to be on its way still"
+    );
+    assert_eq!(
+        world.answers(&contact(1), 3).await,
+        [echo("one"), echo("two"), echo("three")]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -218,13 +254,23 @@ async fn p5_a_run_that_fails_for_good_is_parked_visible_and_does_not_block_the_n
     assert_eq!(listed["items"].as_array().unwrap().len(), 1);
     assert_eq!(listed["items"][0]["id"], parked["id"]);
 
-    let retry = async |run: &Value| world.post(&format!("/runs/{}/retry", run["id"].as_str().unwrap())).await;
+    let retry = async |run: &Value| {
+        world
+            .post(&format!("/runs/{}/retry", run["id"].as_str().unwrap()))
+            .await
+    };
     let answered = retry(&parked).await;
-    assert_eq!((answered.status, answered.json()["id"].clone()), (200, parked["id"].clone()));
+    assert_eq!(
+        (answered.status, answered.json()["id"].clone()),
+        (200, parked["id"].clone())
+    );
     assert_eq!(world.outcome(&first).await, "answered");
     assert_eq!(world.texts(&contact(1)), [echo("second"), echo("first")]);
     retry(&world.until(&second, "completed").await).await.problem(409);
-    world.post("/runs/01ARZ3NDEKTSV4RRFFQ69G5FAV/retry").await.problem(404);
+    world
+        .post("/runs/01ARZ3NDEKTSV4RRFFQ69G5FAV/retry")
+        .await
+        .problem(404);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -258,8 +304,16 @@ async fn twilio_500_is_reconciled_before_it_is_repeated() {
     let run = world.until(&lost, "completed").await;
     let sent = creates(world.simulator.book(), &contact(1));
     assert_eq!((sent.len(), world.texts(&contact(1))), (2, vec![echo("lost")]));
-    assert!((sent[1].at - sent[0].at).num_milliseconds() >= 1000, "it was listed before the list could tell: {sent:?}");
-    assert!(world.journal(&run).await.contains(&("activity_reconciled".into(), "reply".into())));
+    assert!(
+        (sent[1].at - sent[0].at).num_milliseconds() >= 1000,
+        "it was listed before the list could tell: {sent:?}"
+    );
+    assert!(
+        world
+            .journal(&run)
+            .await
+            .contains(&("activity_reconciled".into(), "reply".into()))
+    );
     with(CreateFault::AcceptAndStatus(500));
     let taken = world.say(&contact(2), "taken").await;
     assert_eq!(world.outcome(&taken).await, "answered");
@@ -277,7 +331,11 @@ async fn callbacks_doubled_late_and_shuffled_leave_a_message_at_its_highest_stat
     let accepted = |count: usize| {
         move |book: &recado_simulator::Book| {
             let deliveries = book.deliveries();
-            deliveries.iter().filter(|one| one.url.contains("/status") && one.is_accepted()).count() == count
+            deliveries
+                .iter()
+                .filter(|one| one.url.contains("/status") && one.is_accepted())
+                .count()
+                == count
         }
     };
     world.misbehave(|faults| {
@@ -295,10 +353,23 @@ async fn callbacks_doubled_late_and_shuffled_leave_a_message_at_its_highest_stat
     world.seen(accepted(8)).await;
     let db = world.database.connect().await;
     let sql = "select status, error_code from messages where direction = 'outbound' order by created_at";
-    let rows = db.query_all_raw(Statement::from_string(db.get_database_backend(), sql)).await.unwrap();
-    let known: Vec<(String, Option<i64>)> =
-        rows.iter().map(|row| (row.try_get("", "status").unwrap(), row.try_get("", "error_code").unwrap())).collect();
-    assert_eq!(known, [("read".to_owned(), None), ("undelivered".to_owned(), Some(63024))]);
+    let rows = db
+        .query_all_raw(Statement::from_string(db.get_database_backend(), sql))
+        .await
+        .unwrap();
+    let known: Vec<(String, Option<i64>)> = rows
+        .iter()
+        .map(|row| {
+            (
+                row.try_get("", "status").unwrap(),
+                row.try_get("", "error_code").unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        known,
+        [("read".to_owned(), None), ("undelivered".to_owned(), Some(63024))]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -309,7 +380,10 @@ async fn a_contact_who_says_stop_hears_nothing_until_they_say_start() {
     assert_eq!(outcome("hello").await, "answered");
     assert_eq!(outcome(" Parar ").await, "silent");
     assert_eq!(outcome("are you there?").await, "withheld");
-    assert_eq!(world.outcome(&world.say(&contact(2), "parar").await).await, "silent");
+    assert_eq!(
+        world.outcome(&world.say(&contact(2), "parar").await).await,
+        "silent"
+    );
     assert_eq!(outcome("START").await, "silent");
     assert_eq!(outcome("and now?").await, "answered");
     assert_eq!(world.texts(&contact(1)), [echo("hello"), echo("and now?")]);
@@ -320,12 +394,13 @@ async fn a_contact_who_says_stop_hears_nothing_until_they_say_start() {
 async fn a_handoff_is_announced_once_left_to_people_and_given_back() {
     let world = World::new(Backend::Sqlite).await;
     let _process = world.serve_and_work().await;
-    // Nobody can be asked and nothing is known, so that a person is called; and so slowly that the whole burst is on
-    // the books before the first of it is handed over.
-    world.misbehave(|faults| {
-        faults.model.garbage = true;
-        faults.model.slow_ms = 1500;
-    });
+    // The specialist calls a person, so slowly that the whole burst is on the books before the first handoff.
+    let routed = r#"{"specialist": "general", "confidence": 0.9}"#;
+    let asked = [routed, "HANDOFF"].into_iter().cycle().take(6);
+    world
+        .simulator
+        .script(asked.map(|text| recado_simulator::Answer::Text(text.to_owned())));
+    world.misbehave(|faults| faults.model.slow_ms = 750);
     let mut burst = Vec::new();
     for body in ["who are you?", "hello?", "anybody?"] {
         burst.push(world.say(&contact(1), body).await);
@@ -335,7 +410,11 @@ async fn a_handoff_is_announced_once_left_to_people_and_given_back() {
         outcomes.push(world.outcome(sid).await);
     }
     let notices = world.texts(&contact(1));
-    assert_eq!(notices.len(), 1, "a handoff is announced once; the outcomes are {outcomes:?}");
+    assert_eq!(
+        notices.len(),
+        1,
+        "a handoff is announced once; the outcomes are {outcomes:?}"
+    );
     assert_eq!(outcomes[0], "handed_over");
     world.misbehave(|_| {});
     let left = world.say(&contact(1), "still here").await;
@@ -344,17 +423,37 @@ async fn a_handoff_is_announced_once_left_to_people_and_given_back() {
 
     let listed = world.get("/conversations?state=human_handoff").await.json();
     let conversation = listed["items"][0].clone();
-    assert_eq!((listed["items"].as_array().unwrap().len(), &conversation["contact_address"]), (1, &contact(1).into()));
-    let hand_back = format!("/conversations/{}/hand-back", conversation["id"].as_str().unwrap());
+    assert_eq!(
+        (
+            listed["items"].as_array().unwrap().len(),
+            &conversation["contact_address"]
+        ),
+        (1, &contact(1).into())
+    );
+    let hand_back = format!(
+        "/conversations/{}/hand-back",
+        conversation["id"].as_str().unwrap()
+    );
 
     // P6: what is another owner's does not exist.
     let as_another = |request: reqwest::RequestBuilder| Answered::of(request.header("Recado-Owner", "x"));
-    let theirs = as_another(world.api(Method::GET, "/conversations")).await.unwrap();
-    assert_eq!((theirs.status, theirs.json()["items"].clone()), (200, Value::Array(Vec::new())));
-    as_another(world.api(Method::POST, &hand_back)).await.unwrap().problem(404);
+    let theirs = as_another(world.api(Method::GET, "/conversations"))
+        .await
+        .unwrap();
+    assert_eq!(
+        (theirs.status, theirs.json()["items"].clone()),
+        (200, Value::Array(Vec::new()))
+    );
+    as_another(world.api(Method::POST, &hand_back))
+        .await
+        .unwrap()
+        .problem(404);
 
     let given = world.post(&hand_back).await;
-    assert_eq!((given.status, given.json()["state"].clone()), (200, "progress".into()));
+    assert_eq!(
+        (given.status, given.json()["state"].clone()),
+        (200, "progress".into())
+    );
     world.post(&hand_back).await.problem(409);
     world.post("/conversations/nonesuch/hand-back").await.problem(404);
 
@@ -375,9 +474,28 @@ async fn p6_a_call_for_another_owner_sees_nothing_of_this_one() {
         assert_eq!(answered.status, 200, "{}", answered.text);
         answered.json()["items"].as_array().unwrap().len()
     };
-    assert_eq!((count("/conversations", "default").await, count("/conversations", "x").await), (1, 0));
-    assert_eq!((count("/runs?owner=default", "default").await, count("/runs?owner=x", "x").await), (1, 0));
+    assert_eq!(
+        (
+            count("/conversations", "default").await,
+            count("/conversations", "x").await
+        ),
+        (1, 0)
+    );
+    assert_eq!(
+        (
+            count("/runs?owner=default", "default").await,
+            count("/runs?owner=x", "x").await
+        ),
+        (1, 0)
+    );
     let other = format!("/conversations?contact={}", contact(1).replace('+', "%2B"));
     assert_eq!((count(&other, "default").await, count(&other, "x").await), (1, 0));
-    assert!(world.simulator.book().outbound_to(&contact(1)).iter().all(|message| message.account == ACCOUNT));
+    assert!(
+        world
+            .simulator
+            .book()
+            .outbound_to(&contact(1))
+            .iter()
+            .all(|message| message.account == ACCOUNT)
+    );
 }

@@ -1,5 +1,5 @@
 //! A conversation goes from the agent to people.
-use recado_domain::{Actor, ConversationId, ConversationState, OwnerId};
+use recado_domain::{Actor, ConversationId, ConversationState, OwnerId, Transition};
 use recado_engine::{Activity, Attempt, Effect, Fault};
 use recado_store::{
     billing,
@@ -20,12 +20,22 @@ pub struct HandOff {
     pub reason: String,
 }
 
+/// In whose hands the conversation was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HandedOff {
+    /// The agent's, until now: the contact is to be told.
+    Now,
+    /// In people's already, or it is closed.
+    Before,
+}
+
 impl Activity<Environment> for HandOff {
     const NAME: &'static str = "hand_off";
     const EFFECT: Effect = Effect::Database;
-    type Output = ConversationState;
+    type Output = HandedOff;
 
-    async fn run(&self, _: &Environment, attempt: &Attempt<'_>) -> Result<ConversationState, Fault> {
+    async fn run(&self, _: &Environment, attempt: &Attempt<'_>) -> Result<HandedOff, Fault> {
         let (tx, now) = (attempt.transaction()?, attempt.now());
         let change = Change::new(ConversationState::HumanHandoff, Actor::Agent, &self.reason);
         let moved = transitions::apply(tx, &self.owner, &self.conversation, change, now)
@@ -34,6 +44,9 @@ impl Activity<Environment> for HandOff {
         billing::release(tx, &self.owner, attempt.run().as_str(), AGENT_ANSWERS, now)
             .await
             .map_err(of_store)?;
-        Ok(moved.conversation.state)
+        Ok(match moved.transition {
+            Transition::Apply => HandedOff::Now,
+            Transition::Ignore | Transition::Forbidden => HandedOff::Before,
+        })
     }
 }

@@ -15,7 +15,7 @@ mod transcribe;
 pub use ask_specialist::AskSpecialist;
 pub use check_billing::{CheckBilling, Grant};
 pub use environment::Environment;
-pub use hand_off::HandOff;
+pub use hand_off::{HandOff, HandedOff};
 pub use persist::{Arrival, Persist};
 pub use reply::{Purpose, Reply, Sent, Withheld};
 pub use resolve_owner::{Owner, ResolveOwner};

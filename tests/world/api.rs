@@ -16,11 +16,18 @@ impl Answered {
     pub(crate) async fn of(request: reqwest::RequestBuilder) -> reqwest::Result<Self> {
         let response = request.send().await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        Ok(Self { status, headers, text: response.text().await? })
+        Ok(Self {
+            status,
+            headers,
+            text: response.text().await?,
+        })
     }
 
     pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+        self.headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
     }
 
     pub(crate) fn json(&self) -> Value {
@@ -30,7 +37,12 @@ impl Answered {
     /// Asserts that it is a problem of this status, and returns what it says.
     #[track_caller]
     pub(crate) fn problem(&self, status: u16) -> Value {
-        assert_eq!((self.status, self.header("content-type")), (status, "application/problem+json"), "{}", self.text);
+        assert_eq!(
+            (self.status, self.header("content-type")),
+            (status, "application/problem+json"),
+            "{}",
+            self.text
+        );
         let body = self.json();
         assert_eq!(body["status"], status);
         assert!(body["title"].is_string() && body["detail"].is_string(), "{body}");
@@ -41,7 +53,9 @@ impl Answered {
 impl World {
     /// A request below `/api/v1` with the operator's token.
     pub(crate) fn api(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
-        self.client.request(method, format!("{}/api/v1{path}", self.url)).bearer_auth(ADMIN)
+        self.client
+            .request(method, format!("{}/api/v1{path}", self.url))
+            .bearer_auth(ADMIN)
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answered {
@@ -66,9 +80,15 @@ impl World {
         let found = tokio::time::timeout(
             PATIENCE,
             eventually(std::time::Duration::MAX, async || {
-                let answered = Answered::of(self.api(reqwest::Method::GET, "/runs?limit=500")).await.ok()?;
+                let answered = Answered::of(self.api(reqwest::Method::GET, "/runs?limit=500"))
+                    .await
+                    .ok()?;
                 let runs: Value = serde_json::from_str(&answered.text).ok()?;
-                last = runs["items"].as_array()?.iter().find(|run| run["key"] == key.as_str())?.clone();
+                last = runs["items"]
+                    .as_array()?
+                    .iter()
+                    .find(|run| run["key"] == key.as_str())?
+                    .clone();
                 (last["state"] == state).then(|| last.clone())
             }),
         );
@@ -80,14 +100,23 @@ impl World {
 
     /// The outcome of the run of a message.
     pub(crate) async fn outcome(&self, sid: &str) -> String {
-        self.until(sid, "completed").await["outcome"].as_str().unwrap().to_owned()
+        self.until(sid, "completed").await["outcome"]
+            .as_str()
+            .unwrap()
+            .to_owned()
     }
 
     /// The journal of a run: kind and activity of each event.
     pub(crate) async fn journal(&self, run: &Value) -> Vec<(String, String)> {
-        let shown = self.get(&format!("/runs/{}", run["id"].as_str().unwrap())).await.json();
+        let shown = self
+            .get(&format!("/runs/{}", run["id"].as_str().unwrap()))
+            .await
+            .json();
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let events = shown["journal"].as_array().unwrap();
-        events.iter().map(|event| (text(&event["kind"]), text(&event["name"]))).collect()
+        events
+            .iter()
+            .map(|event| (text(&event["kind"]), text(&event["name"])))
+            .collect()
     }
 }

@@ -7,7 +7,9 @@ pub(crate) struct Chance(u64);
 
 impl Chance {
     pub(crate) fn new() -> Self {
-        let given = std::env::var("RECADO_TEST_SEED").ok().and_then(|text| text.parse().ok());
+        let given = std::env::var("RECADO_TEST_SEED")
+            .ok()
+            .and_then(|text| text.parse().ok());
         let seed: u64 = given.unwrap_or_else(|| {
             let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
             since.as_nanos() as u64

@@ -46,7 +46,9 @@ impl World {
     pub(crate) async fn new(backend: Backend) -> Self {
         let world = Self::without_model(backend).await;
         let models = format!("{}/v1", world.simulator.url());
-        world.set("OPENAI_API_KEY", "simulated").set("OPENAI_BASE_URL", &models)
+        world
+            .set("OPENAI_API_KEY", "simulated")
+            .set("OPENAI_BASE_URL", &models)
     }
 
     /// Without any model: the offline agent answers.
@@ -58,9 +60,15 @@ impl World {
         let book = TempDir::with_prefix("recado-book-").unwrap();
         let addr = format!("127.0.0.1:{}", free_port());
         let url = format!("http://{addr}");
-        let account = Account::new(ACCOUNT, TOKEN).number(NUMBER).webhook(webhook::inbound_url(&url));
-        let simulator = Simulator::start(Config::new(book.path().join("book")).account(account)).await.unwrap();
-        let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
+        let account = Account::new(ACCOUNT, TOKEN)
+            .number(NUMBER)
+            .webhook(webhook::inbound_url(&url));
+        let simulator = Simulator::start(Config::new(book.path().join("book")).account(account))
+            .await
+            .unwrap();
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none());
         let settings = [
             ("DATABASE_URL", database.url()),
             ("HTTP_ADDR", &addr),
@@ -76,9 +84,18 @@ impl World {
             ("TWILIO_LISTING_DELAY", "1"),
             ("TWILIO_TIMEOUT", "2"),
         ];
-        let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+        let settings = settings
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .to_vec();
         let client = client.build().unwrap();
-        Self { simulator, database, client, url, settings, _book: book }
+        Self {
+            simulator,
+            database,
+            client,
+            url,
+            settings,
+            _book: book,
+        }
     }
 
     /// Changes a setting of the processes to come; an empty one counts as none.
@@ -90,7 +107,11 @@ impl World {
 
     /// Starts `recado` with these arguments.
     pub(crate) fn spawn(&self, arguments: &[&str]) -> Process {
-        let settings: Vec<_> = self.settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let settings: Vec<_> = self
+            .settings
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
         Process::spawn(RECADO, arguments, &settings)
     }
 
@@ -106,18 +127,26 @@ impl World {
 
     async fn started(&self, arguments: &[&str]) -> Process {
         let mut process = self.spawn(arguments);
-        process.wait_for_http(&format!("{}/health/ready", self.url), PATIENCE).await;
+        process
+            .wait_for_http(&format!("{}/health/ready", self.url), PATIENCE)
+            .await;
         process
     }
 
     /// `recado worker`, answering on a port of its own.
     pub(crate) async fn worker(&self) -> Worker {
         let addr = format!("127.0.0.1:{}", free_port());
-        let mut settings: Vec<_> = self.settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let mut settings: Vec<_> = self
+            .settings
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
         settings.push(("METRICS_ADDR", &addr));
         let mut process = Process::spawn(RECADO, &["worker"], &settings);
         let url = format!("http://{addr}");
-        process.wait_for_http(&format!("{url}/health/ready"), PATIENCE).await;
+        process
+            .wait_for_http(&format!("{url}/health/ready"), PATIENCE)
+            .await;
         Worker { process, url }
     }
 
@@ -130,7 +159,13 @@ impl World {
 
     /// A contact writes to us. Returns the message's SID once it is acknowledged.
     pub(crate) async fn say(&self, contact: &str, body: &str) -> String {
-        let received = self.deliver(Inbound { from: contact.into(), body: body.into(), ..Inbound::default() }).await;
+        let received = self
+            .deliver(Inbound {
+                from: contact.into(),
+                body: body.into(),
+                ..Inbound::default()
+            })
+            .await;
         assert!(received.is_accepted(), "{:?}", received.attempts);
         received.sid
     }
@@ -147,7 +182,12 @@ impl World {
 
     /// The texts that `contact` has got.
     pub(crate) fn texts(&self, contact: &str) -> Vec<String> {
-        self.simulator.book().outbound_to(contact).iter().map(|message| message.body.clone()).collect()
+        self.simulator
+            .book()
+            .outbound_to(contact)
+            .iter()
+            .map(|message| message.body.clone())
+            .collect()
     }
 
     /// Waits until the vendor's book satisfies `seen`.
@@ -184,5 +224,8 @@ pub(crate) fn creates(book: &Book, to: &str) -> Vec<std::sync::Arc<recado_simula
 
 /// The requests to the model.
 pub(crate) fn completions(book: &Book) -> usize {
-    book.requests().iter().filter(|request| request.path.ends_with("/chat/completions")).count()
+    book.requests()
+        .iter()
+        .filter(|request| request.path.ends_with("/chat/completions"))
+        .count()
 }

@@ -26,13 +26,19 @@ impl Webhook {
             ("Body", body.to_owned()),
         ];
         let fields = fields.map(|(name, value)| (name.to_owned(), value)).to_vec();
-        Self { url: inbound_url(&world.url), fields, signature: None }.signed()
+        Self {
+            url: inbound_url(&world.url),
+            fields,
+            signature: None,
+        }
+        .signed()
     }
 
     /// With a field changed, or added, or left out where there is no value.
     pub(crate) fn with(mut self, name: &str, value: Option<&str>) -> Self {
         self.fields.retain(|(known, _)| known != name);
-        self.fields.extend(value.map(|value| (name.to_owned(), value.to_owned())));
+        self.fields
+            .extend(value.map(|value| (name.to_owned(), value.to_owned())));
         self.signed()
     }
 

@@ -1,6 +1,6 @@
 //! One message from a contact, from the webhook to the answer.
 use recado_activities::{
-    Answer, Arrival, AskSpecialist, CheckBilling, Grant, HandOff, Owner, Persist, Purpose, Reply,
+    Answer, Arrival, AskSpecialist, CheckBilling, Grant, HandOff, HandedOff, Owner, Persist, Purpose, Reply,
     ResolveOwner, RouteAgent, Sent, Transcribe, Way, Withheld,
 };
 use recado_domain::{Address, ConversationState, OptOut, text};
@@ -175,12 +175,15 @@ impl Receive {
             }),
             Answer::Person { notice, reason } => {
                 let (owner, conversation) = (self.owner.id.clone(), self.arrival.conversation.clone());
-                ctx.run(HandOff {
+                let hand_off = HandOff {
                     owner,
                     conversation,
                     reason,
-                })
-                .await?;
+                };
+                // An earlier message of a burst has announced it.
+                if ctx.run(hand_off).await? == HandedOff::Before {
+                    return Ok(Reception::LeftToPeople);
+                }
                 self.send(ctx, &notice, Purpose::Notice).await?;
                 Ok(Reception::HandedOver)
             }
