@@ -1,10 +1,16 @@
 //! A worker's own view of how long it may still act.
 use std::{
-    sync::Mutex,
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use tokio::sync::Notify;
+
+use crate::RunId;
+
+/// A run and the epoch of which it is held: the same run may come back before the last trace of it is gone.
+pub(crate) type Hold = (RunId, i64);
 
 /// The lease of one worker process.
 ///
@@ -16,6 +22,7 @@ pub(crate) struct Lease {
     duration: Duration,
     renewed: Mutex<Instant>,
     beat: Notify,
+    held: Mutex<HashSet<Hold>>,
 }
 
 impl Lease {
@@ -27,6 +34,7 @@ impl Lease {
             duration,
             renewed: Mutex::new(renewed),
             beat: Notify::new(),
+            held: Mutex::default(),
         }
     }
 
@@ -36,10 +44,7 @@ impl Lease {
 
     /// A heartbeat sent at `sent` is on disk.
     pub(crate) fn renew(&self, sent: Instant) {
-        *self
-            .renewed
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner) = sent;
+        *self.renewed.lock().unwrap_or_else(PoisonError::into_inner) = sent;
         self.beat.notify_one();
     }
 
@@ -50,10 +55,44 @@ impl Lease {
 
     /// The time for which nobody else can have taken this worker's runs over.
     pub(crate) fn left(&self) -> Duration {
-        let renewed = *self
-            .renewed
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let renewed = *self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
         self.duration.saturating_sub(renewed.elapsed())
+    }
+
+    /// Notes that this worker has the run in memory, until the note is dropped.
+    pub(crate) fn hold(self: &Arc<Self>, run: Hold) -> Held {
+        self.held
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(run.clone());
+        Held {
+            lease: self.clone(),
+            run,
+        }
+    }
+
+    /// Whether this worker has the run in memory.
+    pub(crate) fn holds(&self, run: &Hold) -> bool {
+        self.held
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(run)
+    }
+}
+
+/// A run in a worker's memory.
+#[derive(Debug)]
+pub(crate) struct Held {
+    lease: Arc<Lease>,
+    run: Hold,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.lease
+            .held
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&self.run);
     }
 }

@@ -1,5 +1,6 @@
 //! A worker: claims ready runs and works on them, says that it is alive, and takes over from those that are not.
 use std::{
+    collections::HashSet,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -11,7 +12,12 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{Engine, StorageError, execute::execute, lease::Lease, storage::now};
+use crate::{
+    Engine, StorageError,
+    execute::execute,
+    lease::{Hold, Lease},
+    storage::now,
+};
 
 /// The most runs that one claim takes, so that several workers share a backlog.
 const CLAIM: usize = 64;
@@ -82,9 +88,10 @@ impl Engine {
                             break;
                         };
                         let (shared, lease) = (self.shared.clone(), lease.clone());
+                        let held = lease.hold((claimed.run.id.clone(), claimed.run.epoch));
                         runs.spawn(async move {
                             execute(shared, lease, claimed).await;
-                            drop(slot);
+                            drop((held, slot));
                         });
                     }
                     full
@@ -130,6 +137,7 @@ impl Engine {
     async fn sweep(self, lease: Arc<Lease>, heard: Arc<Notify>, stop: CancellationToken) {
         let settings = &self.shared.settings;
         let mut look_for_the_dead = Instant::now();
+        let mut strays = HashSet::new();
         loop {
             let mut found = 0;
             if look_for_the_dead <= Instant::now() && !lease.left().is_zero() {
@@ -143,7 +151,11 @@ impl Engine {
                     Ok(_) => {}
                     Err(error) => log_unless_away("take over", &error),
                 }
-                look_for_the_dead = Instant::now() + settings.sweep;
+                match self.drop_strays(&lease, &mut strays).await {
+                    Ok(dropped) => found += dropped,
+                    Err(error) => log_unless_away("look for strays", &error),
+                }
+                look_for_the_dead = Instant::now() + settings.sweep.max(settings.lease / 5);
             }
             match self.shared.storage.wake_due().await {
                 Ok(due) => found += due,
@@ -158,6 +170,19 @@ impl Engine {
                 () = time::sleep(self.until_next_due().await) => {}
             }
         }
+    }
+
+    /// Gives back runs that this worker holds in the database and not in memory, at two looks in a row.
+    async fn drop_strays(&self, lease: &Lease, seen: &mut HashSet<Hold>) -> Result<u64, StorageError> {
+        let strays = self.shared.storage.held_by(lease.worker()).await?;
+        let strays: HashSet<_> = strays.into_iter().filter(|run| !lease.holds(run)).collect();
+        let twice: Vec<_> = strays.intersection(seen).map(|(run, _)| run.clone()).collect();
+        *seen = strays;
+        if twice.is_empty() {
+            return Ok(0);
+        }
+        tracing::error!(runs = ?twice, "runs were dropped without an end; they are queued again");
+        self.shared.storage.give_back(lease.worker(), twice).await
     }
 
     /// The time until the next timer, a sweep at most.

@@ -217,7 +217,7 @@ on_both! {
         let id = world.start("x", None).await;
         eventually(Duration::from_secs(10), || async { (world.vendor.calls("look x") == 1).then_some(()) }).await;
         hand.go_home().await;
-        assert_eq!(world.until(&id, RunState::Queued).await.worker.is_some(), true);
+        assert!(world.until(&id, RunState::Queued).await.worker.is_some());
         let hand = Hand::of(&world.engine);
         world.until(&id, RunState::Completed).await;
         assert_eq!(world.vendor.calls("look x"), 2);

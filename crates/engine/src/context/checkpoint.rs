@@ -318,6 +318,24 @@ impl Context {
         self.close(update).await;
     }
 
+    /// What is left when the end of a run itself is refused by the database: to say so.
+    async fn park_bare(&mut self, error: StorageError) {
+        tracing::error!(run.id = %self.run.id, %error, "the end of a run cannot be written");
+        let told = format!("journal: the end of this run cannot be written: {error}");
+        let update = Update {
+            error: Some(told),
+            ..self.update(RunState::Parked, Some("a person".to_owned()), 0)
+        };
+        let leave = self.run.lane.clone().zip(self.run.place);
+        let append = Append {
+            leave,
+            ..self.append(Some(update))
+        };
+        if let Ok(committed) = self.shared.storage.append(append).await {
+            let _ = committed.await;
+        }
+    }
+
     async fn close(&mut self, update: Update) {
         let leave = self.run.lane.clone().zip(self.run.place);
         let append = Append {
@@ -334,9 +352,7 @@ impl Context {
         }
         match committed.await {
             Ok(Err(StorageError::Stale)) => metrics::counter!("recado_leases_lost_total").increment(1),
-            Ok(Err(error)) => {
-                tracing::error!(run.id = %self.run.id, %error, "the end of a run cannot be written")
-            }
+            Ok(Err(error)) => self.park_bare(error).await,
             Ok(Ok(())) | Err(_) => {}
         }
     }

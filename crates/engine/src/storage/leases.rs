@@ -13,7 +13,7 @@ use super::{
     rows::{Column, Rows},
     statement,
 };
-use crate::{Event, Run, RunState};
+use crate::{Event, Run, RunId, RunState, lease::Hold};
 
 /// A run in the hands of the worker that claimed it, with what it did before.
 #[derive(Debug)]
@@ -74,6 +74,44 @@ impl Storage {
                 tx.execute_raw(statement(tx, &format!("delete from workers where heartbeat_at < {gone}"), vec![]))
                     .await?;
                 Ok(taken)
+            }
+            .boxed()
+        })
+        .await
+    }
+
+    /// The runs that the database says `worker` holds.
+    pub(crate) async fn held_by(&self, worker: &str) -> Result<Vec<Hold>, StorageError> {
+        let sql = "select id, epoch from runs where state = 'running' and worker = $1";
+        let rows = self
+            .reader()
+            .query_all_raw(statement(self.reader(), sql, vec![worker.into()]))
+            .await?;
+        rows.iter()
+            .map(|row| {
+                Ok((
+                    RunId::from(row.try_get::<String>("", "id")?),
+                    row.try_get("", "epoch")?,
+                ))
+            })
+            .collect()
+    }
+
+    /// Queues runs that `worker` holds by name and not in fact.
+    pub(crate) async fn give_back(&self, worker: &str, runs: Vec<RunId>) -> Result<u64, StorageError> {
+        let worker = worker.to_owned();
+        self.transaction(move |tx| {
+            async move {
+                let mut rows = Rows::new(IDS);
+                for run in runs {
+                    rows.push([json!(run)]);
+                }
+                let sql =
+                    "update runs set state = 'queued', epoch = epoch + 1, waiting_for = 'worker', since = $2,
+                    until = null where state = 'running' and worker = $3 and id in (select t.id from {rows})";
+                let values: Vec<Value> = vec![now().into(), worker.into()];
+                let statement = rows.statement(tx.get_database_backend(), sql, values);
+                Ok(tx.execute_raw(statement).await?.rows_affected())
             }
             .boxed()
         })

@@ -29,7 +29,7 @@ impl Rows {
             .iter()
             .zip(cells)
             .filter(|(_, cell)| !cell.is_null())
-            .map(|((name, _), cell)| ((*name).to_owned(), cell))
+            .map(|((name, _), cell)| ((*name).to_owned(), storable(cell)))
             .collect();
         self.rows.push(Json::Object(row));
     }
@@ -56,6 +56,14 @@ impl Rows {
         let mut values = vec![Value::from(Json::Array(self.rows).to_string())];
         values.extend(more);
         Statement::from_sql_and_values(backend, sql.replace("{rows}", &source), values)
+    }
+}
+
+/// Postgres keeps no U+0000 in a text; one from outside must not make a whole batch fail.
+fn storable(cell: Json) -> Json {
+    match cell {
+        Json::String(text) if text.contains('\0') => Json::String(text.replace('\0', "\u{fffd}")),
+        other => other,
     }
 }
 

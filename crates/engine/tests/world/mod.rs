@@ -152,7 +152,7 @@ impl Activity<Vendor> for Send {
     }
 
     async fn reconcile(&self, vendor: &Vendor, _: &Attempt<'_>) -> Result<Reconciled<String>, Fault> {
-        let found = vendor.book().iter().any(|entry| *entry == self.what);
+        let found = vendor.book().contains(&self.what);
         Ok(if found {
             Reconciled::Happened("found".into())
         } else {
