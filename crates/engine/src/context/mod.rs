@@ -228,6 +228,7 @@ impl Context {
                     let attempt = call.attempt(Some(tx));
                     let value = call.in_time(call.activity.run(&call.input, &attempt)).await?;
                     let event = Event {
+                        at: now(),
                         data: Some(value),
                         ..completed
                     };
