@@ -7,7 +7,7 @@ pub(crate) mod rejected;
 pub(crate) mod security;
 mod webhooks;
 
-use poem::{Endpoint, EndpointExt, Response, Route, get, post};
+use poem::{Endpoint, EndpointExt, Response, Route, get, middleware::CookieJarManager, post};
 
 pub(crate) use self::problem::{Problem, of_error};
 use crate::{app::App, pages};
@@ -35,6 +35,8 @@ pub(crate) fn routes(app: App) -> impl Endpoint<Output = Response> {
         .nest("/assets", pages::assets())
         .nest("/", guarded)
         .catch_all_error(of_error)
+        // The guard and the log-in read and write the session through it.
+        .with(CookieJarManager::new())
         .with(security::Headers)
         .data(app)
 }
