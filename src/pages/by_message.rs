@@ -8,7 +8,10 @@ use recado_engine::{RunId, StorageError, Workflow};
 use recado_workflows::InboundMessage;
 use serde_json::json;
 
-use super::problem::{no_database, problem};
+use super::{
+    problem::{no_database, problem},
+    runs::Waits,
+};
 use crate::app::App;
 
 /// Opens the page of the run.
@@ -43,7 +46,7 @@ pub(crate) async fn state(Path((account, sid)): Path<(String, String)>, Data(app
             "state": run.state,
             "final": run.state.is_final(),
             "outcome": run.outcome,
-            "waiting_for": run.waiting_for,
+            "waits_for": Waits::of(&run).map(|waits| waits.what),
             "attempt": run.attempt,
         }),
         Ok(None) => json!(null),

@@ -18,8 +18,9 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
 /// How often the database is looked at for one reader.
 const LOOK: Duration = Duration::from_millis(300);
-/// How often a silent stream says that it is alive, which also finds out readers that went without a word.
-const HEARTBEAT: Duration = Duration::from_secs(10);
+/// How often a silent stream says that it is alive. The first word after a reader went finds the connection closed, the
+/// next one finds that out: nothing else tells a server that only writes.
+const HEARTBEAT: Duration = Duration::from_secs(2);
 /// After so long a reader is asked to come again, so that a stop of the process or a move never waits for ever.
 const SESSION: Duration = Duration::from_secs(600);
 /// How soon a browser comes again after its stream broke.

@@ -51,7 +51,8 @@ pub(crate) fn duration(micros: i64) -> String {
     let (minutes, hours) = (seconds / 60, seconds / 3600);
     match micros {
         0 => "0 ms".to_owned(),
-        1..10_000 => format!("{millis:.1} ms"),
+        1..100 => "< 0.1 ms".to_owned(),
+        100..10_000 => format!("{millis:.1} ms"),
         10_000..1_000_000 => format!("{millis:.0} ms"),
         1_000_000..60_000_000 => format!("{:.1} s", millis / 1e3),
         _ if minutes < 60 => format!("{minutes} min {:02} s", seconds % 60),
@@ -68,6 +69,7 @@ mod tests {
     fn a_duration_has_the_units_that_matter() {
         for (micros, text) in [
             (-5, "0 ms"),
+            (7, "< 0.1 ms"),
             (1_240, "1.2 ms"),
             (340_000, "340 ms"),
             (1_250_000, "1.2 s"),

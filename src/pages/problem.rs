@@ -12,10 +12,17 @@ struct Problem<'a> {
     status: u16,
     title: &'a str,
     detail: &'a str,
+    /// Where to go from here: address and words.
+    link: (&'a str, &'a str),
 }
 
 /// A page that says what is wrong and what to do about it.
 pub(crate) fn problem(status: StatusCode, title: &str, detail: &str) -> Response {
+    problem_at(status, title, detail, ("/", "To the runs"))
+}
+
+/// The same, with the address and the words of a link that leads on.
+pub(super) fn problem_at(status: StatusCode, title: &str, detail: &str, link: (&str, &str)) -> Response {
     let layout = Layout::new(title, Here::Elsewhere, false);
     html(
         status,
@@ -24,6 +31,7 @@ pub(crate) fn problem(status: StatusCode, title: &str, detail: &str) -> Response
             status: status.as_u16(),
             title,
             detail,
+            link,
         },
     )
 }

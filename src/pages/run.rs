@@ -15,7 +15,7 @@ use self::{facts::Facts, journal::Entry};
 use super::{
     layout::{Here, Layout, html},
     live::{Followed, Sections, cursor, follow},
-    problem::{no_database, not_found, problem},
+    problem::{no_database, not_found, problem_at},
     text::{pretty, short},
     time_line::{Line, TimeLine},
 };
@@ -98,10 +98,14 @@ pub(crate) async fn retry(Path(id): Path<String>, Data(app): Data<&App>) -> Resp
         Err(ControlError::NoSuchRun(_)) => not_found(),
         Err(ControlError::WrongState(state)) => {
             let detail = format!(
-                "The run is {state} by now; only a parked run can be retried. Somebody may have been quicker: \
-                 look at the run."
+                "The run is {state} by now; only a parked run can be retried. Somebody may have been quicker."
             );
-            problem(StatusCode::CONFLICT, "The run is not parked", &detail)
+            problem_at(
+                StatusCode::CONFLICT,
+                "The run is not parked",
+                &detail,
+                (&format!("/runs/{id}"), "To the run"),
+            )
         }
         Err(ControlError::Storage(error)) => no_database(&error),
     }

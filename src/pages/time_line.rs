@@ -41,10 +41,15 @@ impl TimeLine {
             .filter_map(Item::step)
             .flat_map(|step| step.busy(end));
         let scale = Scale::new(run.created_at, end, busy);
+        let marks: Vec<_> = items
+            .iter()
+            .filter_map(Item::note)
+            .map(|note| note.mark(&scale))
+            .collect();
         let axis = Bars::axis(&scale);
         let lines = items.into_iter().map(|item| match item {
             Item::Step(step) => {
-                let bars = Bars::of(&step, &scale, end);
+                let bars = Bars::of(&step, &scale, &marks, end);
                 Line::Step(step, bars)
             }
             Item::Note(note) => Line::Note(note),

@@ -62,8 +62,18 @@ export function follow(url, show) {
       if (source.readyState === EventSource.CLOSED) again = setTimeout(connect, 500);
     };
   };
+  const close = () => { clearTimeout(again); source.close(); };
+  // A page that a browser keeps for its "back" button must not keep its stream.
+  const reopen = (event) => { if (event.persisted && !ended) connect(); };
+  addEventListener("pagehide", close);
+  addEventListener("pageshow", reopen);
   connect();
-  return () => { ended = true; clearTimeout(again); source.close(); };
+  return () => {
+    ended = true;
+    close();
+    removeEventListener("pagehide", close);
+    removeEventListener("pageshow", reopen);
+  };
 }
 
 const shown = new Map();

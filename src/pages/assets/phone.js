@@ -58,7 +58,7 @@ async function askPresent() {
       [text, again] = [`the run ended: ${(run.outcome ?? run.state).replaceAll("_", " ")}`, false];
       pending.classList.add("ended");
     } else if (run) {
-      text = run.state === "parked" ? "the run is parked: it needs a person" : `${run.state}, waits for ${run.waiting_for}`;
+      text = run.state === "parked" ? "the run is parked: it needs a person" : `${run.state}: ${run.waits_for}`;
       if (run.attempt > 1) text += `, attempt ${run.attempt}`;
     }
   } catch { /* the next look may find it again */ }
@@ -146,6 +146,7 @@ body.addEventListener("keydown", (event) => {
   send();
 });
 setInterval(askHandoff, 2000);
+addEventListener("resize", () => { screen.scrollTop = screen.scrollHeight; });
 screen.scrollTop = screen.scrollHeight;
 at("nothing").hidden = messages.children.length > 0;
 connect();

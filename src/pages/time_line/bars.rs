@@ -18,6 +18,7 @@ pub(crate) struct Bars {
     waits: Vec<Wait>,
     shortened: Vec<Shortened>,
     ticks: Vec<Tick>,
+    marks: Vec<Mark>,
     is_axis: bool,
 }
 
@@ -44,6 +45,13 @@ struct Shortened {
     long: String,
 }
 
+/// Something that befell the run, drawn through every line.
+#[derive(Clone, Debug)]
+pub(super) struct Mark {
+    pub(super) left: f64,
+    pub(super) class: &'static str,
+}
+
 #[derive(Debug)]
 struct Tick {
     left: f64,
@@ -61,7 +69,7 @@ impl Bars {
         }
     }
 
-    pub(super) fn of(step: &Step, scale: &Scale, end: DateTime<Utc>) -> Self {
+    pub(super) fn of(step: &Step, scale: &Scale, marks: &[Mark], end: DateTime<Utc>) -> Self {
         let bar = |from: DateTime<Utc>, to: DateTime<Utc>, fate: Fate, title: String| {
             let left = scale.at(from).min(100.0 - NARROW);
             Bar {
@@ -81,6 +89,13 @@ impl Bars {
             let (at, what) = attempt.found?;
             Some(bar(at, at, Fate::Succeeded, format!("found out: {what}")))
         });
+        // A step without attempts is done in the moment in which its wait is over.
+        let moment = step
+            .waits
+            .iter()
+            .filter(|_| step.attempts.is_empty())
+            .filter_map(|(_, to)| *to);
+        let moment = moment.map(|at| bar(at, at, Fate::Succeeded, "done".to_owned()));
         let looked = step
             .attempts
             .iter()
@@ -91,9 +106,10 @@ impl Bars {
             right: scale.at(to.unwrap_or(end)),
         });
         Self {
-            bars: attempts.chain(found).collect(),
+            bars: attempts.chain(found).chain(moment).collect(),
             waits: waits.collect(),
             shortened: shortened(scale),
+            marks: marks.to_vec(),
             ..Self::default()
         }
     }

@@ -8,7 +8,7 @@ const SHORTENED: f64 = 12.0;
 /// Only an empty stretch longer than this is ever shortened, in microseconds.
 const LONG: i64 = 1_000_000;
 /// Two labels of the axis are at least so far apart, in percent.
-const APART: f64 = 10.0;
+const APART: f64 = 16.0;
 
 /// Maps points in time to percent of the width.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ impl Scale {
         busy.sort_unstable();
         let last = busy.iter().map(|(_, to)| *to).max().unwrap_or_default();
         let total = micros(end).max(last).max(1);
-        let long = |from: i64, to: i64| to - from > (total / 4).max(LONG);
+        let long = |from: i64, to: i64| to - from > (total / 3).max(LONG);
 
         let mut stretches = Vec::new();
         let mut seen = 0;
@@ -90,7 +90,7 @@ impl Scale {
             for micros in marks {
                 let left = self.of(micros).max(piece.left);
                 let crowded = ticks.last().is_some_and(|(last, _)| left - last < APART);
-                if !crowded && left <= 100.0 - APART / 2.0 {
+                if !crowded && left <= 100.0 - APART / 3.0 {
                     ticks.push((left, label(micros)));
                 }
             }

@@ -3,7 +3,11 @@ use chrono::{DateTime, Utc};
 use recado_engine::{Event, EventKind, Run, RunState};
 use serde_json::Value;
 
-use super::attempt::{Attempt, Fate, told};
+use super::{
+    attempt::{Attempt, Fate, told},
+    bars::Mark,
+    scale::Scale,
+};
 use crate::pages::moment::Moment;
 
 /// A step of the workflow.
@@ -51,6 +55,7 @@ impl StepState {
 /// What befell the run.
 #[derive(Debug)]
 pub(crate) struct Note {
+    pub(super) when: DateTime<Utc>,
     pub(crate) at: Moment,
     pub(crate) class: &'static str,
     pub(crate) sentence: String,
@@ -63,7 +68,23 @@ pub(crate) enum Item {
     Note(Note),
 }
 
+impl Note {
+    pub(super) fn mark(&self, scale: &Scale) -> Mark {
+        Mark {
+            left: scale.at(self.when),
+            class: self.class,
+        }
+    }
+}
+
 impl Item {
+    pub(super) fn note(&self) -> Option<&Note> {
+        match self {
+            Self::Note(note) => Some(note),
+            Self::Step(_) => None,
+        }
+    }
+
     pub(super) fn step(&self) -> Option<&Step> {
         match self {
             Self::Step(step) => Some(step),
@@ -244,6 +265,7 @@ fn apply(items: &mut Vec<Item>, op: Option<i64>, event: &Event) {
 
 fn note(event: &Event, class: &'static str, sentence: String) -> Item {
     Item::Note(Note {
+        when: event.at,
         at: Moment::relative(event.at),
         class,
         sentence,
