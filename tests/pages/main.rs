@@ -166,6 +166,28 @@ async fn a_parked_run_is_retried_from_its_page() -> WebDriverResult<()> {
 }
 
 #[tokio::test]
+async fn a_send_of_unknown_fate_is_shown_as_found_and_not_repeated() -> WebDriverResult<()> {
+    let world = World::start().await?;
+    world.open("/phone").await?;
+    world.see(".following", "live").await;
+    world.click("input[name=create][value=accept_and_drop]").await?;
+    world.see("#world-told", "from now on").await;
+    world.say("Vocês fazem entrega?").await?;
+    world.see(ANSWER, "").await;
+    world.click(".bubble.mine .meta a").await?;
+    world.see(".present .state", "completed").await;
+    let step = "//details[contains(@class, 'step')][.//span[contains(., 'reply')]]/summary";
+    world.driver.find(By::XPath(step)).await?.click().await?;
+    world.see(".attempts .verdict.unknown", "fate unknown").await;
+    world
+        .see(".attempts", "it had happened, so it was not repeated")
+        .await;
+    world.photograph("run-unknown").await?;
+    assert_eq!(world.sent().await?.len(), 1);
+    world.end().await
+}
+
+#[tokio::test]
 async fn killed_before_its_answer_it_answers_once_all_the_same() -> WebDriverResult<()> {
     let world = World::start().await?;
     world.open("/").await?;

@@ -194,7 +194,7 @@ impl World {
         self.js(script).await
     }
 
-    /// With `RECADO_SCREENSHOTS` set, keeps the present page as pictures in `docs/screenshots/`: wide, narrow, and dark.
+    /// With `RECADO_SCREENSHOTS` set, keeps the present page as pictures in `docs/screenshots/`, wide and narrow.
     pub(crate) async fn photograph(&self, name: &str) -> WebDriverResult<()> {
         if std::env::var_os("RECADO_SCREENSHOTS").is_none() {
             return Ok(());
@@ -208,21 +208,7 @@ impl World {
         self.driver
             .screenshot(&folder.join(format!("{name}-narrow.png")))
             .await?;
-        self.from_a_desk().await?;
-        self.prefer("dark").await?;
-        self.driver
-            .screenshot(&folder.join(format!("{name}-dark.png")))
-            .await?;
-        self.prefer("light").await
-    }
-
-    async fn prefer(&self, scheme: &str) -> WebDriverResult<()> {
-        let features = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
-        self.driver
-            .cdp()
-            .send_raw("Emulation.setEmulatedMedia", features)
-            .await
-            .map(drop)
+        self.from_a_desk().await
     }
 
     async fn look_from(&self, (width, height): (u32, u32)) -> WebDriverResult<()> {
