@@ -11,7 +11,9 @@ use recado_testkit::{Backend, eventually};
 use reqwest::Method;
 use sea_orm::{ConnectionTrait, Statement};
 use serde_json::Value;
-use world::{ACCOUNT, Answered, Chance, PATIENCE, Webhook, World, completions, contact, creates, echo};
+use world::{
+    ACCOUNT, Answered, PATIENCE, Webhook, World, chance::Chance, completions, contact, creates, echo,
+};
 
 /// The same test on both databases.
 macro_rules! on_both {

@@ -1,6 +1,7 @@
 //! A world for the program under test: a vendor that does not forget, a database, and real processes.
 mod api;
-mod chance;
+pub(crate) mod chance;
+pub(crate) mod servers;
 mod webhook;
 
 use std::time::Duration;
@@ -9,7 +10,7 @@ use recado_simulator::{Account, Book, Config, Faults, Inbound, Received, Simulat
 use recado_testkit::{Backend, Process, TestDatabase, free_port};
 use tempfile::TempDir;
 
-pub(crate) use self::{api::Answered, chance::Chance, webhook::Webhook};
+pub(crate) use self::{api::Answered, webhook::Webhook};
 
 /// The program.
 pub(crate) const RECADO: &str = env!("CARGO_BIN_EXE_recado");
@@ -107,11 +108,17 @@ impl World {
 
     /// Starts `recado` with these arguments.
     pub(crate) fn spawn(&self, arguments: &[&str]) -> Process {
-        let settings: Vec<_> = self
+        self.spawn_with(arguments, &[])
+    }
+
+    /// Starts `recado` with these arguments and some settings changed; an empty one counts as none.
+    pub(crate) fn spawn_with(&self, arguments: &[&str], changed: &[(&str, &str)]) -> Process {
+        let known = self
             .settings
             .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
-            .collect();
+            .map(|(name, value)| (name.as_str(), value.as_str()));
+        // The last one wins.
+        let settings: Vec<_> = known.chain(changed.iter().copied()).collect();
         Process::spawn(RECADO, arguments, &settings)
     }
 
@@ -136,13 +143,7 @@ impl World {
     /// `recado worker`, answering on a port of its own.
     pub(crate) async fn worker(&self) -> Worker {
         let addr = format!("127.0.0.1:{}", free_port());
-        let mut settings: Vec<_> = self
-            .settings
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
-            .collect();
-        settings.push(("METRICS_ADDR", &addr));
-        let mut process = Process::spawn(RECADO, &["worker"], &settings);
+        let mut process = self.spawn_with(&["worker"], &[("METRICS_ADDR", &addr)]);
         let url = format!("http://{addr}");
         process
             .wait_for_http(&format!("{url}/health/ready"), PATIENCE)
@@ -152,7 +153,12 @@ impl World {
 
     /// Runs `recado` to its end. Returns its exit code and all that it wrote.
     pub(crate) async fn run(&self, arguments: &[&str]) -> (i32, String) {
-        let mut process = self.spawn(arguments);
+        self.run_with(arguments, &[]).await
+    }
+
+    /// The same with some settings changed.
+    pub(crate) async fn run_with(&self, arguments: &[&str], changed: &[(&str, &str)]) -> (i32, String) {
+        let mut process = self.spawn_with(arguments, changed);
         let status = process.wait(PATIENCE).await;
         (status.code().unwrap_or(-1), process.output())
     }
