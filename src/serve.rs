@@ -32,6 +32,10 @@ pub(crate) async fn serve(config: Config, worker: bool) -> anyhow::Result<()> {
     }
     telemetry::measure()?;
     let app = App::open(config).await?;
+    anyhow::ensure!(
+        !worker || !app.config.is_sqlite() || app.engine.storage().lock_alone(),
+        "DATABASE_URL: another process works on this SQLite file, and only one may; end it, or use Postgres"
+    );
     claim_default(&app).await?;
     let stop = stop_on_signal()?;
     let front = listen(app.config.http_addr, http::routes(app.clone()), stop.clone());

@@ -16,7 +16,8 @@ pub(crate) struct Specialist {
     pub(crate) instructions: String,
 }
 
-/// A question must share this part of its words with the message before its answer is given.
+/// A question must share more than this part of its words with the message before its answer is given: half of two
+/// words may be a mere "vocês".
 const ENOUGH: f64 = 0.5;
 
 /// The specialist whose keywords the message holds most of, and how sure that is, from 0 to 1.
@@ -57,7 +58,7 @@ pub(crate) fn answer<'a>(message: &str, questions: &'a [Question]) -> Option<&'a
         .iter()
         .map(|question| (score(question), question))
         .max_by(|a, b| a.0.total_cmp(&b.0))?;
-    (best.0 >= ENOUGH).then_some(best.1)
+    (best.0 > ENOUGH).then_some(best.1)
 }
 
 /// Whether the words hold the keyword, which may be a phrase.

@@ -90,7 +90,9 @@ impl Activity<Environment> for Persist {
             .map_err(of_store)?
             .id()
             .clone();
-        let opt_out = OptOut::of(&self.body, self.opt_out_type.as_deref());
+        // Twilio answers HELP itself only where it says so; elsewhere it is a question like any other.
+        let opt_out = OptOut::of(&self.body, self.opt_out_type.as_deref())
+            .filter(|word| *word != OptOut::Help || self.opt_out_type.is_some());
         match opt_out {
             Some(OptOut::Stop) => opt_outs::set(tx, owner, &self.from, "message", now)
                 .await

@@ -208,7 +208,7 @@ impl Activity<Environment> for Reply {
         let listed = listed.map_err(|error| Fault::retry("twilio_list", error.to_string()))?;
         let candidates: Vec<_> = listed
             .into_iter()
-            .filter(|message| !message.is_inbound() && message.body.trim() == self.body.trim())
+            .filter(|message| !message.is_inbound() && is_ours(&message.body, &self.body))
             .collect();
         let sids: Vec<&str> = candidates.iter().map(|message| message.sid.as_str()).collect();
         let claimed = messages::claimed_sids(&env.database, &self.owner, &sids)
@@ -269,6 +269,13 @@ impl Reply {
         }
         Ok(None)
     }
+}
+
+/// Whether Twilio lists our text. A trial account's texts get a sentence in front.
+/// Source: <https://www.twilio.com/docs/usage/tutorials/how-to-use-your-free-trial-account>.
+fn is_ours(listed: &str, ours: &str) -> bool {
+    let (listed, ours) = (listed.trim(), ours.trim());
+    listed == ours || (listed.starts_with("Sent from your Twilio trial account") && listed.ends_with(ours))
 }
 
 fn count(outcome: &'static str, code: u32) {

@@ -20,6 +20,7 @@ create table runs (
     place bigint,
     worker text,
     epoch bigint not null default 0,
+    takeovers bigint not null default 0,
     attempt bigint not null default 0,
     build text not null,
     input text not null,

@@ -22,8 +22,32 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// An inbound message: one commit, one run, whatever happens afterwards.
 #[handler]
-pub(crate) async fn inbound(request: &Request, body: Body, Data(app): Data<&App>) -> poem::Result<Response> {
+pub(crate) async fn inbound(
+    request: &Request,
+    body: Body,
+    Data(app): Data<&App>,
+) -> Result<Response, Problem> {
     let begun = std::time::Instant::now();
+    in_time(app, request, receive(app, request, body)).await?;
+    metrics::counter!("recado_webhooks_accepted_total", "webhook" => "inbound").increment(1);
+    metrics::histogram!("recado_webhook_ack_seconds", "webhook" => "inbound")
+        .record(begun.elapsed().as_secs_f64());
+    Ok(Response::builder().content_type("text/xml").body("<Response/>"))
+}
+
+/// What became of a message of ours.
+#[handler]
+pub(crate) async fn status(
+    request: &Request,
+    body: Body,
+    Data(app): Data<&App>,
+) -> Result<Response, Problem> {
+    in_time(app, request, note(app, request, body)).await?;
+    metrics::counter!("recado_webhooks_accepted_total", "webhook" => "status").increment(1);
+    Ok(StatusCode::NO_CONTENT.into())
+}
+
+async fn receive(app: &App, request: &Request, body: Body) -> Result<(), Problem> {
     let form = InboundForm::from_fields(&proved(app, request, body).await?)
         .map_err(|error| malformed(app, request, &error))?;
     let start = Start {
@@ -47,19 +71,11 @@ pub(crate) async fn inbound(request: &Request, body: Body, Data(app): Data<&App>
         lane: Some(call.lane()),
         ..start
     };
-    in_time(app, request, async {
-        app.engine.start(&call, start).await.map_err(Problem::from)
-    })
-    .await?;
-    metrics::counter!("recado_webhooks_accepted_total", "webhook" => "inbound").increment(1);
-    metrics::histogram!("recado_webhook_ack_seconds", "webhook" => "inbound")
-        .record(begun.elapsed().as_secs_f64());
-    Ok(Response::builder().content_type("text/xml").body("<Response/>"))
+    app.engine.start(&call, start).await?;
+    Ok(())
 }
 
-/// What became of a message of ours.
-#[handler]
-pub(crate) async fn status(request: &Request, body: Body, Data(app): Data<&App>) -> poem::Result<Response> {
+async fn note(app: &App, request: &Request, body: Body) -> Result<(), Problem> {
     let fields = proved(app, request, body).await?;
     let form = StatusForm::from_fields(&fields).map_err(|error| malformed(app, request, &error))?;
     let token = request.uri().query().and_then(|query| {
@@ -68,13 +84,13 @@ pub(crate) async fn status(request: &Request, body: Body, Data(app): Data<&App>)
             .map(|(_, token)| token.into_owned())
     });
     let raw = serde_json::to_string(&fields).unwrap_or_default();
-    let Ok(status) = MessageStatus::parse(&form.message_status) else {
+    let Ok(reported) = MessageStatus::parse(&form.message_status) else {
         // New ones arrive unannounced: it is acknowledged, and told to the operator instead of to Twilio.
         tracing::warn!(
             status = form.message_status,
             "Twilio reports a status that this build does not know"
         );
-        return Ok(StatusCode::NO_CONTENT.into());
+        return Ok(());
     };
     let apply = app.engine.storage().transaction(move |tx| {
         Box::pin(async move {
@@ -82,7 +98,7 @@ pub(crate) async fn status(request: &Request, body: Body, Data(app): Data<&App>)
                 account_sid: &form.account_sid,
                 token: token.as_deref(),
                 sid: &form.message_sid,
-                status,
+                status: reported,
                 error_code: form.error_code.map(i64::from),
                 raw: &raw,
             };
@@ -91,9 +107,8 @@ pub(crate) async fn status(request: &Request, body: Body, Data(app): Data<&App>)
                 .map_err(Refused::Store)
         })
     });
-    in_time(app, request, async { apply.await.map_err(Problem::from) }).await?;
-    metrics::counter!("recado_webhooks_accepted_total", "webhook" => "status").increment(1);
-    Ok(StatusCode::NO_CONTENT.into())
+    apply.await?;
+    Ok(())
 }
 
 /// Why a report was not written down.
@@ -119,7 +134,7 @@ impl From<Refused> for Problem {
 
 /// The form of a webhook whose signature is that of its account.
 async fn proved(app: &App, request: &Request, body: Body) -> Result<Vec<(String, String)>, Problem> {
-    let path = request.uri().path();
+    let path = request.original_uri().path();
     let reject = |reason: Reason, detail: &str| {
         app.rejected.push(path, reason, detail);
         Problem::new(
@@ -147,11 +162,7 @@ async fn proved(app: &App, request: &Request, body: Body) -> Result<Vec<(String,
         .find(|(name, _)| name == "AccountSid")
         .map(|(_, sid)| sid.as_str())
         .unwrap_or_default();
-    let tokens = async {
-        let known = accounts::tokens_of(&app.environment.database, &app.environment.secret, account).await;
-        known.map_err(Problem::from)
-    };
-    let tokens = in_time(app, request, tokens).await?;
+    let tokens = accounts::tokens_of(&app.environment.database, &app.environment.secret, account).await?;
     if tokens.is_empty() {
         return Err(reject(Reason::UnknownAccount, "no owner holds this account"));
     }
@@ -181,8 +192,11 @@ fn signed_url(app: &App, request: &Request) -> String {
 }
 
 fn malformed(app: &App, request: &Request, error: &FormError) -> Problem {
-    app.rejected
-        .push(request.uri().path(), Reason::Malformed, error.to_string());
+    app.rejected.push(
+        request.original_uri().path(),
+        Reason::Malformed,
+        error.to_string(),
+    );
     match error {
         FormError::Missing { field } | FormError::Malformed { field } => {
             Problem::unprocessable(*field, error.to_string())
@@ -202,7 +216,7 @@ async fn in_time<T>(
         Ok(Err(problem)) => Err(problem),
         Err(_) => {
             app.rejected.push(
-                request.uri().path(),
+                request.original_uri().path(),
                 Reason::DatabaseAway,
                 "the database did not answer within 10 s",
             );

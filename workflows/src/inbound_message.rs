@@ -3,7 +3,7 @@ use recado_activities::{
     Answer, Arrival, AskSpecialist, CheckBilling, Grant, HandOff, HandedOff, Owner, Persist, Purpose, Reply,
     ResolveOwner, RouteAgent, Sent, Transcribe, Way, Withheld,
 };
-use recado_domain::{Address, ConversationState, OptOut, text};
+use recado_domain::{Address, ConversationState, text};
 use recado_engine::{Context, Fault, Outcome, Workflow};
 use serde::{Deserialize, Serialize};
 
@@ -151,10 +151,7 @@ struct Receive {
 
 impl Receive {
     async fn answer(self, ctx: &mut Context, grant: Grant) -> Result<Reception, Fault> {
-        if matches!(
-            self.arrival.opt_out,
-            Some(OptOut::Stop | OptOut::Start | OptOut::Help)
-        ) {
+        if self.arrival.opt_out.is_some() {
             return Ok(Reception::Silent);
         }
         if let Grant::Refused { notice } = grant {
@@ -192,7 +189,13 @@ impl Receive {
 
     /// The routing agent's choice; then the specialist, and where the models fail, the offline agent.
     async fn find_answer(&self, ctx: &mut Context) -> Result<Answer, Fault> {
-        let routed = ctx.run(self.route(Way::Usual)).await?;
+        // No model reads a message without words.
+        let way = if self.text.is_empty() {
+            Way::Offline
+        } else {
+            Way::Usual
+        };
+        let routed = ctx.run(self.route(way)).await?;
         if let Some(answer) = routed.answer {
             return Ok(answer);
         }

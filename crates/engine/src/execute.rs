@@ -3,10 +3,17 @@ use std::sync::Arc;
 
 use crate::{Context, Failure, context::Leave, engine::Shared, lease::Lease, storage::Claimed};
 
+/// A run whose worker fell silent so often in a row, without a checkpoint between, is not tried again.
+const MOST_TAKEOVERS: i64 = 10;
+
 /// Works on a claimed run until it ends, waits, or is lost.
 pub(crate) async fn execute(shared: Arc<Shared>, lease: Arc<Lease>, claimed: Claimed) {
     let (workflow, input) = (claimed.run.workflow.clone(), claimed.run.input.clone());
+    let refused = refused(&claimed);
     let mut ctx = Context::new(shared.clone(), lease, claimed);
+    if let Some(failure) = refused {
+        return ctx.park(failure).await;
+    }
     let exit = ctx.exit();
     let ended = {
         let work = async {
@@ -28,6 +35,21 @@ pub(crate) async fn execute(shared: Arc<Shared>, lease: Arc<Lease>, claimed: Cla
         Err(Leave::Parked(failure)) => ctx.park(failure).await,
         Err(Leave::Suspended | Leave::Lost) => {}
     }
+}
+
+/// Why a run is not even begun with.
+fn refused(claimed: &Claimed) -> Option<Failure> {
+    if let Err(unreadable) = &claimed.events {
+        let told = format!(
+            "this build cannot read its journal ({}); run the build that wrote it",
+            unreadable.told
+        );
+        return Some(Failure::new("unreadable", told));
+    }
+    (claimed.run.takeovers >= MOST_TAKEOVERS).then(|| {
+        let told = format!("its worker fell silent {MOST_TAKEOVERS} times in a row; whatever it does next may end the process");
+        Failure::new("crash_loop", told)
+    })
 }
 
 impl Context {

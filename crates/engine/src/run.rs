@@ -144,6 +144,8 @@ pub struct Run {
     pub worker: Option<String>,
     /// How often it changed hands; a write with an older number is refused.
     pub epoch: i64,
+    /// How often it was taken from a worker that fell silent, since its last checkpoint.
+    pub takeovers: i64,
     /// The attempt at the present activity.
     pub attempt: i64,
     /// The build that started it.

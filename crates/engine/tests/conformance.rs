@@ -161,13 +161,84 @@ on_both! {
         hand.go_home().await;
     }
 
-    async fn an_intent_whose_fate_stays_unknown_is_held_and_then_parked(world: World) {
-        world.vendor.will("ghost", &[Answer::LostSilently, Answer::LostSilently, Answer::LostSilently, Answer::LostSilently]);
+    async fn a_send_that_is_lost_again_and_again_is_parked_when_its_attempts_are_used_up(world: World) {
+        world.vendor.will("ghost", &[Answer::LostSilently; 4]);
         let hand = Hand::of(&world.engine);
         let id = world.start("ghost", None).await;
         let parked = world.until(&id, RunState::Parked).await;
         assert!(parked.error.unwrap().contains("exhausted"));
         assert_eq!(world.vendor.calls("ghost"), 4);
+        hand.go_home().await;
+    }
+
+    async fn a_send_whose_fate_nobody_can_tell_is_held_then_parked_and_looked_for_again(world: World) {
+        world.vendor.will("riddle", &[Answer::HappensSilently]);
+        let hand = Hand::of(&world.engine);
+        let id = world.start("riddle", Some("lane")).await;
+        let next = world.start("next", Some("lane")).await;
+        assert_eq!(world.until(&next, RunState::Waiting).await.waiting_for.as_deref(), Some("lane"));
+        let parked = world.until(&id, RunState::Parked).await;
+        assert!(parked.error.unwrap().contains("unknown_fate"));
+        world.until(&next, RunState::Completed).await;
+        world.vendor.call("solved").await.unwrap();
+        world.engine.storage().retry(&id).await.unwrap();
+        let run = world.until(&id, RunState::Completed).await;
+        assert_eq!((run.output, world.vendor.calls("riddle")), (Some("found".into()), 1));
+        hand.go_home().await;
+    }
+
+    async fn p2_a_send_whose_record_fails_is_recorded_later_and_not_repeated(world: World) {
+        world.vendor.will("record x", &[Answer::Refuse, Answer::Refuse]);
+        let hand = Hand::of(&world.engine);
+        let id = world.start("x", None).await;
+        world.until(&id, RunState::Completed).await;
+        assert_eq!((world.vendor.calls("x"), world.vendor.calls("record x")), (1, 3));
+        hand.go_home().await;
+    }
+
+    async fn p5_a_run_that_this_build_cannot_read_is_parked_and_keeps_nobody_up(world: World) {
+        use sea_orm::ConnectionTrait;
+        world.vendor.will("x", &[Answer::Never]);
+        let hand = Hand::of(&world.engine);
+        let id = world.start("x", None).await;
+        world.until(&id, RunState::Parked).await;
+        let db = world.database.connect().await;
+        db.execute_unprepared("update journal set kind = 'from_the_future' where op = 1").await.unwrap();
+        world.engine.storage().retry(&id).await.unwrap();
+        let other = world.start("other", None).await;
+        world.until(&other, RunState::Completed).await;
+        let told = eventually(Duration::from_secs(10), || async {
+            let run = world.engine.storage().run(&id).await.unwrap().unwrap();
+            run.error.filter(|error| run.state == RunState::Parked && error.contains("unreadable"))
+        })
+        .await;
+        assert!(told.contains("from_the_future"), "{told}");
+        hand.go_home().await;
+    }
+
+    async fn p5_a_run_that_ends_its_worker_again_and_again_is_parked(world: World) {
+        use sea_orm::ConnectionTrait;
+        let id = world.start("bomb", None).await;
+        let db = world.database.connect().await;
+        db.execute_unprepared("update runs set takeovers = 10").await.unwrap();
+        let hand = Hand::of(&world.engine);
+        assert!(world.until(&id, RunState::Parked).await.error.unwrap().contains("crash_loop"));
+        world.engine.storage().retry(&id).await.unwrap();
+        world.until(&id, RunState::Completed).await;
+        hand.go_home().await;
+    }
+
+    async fn p1_a_worker_that_falls_silent_is_taken_over(world: World) {
+        world.vendor.will("look x", &[Answer::WaitForGate]);
+        let id = world.start("x", None).await;
+        let silent = Hand::of(&world.engine);
+        eventually(Duration::from_secs(10), || async { (world.vendor.calls("look x") == 1).then_some(()) }).await;
+        silent.die();
+        let another = world.another().await;
+        let hand = Hand::of(&another);
+        world.until(&id, RunState::Completed).await;
+        let taken = journal(&world, &id).await;
+        assert!(kinds(&taken).contains(&EventKind::TakenOver));
         hand.go_home().await;
     }
 
@@ -217,7 +288,7 @@ on_both! {
         let id = world.start("x", None).await;
         eventually(Duration::from_secs(10), || async { (world.vendor.calls("look x") == 1).then_some(()) }).await;
         hand.go_home().await;
-        assert!(world.until(&id, RunState::Queued).await.worker.is_some());
+        assert_eq!(world.until(&id, RunState::Queued).await.worker, None);
         let hand = Hand::of(&world.engine);
         world.until(&id, RunState::Completed).await;
         assert_eq!(world.vendor.calls("look x"), 2);

@@ -74,6 +74,19 @@ pub async fn insert(
     Ok(id)
 }
 
+/// Removes a question. Returns whether the owner had it.
+///
+/// # Errors
+/// Those of the database.
+pub async fn delete(conn: &impl ConnectionTrait, owner: &OwnerId, id: &str) -> Result<bool, StoreError> {
+    let gone = entity::Entity::delete_many()
+        .filter(entity::Column::Id.eq(id))
+        .filter(entity::Column::Owner.eq(owner.as_str()))
+        .exec(conn)
+        .await?;
+    Ok(gone.rows_affected > 0)
+}
+
 /// Adds a question under an id, unless that is there.
 pub(crate) async fn put(
     conn: &impl ConnectionTrait,

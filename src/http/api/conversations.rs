@@ -65,8 +65,8 @@ pub(super) struct ConversationPage {
     next: Option<String>,
 }
 
-/// Why a conversation was not given back.
-enum Refused {
+/// Why a change was not made.
+pub(super) enum Refused {
     NoneSuch,
     NotInHumanHands(ConversationState),
     Store(StoreError),

@@ -1,6 +1,7 @@
 //! The JSON API, with its OpenAPI document.
 mod conversations;
 mod lists;
+mod questions;
 mod runs;
 
 use poem::{EndpointExt, Route, get, handler, web::Data};
@@ -13,6 +14,8 @@ pub(super) enum Tag {
     Runs,
     /// Conversations with contacts.
     Conversations,
+    /// What the agents know the answer to.
+    Questions,
     /// What was turned away.
     Webhooks,
 }
@@ -35,7 +38,8 @@ pub(super) enum Operator {
 pub(super) struct Token(Bearer);
 
 /// Where the library's ReDoc page would have its font from.
-const FONTS: &str = "<link href=\"https://fonts.googleapis.com/css?family=Montserrat:300,400,700|Roboto:300,400,700\"";
+const FONTS: &str =
+    "<link href=\"https://fonts.googleapis.com/css?family=Montserrat:300,400,700|Roboto:300,400,700\"";
 
 /// The ReDoc page.
 #[handler]
@@ -56,7 +60,12 @@ fn document(Data(text): Data<&String>) -> poem::Response {
 /// Adds the API's documents, which are open, to `routes`. Returns the API beside them, to be guarded.
 pub(super) fn documented(routes: Route) -> (Route, Route) {
     let service = OpenApiService::new(
-        (runs::Runs, conversations::Conversations, runs::Webhooks),
+        (
+            runs::Runs,
+            conversations::Conversations,
+            questions::Questions,
+            runs::Webhooks,
+        ),
         "Recado",
         env!("CARGO_PKG_VERSION"),
     )
@@ -69,7 +78,10 @@ pub(super) fn documented(routes: Route) -> (Route, Route) {
     let routes = routes
         .at("/api/v1/openapi.json", get(document).data(service.spec()))
         .nest("/docs", service.swagger_ui())
-        .at("/redoc", get(redoc).data(Page(without_fonts(&service.redoc_html()))));
+        .at(
+            "/redoc",
+            get(redoc).data(Page(without_fonts(&service.redoc_html()))),
+        );
     (routes, Route::new().nest("/", service))
 }
 

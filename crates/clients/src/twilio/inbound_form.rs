@@ -67,8 +67,8 @@ impl InboundForm {
             )?,
             account_sid: sid::account(required(&fields, &["AccountSid"])?, "AccountSid")?,
             messaging_service_sid: optional("MessagingServiceSid"),
-            from: required(&fields, &["From"])?,
-            to: required(&fields, &["To"])?,
+            from: address(&fields, "From")?,
+            to: address(&fields, "To")?,
             body: optional("Body").unwrap_or_default(),
             num_media,
             media: media(&fields, num_media),
@@ -87,6 +87,18 @@ impl InboundForm {
             .iter()
             .find(|(key, _)| key == name)
             .map(|(_, value)| value.as_str())
+    }
+}
+
+/// The longest address that we take; Twilio's are far shorter.
+const LONGEST_ADDRESS: usize = 255;
+
+fn address(fields: &[(String, String)], field: &'static str) -> Result<String, FormError> {
+    let address = required(fields, &[field])?;
+    if address.len() > LONGEST_ADDRESS {
+        Err(FormError::Malformed { field })
+    } else {
+        Ok(address)
     }
 }
 

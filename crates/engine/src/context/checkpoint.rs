@@ -12,8 +12,9 @@ use tokio::sync::Notify;
 use super::{Context, Step};
 use crate::{
     Event, EventKind, Failure, Fault, RunState,
+    journal::LaneHold,
     registry::Ended,
-    storage::{Append, StorageError, Update, after, guard, is_transient, now, recorded, write_one},
+    storage::{Append, StorageError, Update, after, guard, now, recorded, write_one},
 };
 
 /// Why a run is dropped from memory before its workflow has returned.
@@ -205,9 +206,9 @@ impl Context {
         self.settle().await;
     }
 
-    async fn broken(&mut self, error: StorageError) {
+    pub(super) async fn broken(&mut self, error: StorageError) {
         match error {
-            StorageError::Stale | StorageError::Stopped => {
+            StorageError::Stale | StorageError::Stopped | StorageError::Interrupted => {
                 metrics::counter!("recado_leases_lost_total").increment(1);
                 self.leave(Leave::Lost).await
             }
@@ -224,6 +225,7 @@ impl Context {
     /// is done twice.
     pub(super) async fn transact(&mut self, seq: i64, work: impl Fn() -> StepWork) -> Result<Event, Fault> {
         self.settle().await;
+        let mut wait = Duration::from_millis(20);
         loop {
             let (run, epoch, work) = (self.run.id.clone(), self.run.epoch, work());
             let committed = self.shared.storage.transaction(move |tx| {
@@ -247,8 +249,10 @@ impl Context {
                     self.seq = seq - 1;
                     return Err(fault);
                 }
-                Err(Broken::Storage(StorageError::Database(error))) if is_transient(&error) => {
+                Err(Broken::Storage(error)) if error.is_transient() => {
                     tracing::warn!(run.id = %self.run.id, %error, "a step waits for the database");
+                    tokio::time::sleep(wait).await;
+                    wait = (wait * 2).min(Duration::from_secs(1));
                     self.shared.storage.wait_until_back().await;
                 }
                 Err(Broken::Storage(error)) => self.broken(error).await,
@@ -295,17 +299,16 @@ impl Context {
     pub(crate) async fn park(&mut self, failure: Failure) {
         let told = format!("{}: {}", failure.class, failure.message);
         tracing::warn!(run.id = %self.run.id, class = failure.class, "parked");
-        if self.lane == crate::journal::LaneHold::Held {
+        if self.lane == LaneHold::Held {
             let left = self.event(None, EventKind::LaneLeft);
             self.pending.push(left);
         }
-        // Only a step that failed is tried again.
-        let op = self
-            .pending
-            .iter()
-            .rev()
-            .find(|event| event.kind == EventKind::ActivityFailed)
-            .and_then(|event| event.op);
+        // Only the step that failed last, and only if the workflow let its fault pass, is tried again.
+        let failed = self
+            .failed
+            .take()
+            .filter(|(op, fault)| *op == self.op && fault.failure() == &failure);
+        let op = failed.map(|(op, _)| op);
         let event = self.event(op, EventKind::Parked);
         let data = serde_json::to_value(&failure).ok();
         self.pending.push(Event { data, ..event });
@@ -326,6 +329,12 @@ impl Context {
             error: Some(told),
             ..self.update(RunState::Parked, Some("a person".to_owned()), 0)
         };
+        if self.lane == LaneHold::Held {
+            let left = self.event(None, EventKind::LaneLeft);
+            self.pending.push(left);
+        }
+        let parked = self.event(None, EventKind::Parked);
+        self.pending.push(parked);
         let leave = self.run.lane.clone().zip(self.run.place);
         let append = Append {
             leave,

@@ -1,10 +1,8 @@
 //! A run's turn in its lane.
+use std::time::Duration;
+
 use super::{Context, Leave};
-use crate::{
-    EventKind,
-    journal::LaneHold,
-    storage::{Entry, StorageError},
-};
+use crate::{EventKind, journal::LaneHold, storage::Entry};
 
 impl Context {
     /// Waits for the run's turn in its lane. From here until the run ends no other run of the lane is past this point.
@@ -41,11 +39,8 @@ impl Context {
         match self.shared.storage.is_head(&place.0, place.1).await {
             Ok(true) => {}
             Ok(false) => self.wait_for_turn(place).await,
-            Err(error) => {
-                tracing::warn!(run.id = %self.run.id, %error, "the lane cannot be read");
-                self.shared.storage.wait_until_back().await;
-                self.wait_for_turn(place).await;
-            }
+            // Whatever kept it from being read, the question in a transaction tells.
+            Err(_) => self.wait_for_turn(place).await,
         }
         let event = self.event(op, EventKind::LaneEntered);
         self.pending.push(event);
@@ -55,6 +50,7 @@ impl Context {
     /// Returns only if it is the run's turn after all; else the run sleeps until whoever is before it has left.
     async fn wait_for_turn(&mut self, place: (String, i64)) {
         self.settle().await;
+        let mut wait = Duration::from_millis(20);
         loop {
             let (events, waiting) = (self.pending.clone(), self.waiting("lane"));
             match self
@@ -65,11 +61,13 @@ impl Context {
             {
                 Ok(Entry::Head) => return,
                 Ok(Entry::Waiting) => return self.leave(Leave::Suspended).await,
-                Err(StorageError::Stale | StorageError::Stopped) => return self.leave(Leave::Lost).await,
-                Err(StorageError::Database(error)) => {
+                Err(error) if error.is_transient() => {
                     tracing::warn!(run.id = %self.run.id, %error, "the lane cannot be entered yet");
+                    tokio::time::sleep(wait).await;
+                    wait = (wait * 2).min(Duration::from_secs(1));
                     self.shared.storage.wait_until_back().await;
                 }
+                Err(error) => self.broken(error).await,
             }
         }
     }

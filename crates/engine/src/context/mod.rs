@@ -21,7 +21,7 @@ use crate::{
     engine::Shared,
     journal::{History, LaneHold},
     lease::Lease,
-    storage::{Append, Claimed, StorageError, now},
+    storage::{Append, Claimed, StorageError, after, now},
 };
 
 /// A workflow's only way to the world. Everything it answers is recorded, and answered the same on replay.
@@ -38,6 +38,8 @@ pub struct Context {
     /// Checkpoints that were sent and not awaited.
     in_flight: Vec<tokio::sync::oneshot::Receiver<Result<(), StorageError>>>,
     exit: Arc<Exit>,
+    /// The last step that failed, and how.
+    failed: Option<(i64, Fault)>,
 }
 
 impl std::fmt::Debug for Context {
@@ -51,18 +53,24 @@ impl std::fmt::Debug for Context {
 
 impl Context {
     pub(crate) fn new(shared: Arc<Shared>, lease: Arc<Lease>, claimed: Claimed) -> Self {
-        let history = History::new(claimed.events);
+        let (events, unreadable) = match claimed.events {
+            Ok(events) => (events, None),
+            Err(unreadable) => (Vec::new(), Some(unreadable)),
+        };
+        let history = History::new(events);
         let mut context = Self {
             shared,
             lease,
-            lane: history.lane(),
-            seq: history.last_seq(),
+            // What cannot be read may hold its lane.
+            lane: unreadable.as_ref().map_or(history.lane(), |_| LaneHold::Held),
+            seq: unreadable.map_or(history.last_seq(), |unreadable| unreadable.last_seq),
             history,
             run: claimed.run,
             op: 0,
             pending: Vec::new(),
             in_flight: Vec::new(),
             exit: Arc::default(),
+            failed: None,
         };
         if let Some(from) = claimed.taken_from {
             let event = context.event(None, EventKind::TakenOver);
@@ -108,6 +116,14 @@ impl Context {
     }
 
     async fn step(&mut self, name: &'static str, input: Value) -> Result<Value, Fault> {
+        let result = self.replay_or_run(name, input).await;
+        if let Err(fault) = &result {
+            self.failed = Some((self.op, fault.clone()));
+        }
+        result
+    }
+
+    async fn replay_or_run(&mut self, name: &'static str, input: Value) -> Result<Value, Fault> {
         self.op += 1;
         let (op, hash) = (self.op, canonical::hash(&input));
         let events = self.history.take(op);
@@ -206,7 +222,8 @@ impl Context {
             result = &mut work => return result,
             () = tokio::time::sleep(self.shared.settings.visible_after) => {}
         }
-        let update = self.running(format!("activity:{}", call.name), call.number, None, None);
+        let until = after(call.started, call.limit);
+        let update = self.running(format!("activity:{}", call.name), call.number, Some(until), None);
         self.send(Some(update)).await;
         work.await
     }

@@ -19,6 +19,10 @@ use crate::{
     storage::{Append, after, now},
 };
 
+/// The pauses between two looks for the fate of an intent.
+const SHORTEST_LOOK: Duration = Duration::from_millis(100);
+const LONGEST_LOOK: Duration = Duration::from_secs(10);
+
 /// What became of an intent of unknown fate.
 enum Fate {
     Happened(Value),
@@ -47,7 +51,7 @@ impl Context {
                             call.started,
                         );
                         self.pending.push(event);
-                        failed = intent.attempt;
+                        failed += 1;
                         if step.activity.retry().wait(failed, None, 0.0).is_none() {
                             let told =
                                 format!("{} did not happen, and its attempts are exhausted", step.name);
@@ -158,7 +162,9 @@ impl Context {
         let definite_no = match intent.seen_unknown {
             Some(at) => after(at, settings.listing_delay),
             // Nobody else can have been at it: the sender died before this process began.
-            None if self.shared.storage.is_sole() => after(self.shared.started_at, settings.listing_delay),
+            None if self.shared.storage.is_sole() && intent.at < self.shared.started_at => {
+                after(self.shared.started_at, settings.listing_delay)
+            }
             None => after(
                 intent.at,
                 settings.lease + settings.request_timeout + settings.listing_delay,
@@ -172,7 +178,6 @@ impl Context {
             None,
         );
         self.send(Some(shown)).await;
-        let mut wait = Duration::from_millis(100);
         loop {
             let asked = now();
             let answer = call
@@ -195,26 +200,47 @@ impl Context {
                 reconciled("undecided");
                 return Fate::Undecided(Fault::unknown("unknown_fate", undecided(call.name, &told)));
             }
-            let until_no = (definite_no - asked).to_std().unwrap_or(Duration::ZERO);
-            tokio::time::sleep(if until_no.is_zero() {
+            // The older the question, the longer the pause; a long one keeps no place in memory.
+            let age = (asked - intent.held_from).to_std().unwrap_or_default();
+            let until_no = (definite_no - asked).to_std().unwrap_or_default();
+            let wait = (age / 4).clamp(SHORTEST_LOOK, LONGEST_LOOK);
+            let wait = if until_no.is_zero() {
                 wait
             } else {
                 wait.min(until_no)
-            })
-            .await;
-            wait = (wait * 2).min(Duration::from_secs(5));
+            };
+            self.pause(format!("reconcile:{}", call.name), wait, call.number, told)
+                .await;
         }
     }
 
-    /// Commits the result, and what the activity writes with it.
+    /// Commits the result, and what the activity writes with it. It has happened: nothing but a fault that will never
+    /// go away keeps it from being recorded.
     async fn conclude(&mut self, step: &Step, call: Call, value: Value) -> Result<Value, Fault> {
-        let completed = self.step_event(step, EventKind::ActivityCompleted, call.number, call.started);
-        let completed = Event {
-            input: None,
-            data: Some(value),
-            ..completed
-        };
+        let mut wait = Duration::from_millis(20);
+        loop {
+            let completed = self.step_event(step, EventKind::ActivityCompleted, call.number, call.started);
+            let completed = Event {
+                input: None,
+                data: Some(value.clone()),
+                ..completed
+            };
+            match self.record(&call, completed).await {
+                Ok(event) => return Ok(event.data.unwrap_or_default()),
+                Err(fault @ Fault::Fatal { .. }) => return self.fail(step, call.number, fault),
+                Err(fault) => {
+                    tracing::warn!(run.id = %self.run.id, class = fault.failure().class, "recording {} failed", step.name);
+                    tokio::time::sleep(wait).await;
+                    wait = (wait * 2).min(Duration::from_secs(1));
+                    self.shared.storage.wait_until_back().await;
+                }
+            }
+        }
+    }
+
+    async fn record(&mut self, call: &Call, completed: Event) -> Result<Event, Fault> {
         let (seq, epoch, pending) = (completed.seq, self.run.epoch, self.pending.clone());
+        let call = call.clone();
         let work = move || -> StepWork {
             let (call, pending, completed) = (call.clone(), pending.clone(), completed.clone());
             Box::new(move |tx| {
@@ -231,8 +257,7 @@ impl Context {
                 })
             })
         };
-        let event = self.transact(seq, work).await?;
-        Ok(event.data.unwrap_or_default())
+        self.transact(seq, work).await
     }
 
     /// Gives up: the workflow receives the fault.

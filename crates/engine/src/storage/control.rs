@@ -2,7 +2,7 @@
 use futures::FutureExt;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, Value};
 
-use super::{Storage, StorageError, fold, inspect, lanes, now, statement};
+use super::{Storage, StorageError, dialect, fold, inspect, lanes, now, statement};
 use crate::{Event, EventKind, Run, RunId, RunState};
 
 /// Why an act on a run was refused.
@@ -45,8 +45,7 @@ async fn retry(tx: &DatabaseTransaction, id: &RunId) -> Result<(), ControlError>
     if let Some(lane) = &found.lane {
         lanes::lock(tx, lane).await?;
     }
-    fold::guard(tx, id, found.epoch).await?;
-    let run = find(tx, id).await?;
+    let run = lock(tx, id).await?;
     if run.state != RunState::Parked {
         return Err(ControlError::WrongState(run.state));
     }
@@ -69,10 +68,19 @@ async fn retry(tx: &DatabaseTransaction, id: &RunId) -> Result<(), ControlError>
     };
     fold::write_events(tx, &[(id, &event)]).await?;
     let sql = "update runs set state = 'queued', epoch = epoch + 1, waiting_for = 'worker', since = $2, until = null,
-        place = $3, worker = null, attempt = 0 where id = $1";
+        place = $3, worker = null, attempt = 0, takeovers = 0 where id = $1";
     let values: Vec<Value> = vec![id.as_str().into(), now().into(), place.into()];
     tx.execute_raw(statement(tx, sql, values)).await?;
     Ok(())
+}
+
+/// The run as it is now that nobody else changes it.
+async fn lock(tx: &DatabaseTransaction, id: &RunId) -> Result<Run, ControlError> {
+    let lock = dialect::for_update(tx.get_database_backend(), "r");
+    let sql = format!("select r.id from runs r where r.id = $1{lock}");
+    tx.query_one_raw(statement(tx, &sql, vec![id.as_str().into()]))
+        .await?;
+    find(tx, id).await
 }
 
 async fn find(tx: &DatabaseTransaction, id: &RunId) -> Result<Run, ControlError> {

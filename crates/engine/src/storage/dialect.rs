@@ -36,6 +36,12 @@ pub(super) fn clock_before(backend: DbBackend, ago: Duration) -> String {
     }
 }
 
+/// Postgres: connection, resources, operator intervention, serialisation and deadlock, locks not had in time, a session
+/// ended for idling, a server that only reads (fail-over), a plan that a migration made stale.
+const TRANSIENT_STATES: [&str; 8] = ["08", "53", "57", "40", "55P03", "25P03", "25006", "0A000"];
+/// SQLite: busy, locked, an error of the disk, a full disk, a file that cannot be opened.
+const TRANSIENT_CODES: [u32; 5] = [5, 6, 10, 13, 14];
+
 /// Whether the database is away or asks to be tried again, so that the same statement may succeed later.
 pub fn is_transient(error: &DbErr) -> bool {
     let (DbErr::Conn(inner) | DbErr::Exec(inner) | DbErr::Query(inner)) = error else {
@@ -51,12 +57,12 @@ pub fn is_transient(error: &DbErr) -> bool {
         | SqlxError::PoolTimedOut
         | SqlxError::PoolClosed
         | SqlxError::WorkerCrashed => true,
-        // Postgres: connection, resources, operator intervention, serialisation and deadlock. SQLite: busy and locked.
-        SqlxError::Database(error) => error.code().is_some_and(|code| {
-            ["08", "53", "57", "40"]
-                .iter()
-                .any(|class| code.len() == 5 && code.starts_with(class))
-                || matches!(code.as_ref(), "5" | "6" | "261" | "262" | "517")
+        SqlxError::Database(error) => error.code().is_some_and(|code| match code.len() {
+            5 => TRANSIENT_STATES.iter().any(|state| code.starts_with(state)),
+            // The low byte of SQLite's extended codes is the primary one.
+            _ => code
+                .parse::<u32>()
+                .is_ok_and(|code| TRANSIENT_CODES.contains(&(code & 0xff))),
         }),
         _ => false,
     }
@@ -98,6 +104,12 @@ pub(super) async fn postgres(url: &str, connections: u32) -> Result<DatabaseConn
             ("enable_hashjoin", "off"),
             ("enable_mergejoin", "off"),
             ("jit", "off"),
+            // A process that froze or vanished must not hold others up with the rows that it had locked.
+            ("idle_in_transaction_session_timeout", "10s"),
+            ("lock_timeout", "5s"),
+            ("statement_timeout", "30s"),
+            ("tcp_keepalives_idle", "10"),
+            ("tcp_keepalives_interval", "5"),
         ])
     });
     Database::connect(options).await

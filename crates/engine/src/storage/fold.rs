@@ -320,6 +320,7 @@ async fn update_runs(tx: &DatabaseTransaction, appends: &[&Append]) -> Result<()
         "update runs set state = t.state, outcome = t.outcome, waiting_for = t.waiting_for, since = t.since,
             until = t.until, attempt = t.attempt, owner = coalesce(t.owner, runs.owner), output = t.output,
             error = t.error, finished_at = t.finished_at,
+            takeovers = 0,
             worker = case when t.state = 'running' then runs.worker end
         from {rows} where runs.id = t.id";
     tx.execute_raw(rows.statement(tx.get_database_backend(), sql, vec![]))
@@ -352,9 +353,12 @@ pub(crate) async fn recorded(
     run: &RunId,
     seq: i64,
 ) -> Result<Option<Event>, StorageError> {
-    let sql = "select * from journal where run = $1 and seq = $2";
+    let sql = format!(
+        "select {} from journal j where j.run = $1 and j.seq = $2",
+        inspect::EVENT_COLUMNS
+    );
     let row = tx
-        .query_one_raw(statement(tx, sql, vec![run.as_str().into(), seq.into()]))
+        .query_one_raw(statement(tx, &sql, vec![run.as_str().into(), seq.into()]))
         .await?;
     Ok(row.as_ref().map(inspect::event).transpose()?)
 }
@@ -365,6 +369,7 @@ pub(crate) async fn recorded(
 /// [`StorageError::Stale`] if the run has changed hands.
 pub(crate) async fn write_one(tx: &DatabaseTransaction, append: &Append) -> Result<(), StorageError> {
     let folded = apply(tx, &[], &[append]).await?;
+    metrics::counter!("recado_journal_rows_total").increment(folded.rows);
     if folded.fresh == [true] {
         Ok(())
     } else {

@@ -7,7 +7,12 @@ use crate::{Event, EventKind, Run, RunId, RunState};
 
 pub(super) const RUN_COLUMNS: &str =
     "id, workflow, key, owner, state, outcome, waiting_for, since, until, lane, place,
-    worker, epoch, attempt, build, input, output, error, created_at, finished_at";
+    worker, epoch, takeovers, attempt, build, input, output, error, created_at, finished_at";
+
+/// The columns of an event; named one by one, so that a plan outlives a migration that adds one.
+pub(super) const EVENT_COLUMNS: &str =
+    "j.run, j.seq, j.op, j.kind, j.name, j.hash, j.attempt, j.started_at, j.at,
+    j.input, j.data";
 
 /// Which runs to list.
 #[derive(Clone, Debug, Default)]
@@ -102,7 +107,7 @@ impl Storage {
     /// # Errors
     /// When the database does not answer.
     pub async fn journal(&self, id: &RunId) -> Result<Vec<Event>, StorageError> {
-        let sql = "select * from journal where run = $1 order by seq";
+        let sql = &format!("select {EVENT_COLUMNS} from journal j where j.run = $1 order by j.seq");
         let rows = self
             .reader()
             .query_all_raw(statement(self.reader(), sql, vec![id.as_str().into()]))
@@ -153,6 +158,7 @@ pub(super) fn run(row: &QueryResult) -> Result<Run, DbErr> {
         place: row.try_get("", "place")?,
         worker: row.try_get("", "worker")?,
         epoch: row.try_get("", "epoch")?,
+        takeovers: row.try_get("", "takeovers")?,
         attempt: row.try_get("", "attempt")?,
         build: row.try_get("", "build")?,
         input: document(row.try_get("", "input")?)?.unwrap_or_default(),

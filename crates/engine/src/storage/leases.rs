@@ -19,9 +19,17 @@ use crate::{Event, Run, RunId, RunState, lease::Hold};
 #[derive(Debug)]
 pub(crate) struct Claimed {
     pub(crate) run: Run,
-    pub(crate) events: Vec<Event>,
+    /// What it has done, or why that cannot be read.
+    pub(crate) events: Result<Vec<Event>, Unreadable>,
     /// The worker that held it and is taken for dead.
     pub(crate) taken_from: Option<String>,
+}
+
+/// A journal that this build cannot read.
+#[derive(Clone, Debug)]
+pub(crate) struct Unreadable {
+    pub(crate) told: String,
+    pub(crate) last_seq: i64,
 }
 
 const IDS: &[Column] = &[("id", "text")];
@@ -30,14 +38,14 @@ impl Storage {
     /// Takes up to `limit` ready runs, oldest first, for `worker`.
     pub(crate) async fn claim(&self, worker: &str, limit: u64) -> Result<Vec<Claimed>, StorageError> {
         let worker = worker.to_owned();
-        self.transaction(move |tx| async move { Ok(claim(tx, &worker, limit).await?) }.boxed())
+        self.control(move |tx| async move { Ok(claim(tx, &worker, limit).await?) }.boxed())
             .await
     }
 
     /// Says that `worker` is alive.
     pub(crate) async fn heartbeat(&self, worker: &str, build: &str) -> Result<(), StorageError> {
         let (worker, build) = (worker.to_owned(), build.to_owned());
-        self.transaction(move |tx| {
+        self.control(move |tx| {
             async move {
                 let clock = dialect::clock(tx.get_database_backend());
                 let sql = format!(
@@ -57,22 +65,32 @@ impl Storage {
     /// `sole` names the only worker that can be alive, if that is known; then no silence need be waited for.
     pub(crate) async fn take_over(&self, lease: Duration, sole: Option<&str>) -> Result<u64, StorageError> {
         let sole = sole.map(str::to_owned);
-        self.transaction(move |tx| {
+        self.control(move |tx| {
             async move {
                 let backend = tx.get_database_backend();
                 let alive = match &sole {
                     Some(_) => "id = $2".to_owned(),
-                    None => format!("heartbeat_at > {} and $2 = ''", dialect::clock_before(backend, lease)),
+                    None => format!(
+                        "heartbeat_at > {} and $2 = ''",
+                        dialect::clock_before(backend, lease)
+                    ),
                 };
+                let skip = dialect::skip_locked(backend);
                 let sql = format!(
-                    "update runs set state = 'queued', epoch = epoch + 1, waiting_for = 'worker', since = $1, until = null
-                    where state = 'running' and worker not in (select id from workers where {alive})"
+                    "update runs set state = 'queued', epoch = epoch + 1, waiting_for = 'worker', since = $1,
+                        until = null, takeovers = takeovers + 1
+                    where id in (select id from runs where state = 'running'
+                        and coalesce(worker, '') not in (select id from workers where {alive}){skip})"
                 );
                 let values: Vec<Value> = vec![now().into(), sole.unwrap_or_default().into()];
                 let taken = tx.execute_raw(statement(tx, &sql, values)).await?.rows_affected();
                 let gone = dialect::clock_before(backend, Duration::from_secs(24 * 3600));
-                tx.execute_raw(statement(tx, &format!("delete from workers where heartbeat_at < {gone}"), vec![]))
-                    .await?;
+                tx.execute_raw(statement(
+                    tx,
+                    &format!("delete from workers where heartbeat_at < {gone}"),
+                    vec![],
+                ))
+                .await?;
                 Ok(taken)
             }
             .boxed()
@@ -100,7 +118,7 @@ impl Storage {
     /// Queues runs that `worker` holds by name and not in fact.
     pub(crate) async fn give_back(&self, worker: &str, runs: Vec<RunId>) -> Result<u64, StorageError> {
         let worker = worker.to_owned();
-        self.transaction(move |tx| {
+        self.control(move |tx| {
             async move {
                 let mut rows = Rows::new(IDS);
                 for run in runs {
@@ -108,7 +126,7 @@ impl Storage {
                 }
                 let sql =
                     "update runs set state = 'queued', epoch = epoch + 1, waiting_for = 'worker', since = $2,
-                    until = null where state = 'running' and worker = $3 and id in (select t.id from {rows})";
+                    until = null, takeovers = takeovers + 1 where state = 'running' and worker = $3 and id in (select t.id from {rows})";
                 let values: Vec<Value> = vec![now().into(), worker.into()];
                 let statement = rows.statement(tx.get_database_backend(), sql, values);
                 Ok(tx.execute_raw(statement).await?.rows_affected())
@@ -120,7 +138,7 @@ impl Storage {
 
     /// Queues the runs whose time has come. Returns their number.
     pub(crate) async fn wake_due(&self) -> Result<u64, StorageError> {
-        self.transaction(move |tx| {
+        self.control(move |tx| {
             async move {
                 let sql = "update runs set state = 'queued', waiting_for = 'worker', since = $1, until = null
                     where state = 'waiting' and until is not null and until <= $1";
@@ -148,11 +166,11 @@ impl Storage {
     /// Gives back what a worker that goes home still holds, and takes its name off the list.
     pub(crate) async fn release(&self, worker: &str) -> Result<u64, StorageError> {
         let worker = worker.to_owned();
-        self.transaction(move |tx| {
+        self.control(move |tx| {
             async move {
                 let sql =
                     "update runs set state = 'queued', epoch = epoch + 1, waiting_for = 'worker', since = $2,
-                    until = null where state = 'running' and worker = $1";
+                    until = null, worker = null where state = 'running' and worker = $1";
                 let values: Vec<Value> = vec![worker.clone().into(), now().into()];
                 let released = tx.execute_raw(statement(tx, sql, values)).await?.rows_affected();
                 tx.execute_raw(statement(
@@ -197,7 +215,7 @@ async fn claim(tx: &DatabaseTransaction, worker: &str, limit: u64) -> Result<Vec
         run.state = RunState::Running;
         run.epoch += 1;
         run.since = at;
-        let events = journals.remove(run.id.as_str()).unwrap_or_default();
+        let events = journals.remove(run.id.as_str()).unwrap_or_else(|| Ok(Vec::new()));
         Claimed {
             run,
             events,
@@ -208,7 +226,10 @@ async fn claim(tx: &DatabaseTransaction, worker: &str, limit: u64) -> Result<Vec
 }
 
 /// The journals of those of `runs` that have been in somebody's hands before.
-async fn journals(tx: &DatabaseTransaction, runs: &[Run]) -> Result<HashMap<String, Vec<Event>>, DbErr> {
+async fn journals(
+    tx: &DatabaseTransaction,
+    runs: &[Run],
+) -> Result<HashMap<String, Result<Vec<Event>, Unreadable>>, DbErr> {
     let mut rows = Rows::new(IDS);
     for run in runs.iter().filter(|run| run.epoch > 0) {
         rows.push([json!(run.id)]);
@@ -216,16 +237,28 @@ async fn journals(tx: &DatabaseTransaction, runs: &[Run]) -> Result<HashMap<Stri
     if rows.is_empty() {
         return Ok(HashMap::new());
     }
-    let sql = "select j.* from {rows} join journal j on j.run = t.id order by j.run, j.seq";
-    let mut journals: HashMap<String, Vec<Event>> = HashMap::new();
+    let sql = format!(
+        "select {} from {{rows}} join journal j on j.run = t.id order by j.run, j.seq",
+        inspect::EVENT_COLUMNS
+    );
+    let mut journals: HashMap<String, Result<Vec<Event>, Unreadable>> = HashMap::new();
     for row in tx
-        .query_all_raw(rows.statement(tx.get_database_backend(), sql, vec![]))
+        .query_all_raw(rows.statement(tx.get_database_backend(), &sql, vec![]))
         .await?
     {
-        journals
+        let journal = journals
             .entry(row.try_get("", "run")?)
-            .or_default()
-            .push(inspect::event(&row)?);
+            .or_insert_with(|| Ok(Vec::new()));
+        // A run that this build cannot read must not keep it from the others.
+        let last_seq = row.try_get("", "seq")?;
+        match (journal.as_mut(), inspect::event(&row)) {
+            (Ok(events), Ok(event)) => events.push(event),
+            (Ok(_), Err(error)) => {
+                let told = error.to_string();
+                *journal = Err(Unreadable { told, last_seq });
+            }
+            (Err(unreadable), _) => unreadable.last_seq = last_seq,
+        }
     }
     Ok(journals)
 }

@@ -13,13 +13,17 @@ mod leases;
 mod rows;
 mod writer;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use chrono::{DateTime, SubsecRound, Utc};
-use futures::future::BoxFuture;
+use futures::{FutureExt, future::BoxFuture};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
-    Statement, TransactionTrait, Value,
+    RuntimeErr, Statement, TransactionTrait, Value,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -42,6 +46,9 @@ pub enum StorageError {
     /// The database refused, or is away.
     #[error("database: {0}")]
     Database(#[from] DbErr),
+    /// Something else in the same commit failed; the same thing may succeed by itself.
+    #[error("the commit failed for another's sake")]
+    Interrupted,
     /// The process is going down.
     #[error("the journal writer has stopped")]
     Stopped,
@@ -50,9 +57,16 @@ pub enum StorageError {
 impl StorageError {
     /// Whether the same thing may succeed later.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Database(error) if is_transient(error))
+        match self {
+            Self::Database(error) => is_transient(error),
+            Self::Interrupted => true,
+            Self::Stale | Self::Stopped => false,
+        }
     }
 }
+
+/// The longest that a heartbeat, a claim or a sweep may take.
+const CONTROL: Duration = Duration::from_secs(10);
 
 /// Work that brings its own statements: whether it wants them kept.
 pub(crate) type Work = Box<dyn for<'a> FnOnce(&'a DatabaseTransaction) -> BoxFuture<'a, bool> + Send>;
@@ -64,11 +78,14 @@ pub struct Storage {
 }
 
 struct Inner {
+    /// On Postgres a pool of its own, so that heartbeats and claims never queue behind the transactions of runs.
+    write: DatabaseConnection,
     read: DatabaseConnection,
     writers: Vec<mpsc::Sender<Job>>,
     ready: Arc<dyn Fn() + Send + Sync>,
-    /// Held for as long as this process is the only one that may open this SQLite file for work.
-    lock: Option<std::fs::File>,
+    url: String,
+    /// Held for as long as this process is the only one that works on this SQLite file.
+    lock: OnceLock<std::fs::File>,
 }
 
 impl std::fmt::Debug for Storage {
@@ -129,17 +146,14 @@ impl Storage {
         let writers = (0..if sqlite { 1 } else { options.writers.max(1) })
             .map(|_| writer::start(write.clone(), ready.clone()))
             .collect();
-        let lock = if sqlite {
-            dialect::sole_user(&options.url)
-        } else {
-            None
-        };
         Ok(Self {
             inner: Arc::new(Inner {
+                write,
                 read,
                 writers,
                 ready,
-                lock,
+                url: options.url.clone(),
+                lock: OnceLock::new(),
             }),
         })
     }
@@ -166,9 +180,18 @@ impl Storage {
         &self.inner.read
     }
 
+    /// Makes this process the only one that works on this SQLite file; its death undoes it. Returns whether it is, which
+    /// on Postgres it never needs to be.
+    pub fn lock_alone(&self) -> bool {
+        if let (None, Some(lock)) = (self.inner.lock.get(), dialect::sole_user(&self.inner.url)) {
+            let _ = self.inner.lock.set(lock);
+        }
+        self.is_sole()
+    }
+
     /// Whether no other process can hold runs of this database, so that runs in dead hands need not be waited for.
-    pub fn is_sole(&self) -> bool {
-        self.inner.lock.is_some()
+    pub(crate) fn is_sole(&self) -> bool {
+        self.inner.lock.get().is_some()
     }
 
     /// Runs `work` in a transaction that commits if it returns `Ok`.
@@ -181,8 +204,31 @@ impl Storage {
         E: From<StorageError> + Send + 'static,
         F: for<'a> FnOnce(&'a DatabaseTransaction) -> BoxFuture<'a, Result<T, E>> + Send + 'static,
     {
+        self.transaction_on(&self.inner.read, work).await
+    }
+
+    /// The same for the engine's own affairs, which wait for no run.
+    pub(crate) async fn control<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StorageError> + Send + 'static,
+        F: for<'a> FnOnce(&'a DatabaseTransaction) -> BoxFuture<'a, Result<T, E>> + Send + 'static,
+    {
+        let work = self.transaction_on(&self.inner.write, work);
+        let late = || DbErr::Conn(RuntimeErr::Internal("no answer in time".to_owned()));
+        tokio::time::timeout(CONTROL, work)
+            .await
+            .unwrap_or_else(|_| Err(StorageError::Database(late()).into()))
+    }
+
+    async fn transaction_on<T, E, F>(&self, pool: &DatabaseConnection, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StorageError> + Send + 'static,
+        F: for<'a> FnOnce(&'a DatabaseTransaction) -> BoxFuture<'a, Result<T, E>> + Send + 'static,
+    {
         if self.backend() == DbBackend::Postgres {
-            let tx = self.inner.read.begin().await.map_err(StorageError::from)?;
+            let tx = pool.begin().await.map_err(StorageError::from)?;
             let result = work(&tx).await;
             return match result {
                 Ok(value) => tx
@@ -200,7 +246,10 @@ impl Storage {
         let (result_tx, result) = oneshot::channel();
         let work: Work = Box::new(move |tx| {
             Box::pin(async move {
-                let result = work(tx).await;
+                // A panic must not take the only writer with it; the savepoint is rolled back.
+                let Ok(result) = AssertUnwindSafe(work(tx)).catch_unwind().await else {
+                    return false;
+                };
                 let keep = result.is_ok();
                 let _ = result_tx.send(result);
                 keep

@@ -2,8 +2,8 @@
 use std::{sync::Arc, time::Duration};
 
 use sea_orm::{
-    DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, SqliteTransactionMode, TransactionOptions,
-    TransactionTrait,
+    DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, RuntimeErr, SqliteTransactionMode,
+    TransactionOptions, TransactionTrait,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -16,6 +16,8 @@ use crate::{NewRun, Started};
 
 /// The most that goes into one commit.
 const BATCH: usize = 512;
+/// The longest that one transaction may take; then its connection is given up.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// What may wait before those who write are made to wait.
 const QUEUE: usize = 4096;
 
@@ -55,16 +57,23 @@ pub(super) fn start(db: DatabaseConnection, ready: Arc<dyn Fn() + Send + Sync>) 
 async fn write(db: &DatabaseConnection, mut segments: Vec<Segment>) -> bool {
     let mut wait = Duration::from_millis(20);
     while !segments.is_empty() {
-        let error = match attempt(db, &mut segments).await {
-            Ok(ready) => return ready,
-            Err(error) => error,
+        let alone = segments.iter().map(Segment::len).sum::<usize>() == 1;
+        let attempted = tokio::time::timeout(PATIENCE, attempt(db, &mut segments)).await;
+        let error = match attempted {
+            Ok(Ok(ready)) => return ready,
+            Ok(Err(error)) => error,
+            Err(_) => DbErr::Conn(RuntimeErr::Internal("no answer in time".to_owned())),
         };
         segments = segments
             .into_iter()
-            .filter_map(|segment| segment.after(&error))
+            .filter_map(|segment| segment.after(&error, alone))
             .collect();
         if !is_transient(&error) {
-            return isolate(db, segments, error).await;
+            return if alone {
+                refuse(segments, error)
+            } else {
+                isolate(db, segments).await
+            };
         }
         tracing::warn!(%error, "the database is away; the journal waits for it");
         metrics::counter!("recado_journal_errors_total").increment(1);
@@ -74,22 +83,24 @@ async fn write(db: &DatabaseConnection, mut segments: Vec<Segment>) -> bool {
     false
 }
 
-/// One row that the database refuses must not take the others with it: each is written by itself.
-async fn isolate(db: &DatabaseConnection, rows: Vec<Segment>, error: DbErr) -> bool {
-    let mut jobs: Vec<Job> = rows.into_iter().flat_map(Segment::into_jobs).collect();
-    if jobs.len() == 1 {
-        tracing::error!(%error, "the database refused a write of the journal");
-        match jobs.pop() {
-            Some(Job::Start(_, done)) => drop(done.send(Err(StorageError::Database(error)))),
-            Some(Job::Append(_, done) | Job::Work(_, done)) => {
-                drop(done.send(Err(StorageError::Database(error))))
+/// What was tried by itself and refused gets the answer.
+fn refuse(rows: Vec<Segment>, error: DbErr) -> bool {
+    tracing::error!(%error, "the database refused a write of the journal");
+    for job in rows.into_iter().flat_map(Segment::into_jobs) {
+        match job {
+            Job::Start(_, done) => drop(done.send(Err(StorageError::Database(error.clone())))),
+            Job::Append(_, done) | Job::Work(_, done) => {
+                drop(done.send(Err(StorageError::Database(error.clone()))));
             }
-            None => {}
         }
-        return false;
     }
+    false
+}
+
+/// One row that the database refuses must not take the others with it: each is written by itself.
+async fn isolate(db: &DatabaseConnection, rows: Vec<Segment>) -> bool {
     let mut ready = false;
-    for job in jobs {
+    for job in rows.into_iter().flat_map(Segment::into_jobs) {
         ready |= Box::pin(write(db, segments([job]))).await;
     }
     ready
@@ -175,16 +186,28 @@ impl Segment {
     }
 
     /// What is left to write after `error`: not work, and not a start whose caller has given up meanwhile.
-    fn after(self, error: &DbErr) -> Option<Self> {
+    fn after(self, error: &DbErr, alone: bool) -> Option<Self> {
         match self {
             Self::Work(_, done) => {
-                let _ = done.send(Err(StorageError::Database(error.clone())));
+                let told = match alone || is_transient(error) {
+                    true => StorageError::Database(error.clone()),
+                    // Somebody's in this commit; whoever tries again will find out whether it was its own.
+                    false => StorageError::Interrupted,
+                };
+                let _ = done.send(Err(told));
                 None
             }
             Self::Rows(mut starts, appends) => {
                 starts.retain(|(_, done)| !done.is_closed());
                 (!starts.is_empty() || !appends.is_empty()).then_some(Self::Rows(starts, appends))
             }
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Rows(starts, appends) => starts.len() + appends.len(),
+            Self::Work(..) => 1,
         }
     }
 

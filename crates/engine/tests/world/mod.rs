@@ -56,7 +56,7 @@ impl Vendor {
         self.book.lock().unwrap().clone()
     }
 
-    async fn call(&self, what: &str) -> Result<(), Fault> {
+    pub(crate) async fn call(&self, what: &str) -> Result<(), Fault> {
         *self.calls.lock().unwrap().entry(what.to_owned()).or_default() += 1;
         let next = {
             let mut script = self.script.lock().unwrap();
@@ -151,7 +151,15 @@ impl Activity<Vendor> for Send {
         Ok("sent".into())
     }
 
+    async fn record(&self, vendor: &Vendor, attempt: &Attempt<'_>, _: &String) -> Result<(), Fault> {
+        attempt.transaction()?;
+        vendor.call(&format!("record {}", self.what)).await
+    }
+
     async fn reconcile(&self, vendor: &Vendor, _: &Attempt<'_>) -> Result<Reconciled<String>, Fault> {
+        if self.what == "riddle" && vendor.calls("solved") == 0 {
+            return Ok(Reconciled::CannotTell);
+        }
         let found = vendor.book().contains(&self.what);
         Ok(if found {
             Reconciled::Happened("found".into())
@@ -294,6 +302,11 @@ impl Hand {
             stop,
             work: tokio::spawn(async move { engine.work(token).await }),
         }
+    }
+
+    /// Dies as a process does: nothing is given back.
+    pub(crate) fn die(self) {
+        self.work.abort();
     }
 
     pub(crate) async fn go_home(self) {

@@ -83,7 +83,7 @@ pub async fn recent_turns(
     let sql = "
         select direction, body, created_at from messages
         where owner = $1 and conversation = $2 and body <> ''
-            and (status is null or status not in ('failed', 'undelivered', 'canceled'))
+            and status not in ('failed', 'undelivered', 'canceled')
         order by created_at desc, id desc limit $3";
     let limit = i64::try_from(n).unwrap_or(i64::MAX);
     let values = vec![text(owner.as_str()), text(conversation.as_str()), limit.into()];
