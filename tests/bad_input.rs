@@ -7,7 +7,7 @@ use recado_simulator::{CreateFault, Inbound};
 use recado_testkit::{Backend, TestDatabase};
 use reqwest::Method;
 use serde_json::Value;
-use world::{ADMIN, Answered, NUMBER, PATIENCE, Webhook, World, contact};
+use world::{ADMIN, Answered, NUMBER, PATIENCE, World, contact, webhook::Webhook};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn p7_a_webhook_that_cannot_be_taken_is_told_why_and_makes_no_run() {

@@ -12,7 +12,7 @@ use reqwest::Method;
 use sea_orm::{ConnectionTrait, Statement};
 use serde_json::Value;
 use world::{
-    ACCOUNT, Answered, PATIENCE, Webhook, World, chance::Chance, completions, contact, creates, echo,
+    ACCOUNT, Answered, PATIENCE, World, chance::Chance, completions, contact, creates, echo, webhook::Webhook,
 };
 
 /// The same test on both databases.

@@ -129,6 +129,9 @@ mod tests {
         assert_eq!(answered("que horas abre amanhã?"), Some("Das 7 às 19h."));
         assert_eq!(answered("tem delivery?"), Some("Sim, em até 5 km."));
         assert_eq!(answered("quero falar com o gerente"), None);
+        let known = [question("Vocês entregam?", "Sim.", &["delivery"])];
+        assert!(answer("Vocês consertam bicicletas?", &known).is_none());
+        assert!(answer("vocês entregam hoje?", &known).is_some());
     }
 
     #[test]

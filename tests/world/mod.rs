@@ -2,7 +2,7 @@
 mod api;
 pub(crate) mod chance;
 pub(crate) mod servers;
-mod webhook;
+pub(crate) mod webhook;
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use recado_simulator::{Account, Book, Config, Faults, Inbound, Received, Simulat
 use recado_testkit::{Backend, Process, TestDatabase, free_port};
 use tempfile::TempDir;
 
-pub(crate) use self::{api::Answered, webhook::Webhook};
+pub(crate) use self::api::Answered;
 
 /// The program.
 pub(crate) const RECADO: &str = env!("CARGO_BIN_EXE_recado");
