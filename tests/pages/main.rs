@@ -291,7 +291,7 @@ async fn the_list_follows_without_reloading_even_past_a_kill_and_lets_its_reader
 #[tokio::test]
 async fn nothing_is_wider_than_a_small_telephone() -> WebDriverResult<()> {
     let world = World::start().await?;
-    world.from_a_pocket().await?;
+    world.stand_with_a_telephone().await?;
     world.open("/phone").await?;
     world.see(".following[data-following=live]", "").await;
     world.say(&"endless".repeat(60)).await?;

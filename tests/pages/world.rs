@@ -177,11 +177,11 @@ impl World {
         Ok(self.js("return window.marked === true").await? == true)
     }
 
-    pub(crate) async fn from_a_desk(&self) -> WebDriverResult<()> {
+    pub(crate) async fn sit_at_a_desk(&self) -> WebDriverResult<()> {
         self.look_from(DESK).await
     }
 
-    pub(crate) async fn from_a_pocket(&self) -> WebDriverResult<()> {
+    pub(crate) async fn stand_with_a_telephone(&self) -> WebDriverResult<()> {
         self.look_from(POCKET).await
     }
 
@@ -204,11 +204,11 @@ impl World {
         self.driver
             .screenshot(&folder.join(format!("{name}.png")))
             .await?;
-        self.from_a_pocket().await?;
+        self.stand_with_a_telephone().await?;
         self.driver
             .screenshot(&folder.join(format!("{name}-narrow.png")))
             .await?;
-        self.from_a_desk().await
+        self.sit_at_a_desk().await
     }
 
     async fn look_from(&self, (width, height): (u32, u32)) -> WebDriverResult<()> {

@@ -116,7 +116,7 @@ mod tests {
             state: "lost".to_owned(),
             ..Asked::default()
         };
-        let told = asked.filter().unwrap_err();
+        let told = asked.filter().expect_err("no such state");
         assert!(
             told.contains("“lost”") && told.contains("queued, running"),
             "{told}"

@@ -132,5 +132,5 @@ fn percent(value: impl Borrow<f64>) -> String {
 }
 
 fn middle(left: &f64, right: &f64) -> String {
-    percent(&f64::midpoint(*left, *right))
+    percent(f64::midpoint(*left, *right))
 }

@@ -27,6 +27,14 @@ pub(super) struct Piece {
     shortened: bool,
 }
 
+impl Piece {
+    /// Whether a label at `left` would run into the one in the middle of this shortened stretch.
+    fn is_labelled_near(&self, left: f64) -> bool {
+        let middle = f64::midpoint(self.left, self.right);
+        self.shortened && (middle - APART * 0.75..middle + APART / 2.0).contains(&left)
+    }
+}
+
 impl Scale {
     /// From `start` to `end`, with something to see in each of `busy`.
     pub(super) fn new(
@@ -89,7 +97,8 @@ impl Scale {
                 .chain((first..=piece.to).step_by(step as usize));
             for micros in marks {
                 let left = self.of(micros).max(piece.left);
-                let crowded = ticks.last().is_some_and(|(last, _)| left - last < APART);
+                let crowded = ticks.last().is_some_and(|(last, _)| left - last < APART)
+                    || self.pieces.iter().any(|piece| piece.is_labelled_near(left));
                 if !crowded && left <= 100.0 - APART / 3.0 {
                     ticks.push((left, label(micros)));
                 }

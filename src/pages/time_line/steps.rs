@@ -8,7 +8,7 @@ use super::{
     bars::Mark,
     scale::Scale,
 };
-use crate::pages::moment::Moment;
+use crate::pages::moment::{Moment, between};
 
 /// A step of the workflow.
 #[derive(Debug)]
@@ -121,7 +121,8 @@ impl Step {
     /// From its first attempt to its last.
     pub(crate) fn took(&self) -> Option<String> {
         let (first, last) = (self.attempts.first()?, self.attempts.last()?);
-        Some(crate::pages::moment::between(first.started, last.ended?))
+        let end = last.found.map(|(at, _)| at).or(last.ended)?;
+        Some(between(first.started, end))
     }
 
     fn apply(&mut self, event: &Event) {

@@ -27,6 +27,7 @@ fn run(state: RunState, waiting_for: Option<&str>) -> Run {
         place: None,
         worker: Some("worker-2".to_owned()),
         epoch: 1,
+        takeovers: 0,
         attempt: 2,
         build: "0".to_owned(),
         input: Value::Null,
