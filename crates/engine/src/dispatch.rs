@@ -3,7 +3,7 @@
 //! A bell says that there is work and carries none: whoever hears one claims a batch from the database. A bell may
 //! therefore be lost, doubled or late without harm to any run, and Redis may vanish. A sweep finds what none announced.
 //!
-//! Invariant: what Redis holds is bounded by [`MOST_PENDING`] and the number of workers, never by the backlog.
+//! Invariant: what Redis holds is bounded by `MOST_PENDING` and the number of workers, never by the backlog.
 //! Deliberately absent here: retries, results, priorities, schedules. The engine has its own, in the database.
 
 use std::collections::BTreeMap;
@@ -101,7 +101,7 @@ impl Bells {
     /// Bells between processes, through Redis at `url`, under keys that begin with `recado:{namespace}:`. (apalis also
     /// lists each queue in `core:apalis:queues:list`: one member per namespace.)
     ///
-    /// Waits [`PATIENCE`] at most for Redis and then goes on without it: [`Bells::health`] says so, and it is looked
+    /// Waits `PATIENCE` at most for Redis and then goes on without it: [`Bells::health`] says so, and it is looked
     /// for until the last clone is dropped. Must be called within a tokio runtime.
     ///
     /// # Errors
