@@ -234,7 +234,11 @@ async fn the_token_typed_at_the_log_in_page_opens_the_pages_and_no_other_site_ca
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn p7_a_missing_or_malformed_setting_stops_the_start_and_is_named() {
-    let world = World::new(Backend::Sqlite).await;
+    // To read a telephone number takes a debug build most of a second.
+    let world = World::new(Backend::Sqlite)
+        .await
+        .set("TWILIO_PHONE_NUMBER", "")
+        .set("TWILIO_WHATSAPP_NUMBER", "");
     let both: &[&[&str]] = &[&["serve", "--worker"], &["worker"]];
     let cases: &[(&str, &str, &[&[&str]])] = &[
         ("SECRET_KEY", "", both),
