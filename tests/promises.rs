@@ -46,7 +46,7 @@ on_both! {
             faults.twilio.latency_ms = 20;
         });
         let mut chance = Chance::new();
-        let talk = async |number: u32| {
+        let talk = async |number: u32, mut chance: Chance| {
             for message in 1..=MESSAGES {
                 let inbound = Inbound {
                     from: contact(number),
@@ -60,9 +60,11 @@ on_both! {
                 })
                 .await;
                 // The next one comes at a moment of its own, so that messages arrive throughout.
-                Chance::new().pass(0, 700).await;
+                chance.pass(0, 700).await;
             }
         };
+        let talks: Vec<_> = (0..CONTACTS).map(|number| (number, chance.fork())).collect();
+        let talks = join_all(talks.into_iter().map(|(number, chance)| talk(number, chance)));
         let kill = async {
             for kill in 0..KILLS {
                 let mut process = world.spawn(&["serve", "--worker"]);
@@ -75,7 +77,7 @@ on_both! {
             }
             world.serve_and_work().await
         };
-        let (_process, _) = tokio::join!(kill, join_all((0..CONTACTS).map(talk)));
+        let (_process, _) = tokio::join!(kill, talks);
         for number in 0..CONTACTS {
             let answers = world.answers(&contact(number), MESSAGES as usize).await;
             let expected: Vec<_> = (1..=MESSAGES).map(|message| echo(&numbered(number, message))).collect();
@@ -88,6 +90,12 @@ on_both! {
         .await;
         assert_eq!(runs.len(), (CONTACTS * MESSAGES) as usize);
         assert_eq!(world.simulator.book().messages().len(), 2 * runs.len(), "nothing was sent after the answers");
+        let mut taken_over = 0;
+        for run in &runs {
+            taken_over += usize::from(world.journal(run).await.iter().any(|(kind, _)| kind == "taken_over"));
+        }
+        assert!(taken_over > 0, "no death found a run in its hands");
+        eprintln!("{taken_over} of {} runs were taken over", runs.len());
     }
 
     async fn p2_a_message_that_was_accepted_unheard_is_found_after_the_death_of_its_sender(backend) {

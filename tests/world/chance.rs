@@ -18,6 +18,11 @@ impl Chance {
         Self(seed.max(1))
     }
 
+    /// Another source, which the same seed always makes the same.
+    pub(crate) fn fork(&mut self) -> Self {
+        Self(self.between(1, u64::from(u32::MAX)))
+    }
+
     /// A number from `low` to `high`.
     pub(crate) fn between(&mut self, low: u64, high: u64) -> u64 {
         self.0 ^= self.0 >> 12;
