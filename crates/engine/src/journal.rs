@@ -82,6 +82,24 @@ pub struct Event {
     pub data: Option<Value>,
 }
 
+impl Event {
+    /// An event that says no more than its kind.
+    pub(crate) fn new(seq: i64, op: Option<i64>, kind: EventKind, at: DateTime<Utc>) -> Self {
+        Self {
+            seq,
+            op,
+            kind,
+            name: None,
+            hash: None,
+            attempt: None,
+            started_at: None,
+            at,
+            input: None,
+            data: None,
+        }
+    }
+}
+
 /// The journal of a run, by step.
 #[derive(Debug, Default)]
 pub(crate) struct History {

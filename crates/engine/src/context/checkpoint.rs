@@ -93,18 +93,7 @@ impl Context {
     /// The next event of this run.
     pub(super) fn event(&mut self, op: Option<i64>, kind: EventKind) -> Event {
         self.seq += 1;
-        Event {
-            seq: self.seq,
-            op,
-            kind,
-            name: None,
-            hash: None,
-            attempt: None,
-            started_at: None,
-            at: now(),
-            input: None,
-            data: None,
-        }
+        Event::new(self.seq, op, kind, now())
     }
 
     pub(super) fn step_event(

@@ -54,18 +54,7 @@ async fn retry(tx: &DatabaseTransaction, id: &RunId) -> Result<(), ControlError>
         None => None,
     };
     let (seq, op) = last_event(tx, id).await?;
-    let event = Event {
-        seq: seq + 1,
-        op,
-        kind: EventKind::Retried,
-        name: None,
-        hash: None,
-        attempt: None,
-        started_at: None,
-        at: now(),
-        input: None,
-        data: None,
-    };
+    let event = Event::new(seq + 1, op, EventKind::Retried, now());
     fold::write_events(tx, &[(id, &event)]).await?;
     let sql = "update runs set state = 'queued', epoch = epoch + 1, waiting_for = 'worker', since = $2, until = null,
         place = $3, worker = null, attempt = 0, takeovers = 0 where id = $1";

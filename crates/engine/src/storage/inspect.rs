@@ -47,20 +47,23 @@ impl Storage {
         limit: u64,
         cursor: Option<&str>,
     ) -> Result<Page<Run>, StorageError> {
+        // One more than is wanted tells whether there is another page.
+        let mut values: Vec<Value> = vec![(limit as i64 + 1).into()];
         let mut sql = format!("select {RUN_COLUMNS} from runs where true");
-        let mut values: Vec<Value> = Vec::new();
-        let mut and = |condition: &str, value: Option<Value>| {
+        let conditions: [(&str, Option<Value>); 5] = [
+            ("workflow =", filter.workflow.clone().map(Value::from)),
+            ("state =", filter.state.map(|state| state.as_str().into())),
+            ("outcome =", filter.outcome.clone().map(Value::from)),
+            ("owner =", filter.owner.clone().map(Value::from)),
+            ("id <", cursor.map(Value::from)),
+        ];
+        for (condition, value) in conditions {
             if let Some(value) = value {
                 values.push(value);
                 sql.push_str(&format!(" and {condition} ${}", values.len()));
             }
-        };
-        and("workflow =", filter.workflow.clone().map(Value::from));
-        and("state =", filter.state.map(|state| state.as_str().into()));
-        and("outcome =", filter.outcome.clone().map(Value::from));
-        and("owner =", filter.owner.clone().map(Value::from));
-        and("id <", cursor.map(Value::from));
-        and("true order by id desc limit", Some((limit as i64 + 1).into()));
+        }
+        sql.push_str(" order by id desc limit $1");
         let rows = self
             .reader()
             .query_all_raw(statement(self.reader(), &sql, values))
