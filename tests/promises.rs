@@ -113,7 +113,9 @@ on_both! {
         let run = eventually(PATIENCE, async || {
             let run = world.runs().await.pop()?;
             let unknown = ("activity_unknown".to_owned(), "reply".to_owned());
-            world.journal(&run).await.contains(&unknown).then_some(run)
+            world.journal(&run).await.contains(&unknown).then_some(())?;
+            // As it is since that event, which brought a new state with it.
+            world.runs().await.pop()
         })
         .await;
         assert!(run["waiting_for"].as_str().unwrap().starts_with("reconcile:"), "{run}");

@@ -152,6 +152,11 @@ async fn an_agent_remembers_the_last_words_that_arrived() {
             .await
             .unwrap();
         at.intend("token", "olá", at.now + hours(4)).await;
+        messages::mark_sent(&at.db, &at.owner, "token", "SM4", MessageStatus::Queued, at.now)
+            .await
+            .unwrap();
+        at.intend("on its way", "nobody knows yet", at.now + hours(5))
+            .await;
         let (_, conversation) = at.talk().await;
         let turns = messages::recent_turns(&at.db, &at.owner, &conversation, 2)
             .await
