@@ -227,7 +227,7 @@ async fn p7_one_wrong_byte_in_the_signature_is_403_and_no_row() {
 async fn p3_three_messages_of_a_contact_are_answered_in_order_and_another_contact_is_not_held_up() {
     let world = World::new(Backend::Sqlite).await;
     let _process = world.serve_and_work().await;
-    world.misbehave(|faults| faults.model.slow_ms = 2500);
+    world.misbehave(|faults| faults.model.slow_ms = 8000);
     world.say(&contact(1), "one").await;
     world.seen(|book| completions(book) == 1).await;
     // Only the call that is on its way is slow.
