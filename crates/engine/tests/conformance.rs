@@ -228,6 +228,29 @@ on_both! {
         hand.go_home().await;
     }
 
+    async fn p4_a_worker_that_lost_its_lease_cannot_write(world: World) {
+        use sea_orm::ConnectionTrait;
+        world.vendor.will("look x", &[Answer::NeverAfterGate]);
+        let first = Hand::of(&world.engine);
+        let id = world.start("x", Some("lane")).await;
+        eventually(Duration::from_secs(10), || async { (world.vendor.calls("look x") == 1).then_some(()) }).await;
+        // Another takes the run over while the first one still believes that it holds it.
+        let db = world.database.connect().await;
+        db.execute_unprepared("update runs set state = 'queued', epoch = epoch + 1").await.unwrap();
+        let another = world.another().await;
+        let second = Hand::of(&another);
+        let done = world.until(&id, RunState::Completed).await;
+        let before = journal(&world, &id).await;
+        // Now the first one finds that the run cannot go on, and would park it.
+        world.vendor.gate.notify_one();
+        first.go_home().await;
+        second.go_home().await;
+        let after = world.engine.storage().run(&id).await.unwrap().unwrap();
+        assert_eq!((after.state, after.epoch), (RunState::Completed, done.epoch));
+        assert_eq!(kinds(&journal(&world, &id).await), kinds(&before));
+        assert_eq!((world.notes().await.len(), world.vendor.calls("x")), (1, 1));
+    }
+
     async fn p1_a_worker_that_falls_silent_is_taken_over(world: World) {
         world.vendor.will("look x", &[Answer::WaitForGate]);
         let id = world.start("x", None).await;
@@ -301,43 +324,6 @@ on_both! {
         world.until(&id, RunState::Completed).await;
         hand.go_home().await;
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn p4_a_worker_that_lost_its_lease_cannot_write() {
-    use sea_orm::ConnectionTrait;
-    let world = World::new(Backend::Postgres).await;
-    world.vendor.will("look x", &[Answer::WaitForGate]);
-    let first = Hand::of(&world.engine);
-    let id = world.start("x", None).await;
-    eventually(Duration::from_secs(10), || async {
-        (world.vendor.calls("look x") == 1).then_some(())
-    })
-    .await;
-    // Another takes the run over while the first one still believes that it holds it.
-    let db = world.database.connect().await;
-    db.execute_unprepared("update runs set state = 'queued', epoch = epoch + 1")
-        .await
-        .unwrap();
-    let another = world.another().await;
-    let second = Hand::of(&another);
-    world.until(&id, RunState::Completed).await;
-    world.vendor.gate.notify_one();
-    eventually(Duration::from_secs(10), || async {
-        (world.vendor.book().len() >= 4).then_some(())
-    })
-    .await;
-    first.go_home().await;
-    second.go_home().await;
-    let events = journal(&world, &id).await;
-    let mut ops: Vec<_> = events
-        .iter()
-        .filter(|e| e.kind == EventKind::ActivityCompleted)
-        .map(|e| e.op)
-        .collect();
-    ops.dedup();
-    assert_eq!(ops.len(), 3, "each step has one result");
-    assert_eq!((world.notes().await.len(), world.vendor.calls("x")), (1, 1));
 }
 
 #[tokio::test]

@@ -38,6 +38,8 @@ pub(crate) enum Answer {
     /// It does not happen, and nobody hears of it.
     LostSilently,
     WaitForGate,
+    /// It does not happen, and will not, as is found out when the gate opens.
+    NeverAfterGate,
 }
 
 impl Vendor {
@@ -75,6 +77,10 @@ impl Vendor {
                 return Err(Fault::unknown("reset", "the line went dead"));
             }
             Some(Answer::LostSilently) => return Err(Fault::unknown("reset", "the line went dead")),
+            Some(Answer::NeverAfterGate) => {
+                self.gate.notified().await;
+                return Err(Fault::fatal("never", "not ever"));
+            }
             Some(Answer::WaitForGate) => {
                 self.gate.notified().await;
                 write();
