@@ -5,8 +5,9 @@ mod world;
 
 use recado_simulator::{Answer, Faults};
 use recado_testkit::{Backend, Process};
-use serde_json::Value;
-use world::{World, completions, contact};
+use reqwest::Method;
+use serde_json::{Value, json};
+use world::{Answered, World, completions, contact};
 
 /// What the owner of `recado seed` is asked, and how the answer begins.
 const QUESTION: &str = "Qual é o horário de funcionamento?";
@@ -200,4 +201,42 @@ async fn a_long_answer_is_sent_in_parts_in_order() {
         parts.len()
     );
     assert_eq!(parts.join(" "), long.join(" "));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_agent_answers_what_it_is_taught_by_the_api_until_it_forgets() {
+    let world = World::without_model(Backend::Sqlite).await;
+    let _process = seeded(&world).await;
+    let teach = async |owner: &str, question: Value| {
+        let request = world
+            .api(Method::POST, "/questions")
+            .header("Recado-Owner", owner);
+        Answered::of(request.json(&question)).await.unwrap()
+    };
+    let bicycles = json!({"question": UNKNOWN, "answer": "Só às terças.", "keywords": ["bicicletas"]});
+    teach("nobody", bicycles.clone()).await.problem(404);
+    let empty = teach("default", json!({"question": "", "answer": "x"})).await;
+    assert!((400..500).contains(&empty.status), "{}", empty.text);
+    // What another owner is taught, this one does not know.
+    assert_eq!(teach("padaria-aurora", bicycles.clone()).await.status, 200);
+    let sid = world.say(&contact(1), UNKNOWN).await;
+    assert_eq!(world.outcome(&sid).await, "handed_over");
+
+    let taught = teach("default", bicycles).await.json();
+    let sid = world.say(&contact(2), UNKNOWN).await;
+    assert_eq!(world.outcome(&sid).await, "answered");
+    assert_eq!(world.texts(&contact(2)), ["Só às terças."]);
+
+    let items = taught["items"].as_array().unwrap();
+    let learned = items.iter().find(|item| item["question"] == UNKNOWN).unwrap();
+    let path = format!("/questions/{}", learned["id"].as_str().unwrap());
+    let forget = async |owner: &str| {
+        let request = world.api(Method::DELETE, &path).header("Recado-Owner", owner);
+        Answered::of(request).await.unwrap()
+    };
+    forget("padaria-aurora").await.problem(404);
+    assert_eq!(forget("default").await.status, 200);
+    forget("default").await.problem(404);
+    let sid = world.say(&contact(3), UNKNOWN).await;
+    assert_eq!(world.outcome(&sid).await, "handed_over");
 }

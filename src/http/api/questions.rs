@@ -5,7 +5,7 @@ use poem_openapi::{
     param::{Header, Path},
     payload::Json,
 };
-use recado_store::questions;
+use recado_store::{owners, questions};
 
 use super::{Operator, Tag, conversations::Refused, lists};
 use crate::{app::App, http::Problem};
@@ -89,6 +89,10 @@ impl Questions {
         question: Json<NewQuestion>,
     ) -> poem::Result<Json<QuestionPage>> {
         let owner = lists::owner(owner.0);
+        let known = owners::find(&app.environment.database, &owner).await;
+        if known.map_err(Problem::from)?.is_none() {
+            return Err(Problem::not_found("owner").into());
+        }
         let (teach, new) = (owner.clone(), question.0);
         let taught = app.engine.storage().transaction(move |tx| {
             Box::pin(async move {
