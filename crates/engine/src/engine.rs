@@ -1,11 +1,14 @@
 //! The engine: starts runs, and knows what it takes to work on them.
-use std::sync::Arc;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
 
 use chrono::{DateTime, Utc};
 
 use crate::{
     Activity, NewRun, RunId, Settings, Started, Storage, StorageError, Workflow, dispatch::Bells,
-    registry::Registry, storage::now,
+    mailbox::Mailbox, registry::Registry, storage::now,
 };
 
 /// What every run of this process shares.
@@ -15,6 +18,8 @@ pub(crate) struct Shared {
     pub(crate) settings: Settings,
     pub(crate) bells: Bells,
     pub(crate) started_at: DateTime<Utc>,
+    /// What is told to the runs that this process has in memory.
+    pub(crate) mailboxes: Mutex<HashMap<RunId, Arc<Mailbox>>>,
 }
 
 /// Starts runs and works on them. Clones are the same engine.
@@ -87,6 +92,7 @@ impl<E: Send + Sync + 'static> EngineBuilder<E> {
                 settings,
                 bells,
                 started_at: now(),
+                mailboxes: Mutex::default(),
             }),
         }
     }
@@ -109,6 +115,7 @@ impl Engine {
             lane: start.lane,
             input,
             build: self.shared.settings.build.clone(),
+            parent: None,
         };
         let started = self.shared.storage.start(run).await?;
         if started.new {

@@ -12,6 +12,7 @@ mod execute;
 mod fault;
 mod journal;
 mod lease;
+mod mailbox;
 mod registry;
 mod retry;
 mod run;
@@ -20,8 +21,8 @@ mod storage;
 mod worker;
 mod workflow;
 
-pub use activity::{Activity, Attempt, Effect, Prepared, Reconciled};
-pub use context::Context;
+pub use activity::{Activity, Attempt, Effect, Prepared, Reconciled, Undecided};
+pub use context::{Ask, Child, ChildRun, Context, Group, OnClose, Own, Race, Receive, Signal, Sleep};
 pub use engine::{Engine, EngineBuilder, Start};
 pub use fault::{Failure, Fault};
 pub use journal::{Event, EventKind};

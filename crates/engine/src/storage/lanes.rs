@@ -173,7 +173,10 @@ impl Storage {
                     epoch,
                     events,
                     update: Some(waiting),
+                    values: Vec::new(),
                     leave: None,
+                    parent: None,
+                    children: false,
                 };
                 fold::apply(tx, &[], &[&append]).await?;
                 Ok(Entry::Waiting)

@@ -6,10 +6,12 @@
 //! transaction of its own.
 mod control;
 mod dialect;
+mod family;
 mod fold;
 mod inspect;
 mod lanes;
 mod leases;
+mod progress;
 mod rows;
 mod signals;
 mod writer;
@@ -30,7 +32,7 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use control::ControlError;
 pub use dialect::is_transient;
-pub(crate) use fold::{Append, Update, guard, recorded, write_one};
+pub(crate) use fold::{Append, NewValue, Update, continue_in, guard, recorded, start_in, write_one};
 pub use inspect::{Filter, Page};
 pub(crate) use lanes::Entry;
 pub(crate) use leases::Claimed;

@@ -203,7 +203,7 @@ impl Workflow for Errand {
             what: format!("write {}", self.what),
         })
         .await?;
-        ctx.enter_lane().await;
+        ctx.enter_lane().await?;
         let sent = ctx.run(Send { what: self.what }).await?;
         Ok(Done(sent))
     }
