@@ -98,7 +98,7 @@ pub(crate) async fn run(config: &Config, act: Act) -> anyhow::Result<ExitCode> {
                 Ok(ExitCode::SUCCESS)
             }
             Err(error @ ControlError::NoSuchRun(_)) => refuse(&error, 4),
-            Err(error @ ControlError::WrongState(_)) => refuse(&error, 5),
+            Err(error @ ControlError::WrongState(..)) => refuse(&error, 5),
             Err(ControlError::Storage(error)) => Err(error.into()),
         },
     }

@@ -116,7 +116,7 @@ impl From<ControlError> for Problem {
     fn from(error: ControlError) -> Self {
         match error {
             ControlError::NoSuchRun(_) => Self::not_found("run"),
-            ControlError::WrongState(_) => Self::new(StatusCode::CONFLICT, error.to_string()),
+            ControlError::WrongState(..) => Self::new(StatusCode::CONFLICT, error.to_string()),
             ControlError::Storage(error) => error.into(),
         }
     }

@@ -96,7 +96,7 @@ pub(crate) async fn retry(Path(id): Path<String>, Data(app): Data<&App>) -> Resp
             Redirect::see_other(format!("/runs/{id}")).into_response()
         }
         Err(ControlError::NoSuchRun(_)) => not_found(),
-        Err(ControlError::WrongState(state)) => {
+        Err(ControlError::WrongState(state, _)) => {
             let detail = format!(
                 "The run is {state} by now; only a parked run can be retried. Somebody may have been quicker."
             );

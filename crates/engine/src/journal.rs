@@ -31,6 +31,48 @@ pub enum EventKind {
     Parked,
     /// A person asked for another try.
     Retried,
+    /// A timer was set; `data` says until when.
+    TimerSet,
+    /// The time of a timer has come.
+    TimerFired,
+    /// The run waits for a signal.
+    SignalAwaited,
+    /// The run took a signal.
+    SignalReceived,
+    /// No signal came in time.
+    SignalTimedOut,
+    /// The run started another.
+    ChildStarted,
+    /// A run that this one started has ended.
+    ChildFinished,
+    /// A value was recorded, so that a replay sees the same.
+    Recorded,
+    /// The run was tagged, to be found by it.
+    Tagged,
+    /// The version of a change that the run goes by.
+    VersionMarked,
+    /// Which of several things came first.
+    RaceWon,
+    /// The run took notice that it is to stop.
+    Cancelled,
+    /// The run is not to go on before it is resumed.
+    Paused,
+    /// The run may go on.
+    Resumed,
+    /// A person gave the step its result instead of another try.
+    Skipped,
+    /// The run began as a copy of another's events up to here; `data` says whose.
+    Forked,
+    /// Another run answers for this one.
+    Merged,
+    /// The run took others of its lane along.
+    Gathered,
+    /// The run went on as a new one with a journal of its own.
+    ContinuedAsNew,
+    /// The run was ended by force.
+    Terminated,
+    /// A person or the owner's policy said what became of an intent of unknown fate.
+    ActivityDecided,
 }
 
 impl EventKind {
@@ -48,6 +90,27 @@ impl EventKind {
             Self::TakenOver => "taken_over",
             Self::Parked => "parked",
             Self::Retried => "retried",
+            Self::TimerSet => "timer_set",
+            Self::TimerFired => "timer_fired",
+            Self::SignalAwaited => "signal_awaited",
+            Self::SignalReceived => "signal_received",
+            Self::SignalTimedOut => "signal_timed_out",
+            Self::ChildStarted => "child_started",
+            Self::ChildFinished => "child_finished",
+            Self::Recorded => "recorded",
+            Self::Tagged => "tagged",
+            Self::VersionMarked => "version_marked",
+            Self::RaceWon => "race_won",
+            Self::Cancelled => "cancelled",
+            Self::Paused => "paused",
+            Self::Resumed => "resumed",
+            Self::Skipped => "skipped",
+            Self::Forked => "forked",
+            Self::Merged => "merged",
+            Self::Gathered => "gathered",
+            Self::ContinuedAsNew => "continued_as_new",
+            Self::Terminated => "terminated",
+            Self::ActivityDecided => "activity_decided",
         }
     }
 

@@ -160,6 +160,14 @@ pub struct Run {
     pub created_at: DateTime<Utc>,
     /// When it ended.
     pub finished_at: Option<DateTime<Utc>>,
+    /// The number of the last thing that it was told.
+    pub inbox: i64,
+    /// The run that started it as a child.
+    pub parent: Option<RunId>,
+    /// The step of the parent that started it.
+    pub parent_op: Option<i64>,
+    /// What becomes of it when its parent ends: `abandon`, `cancel` or `terminate`.
+    pub on_close: Option<String>,
 }
 
 /// A run to be started.

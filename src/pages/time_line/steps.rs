@@ -137,7 +137,7 @@ impl Step {
             EventKind::ActivityFailed => self.give_up(event),
             EventKind::ActivityCompleted => self.complete(event),
             EventKind::Retried => self.state = StepState::Going,
-            EventKind::LaneEntered | EventKind::LaneLeft | EventKind::TakenOver | EventKind::Parked => {}
+            _ => {}
         }
     }
 
@@ -238,8 +238,8 @@ pub(super) fn read(run: &Run, events: &[Event]) -> Vec<Item> {
                     "a person asked for another try; what had been done is not done again".to_owned();
                 items.push(note(event, "plain", sentence));
             }
-            (EventKind::LaneLeft, _) => {}
-            (_, op) => apply(&mut items, op, event),
+            (kind, op) if kind.as_str().starts_with("activity_") => apply(&mut items, op, event),
+            _ => {}
         }
         last_at = event.at;
     }

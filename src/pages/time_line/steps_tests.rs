@@ -35,6 +35,10 @@ fn run(state: RunState, waiting_for: Option<&str>) -> Run {
         error: None,
         created_at: at(0),
         finished_at: None,
+        inbox: 0,
+        parent: None,
+        parent_op: None,
+        on_close: None,
     }
 }
 

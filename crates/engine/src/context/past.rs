@@ -84,7 +84,7 @@ impl Past {
                         intent.held_from = event.at;
                     }
                 }
-                EventKind::LaneEntered | EventKind::LaneLeft | EventKind::Parked | EventKind::TakenOver => {}
+                _ => {}
             }
         }
         Ok(past)

@@ -11,9 +11,9 @@ pub enum ControlError {
     /// There is no such run, or not for this owner.
     #[error("there is no run {0}")]
     NoSuchRun(RunId),
-    /// The act does not fit the state that the run is in.
-    #[error("the run is {0}; only a parked run can be retried")]
-    WrongState(RunState),
+    /// The act does not fit the state that the run is in; and what it would fit.
+    #[error("the run is {0}; {1}")]
+    WrongState(RunState, &'static str),
     /// The database did not answer.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -47,7 +47,10 @@ async fn retry(tx: &DatabaseTransaction, id: &RunId) -> Result<(), ControlError>
     }
     let run = lock(tx, id).await?;
     if run.state != RunState::Parked {
-        return Err(ControlError::WrongState(run.state));
+        return Err(ControlError::WrongState(
+            run.state,
+            "only a parked run can be retried",
+        ));
     }
     let place = match &run.lane {
         Some(lane) => Some(lanes::take_new_place(tx, id, lane).await?),
@@ -64,7 +67,7 @@ async fn retry(tx: &DatabaseTransaction, id: &RunId) -> Result<(), ControlError>
 }
 
 /// The run as it is now that nobody else changes it.
-async fn lock(tx: &DatabaseTransaction, id: &RunId) -> Result<Run, ControlError> {
+pub(super) async fn lock(tx: &DatabaseTransaction, id: &RunId) -> Result<Run, ControlError> {
     let lock = dialect::for_update(tx.get_database_backend(), "r");
     let sql = format!("select r.id from runs r where r.id = $1{lock}");
     tx.query_one_raw(statement(tx, &sql, vec![id.as_str().into()]))

@@ -7,7 +7,7 @@ use crate::{Event, EventKind, Run, RunId, RunState};
 
 pub(super) const RUN_COLUMNS: &str =
     "id, workflow, key, owner, state, outcome, waiting_for, since, until, lane, place,
-    worker, epoch, takeovers, attempt, build, input, output, error, created_at, finished_at";
+    worker, epoch, takeovers, attempt, build, input, output, error, created_at, finished_at, inbox, parent, parent_op, on_close";
 
 /// The columns of an event; named one by one, so that a plan outlives a migration that adds one.
 pub(super) const EVENT_COLUMNS: &str =
@@ -139,7 +139,7 @@ impl Storage {
     }
 }
 
-fn document(text: Option<String>) -> Result<Option<Json>, DbErr> {
+pub(super) fn document(text: Option<String>) -> Result<Option<Json>, DbErr> {
     text.map(|text| serde_json::from_str(&text).map_err(|error| DbErr::Json(error.to_string())))
         .transpose()
 }
@@ -169,6 +169,10 @@ pub(super) fn run(row: &QueryResult) -> Result<Run, DbErr> {
         error: row.try_get("", "error")?,
         created_at: row.try_get("", "created_at")?,
         finished_at: row.try_get("", "finished_at")?,
+        inbox: row.try_get("", "inbox")?,
+        parent: row.try_get::<Option<String>>("", "parent")?.map(RunId::from),
+        parent_op: row.try_get("", "parent_op")?,
+        on_close: row.try_get("", "on_close")?,
     })
 }
 

@@ -11,6 +11,7 @@ mod inspect;
 mod lanes;
 mod leases;
 mod rows;
+mod signals;
 mod writer;
 
 use std::{
@@ -33,6 +34,11 @@ pub(crate) use fold::{Append, Update, guard, recorded, write_one};
 pub use inspect::{Filter, Page};
 pub(crate) use lanes::Entry;
 pub(crate) use leases::Claimed;
+#[expect(
+    unused_imports,
+    reason = "what a run is told is read by its context, which comes next"
+)]
+pub(crate) use signals::{Signal, deliver};
 
 use self::writer::Job;
 use crate::{NewRun, Started};
