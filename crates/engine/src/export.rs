@@ -1,6 +1,6 @@
 //! A run and its journal as one document, which a replay test takes.
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use crate::{Event, EventKind, RunId, Storage, StorageError};
@@ -53,10 +53,18 @@ pub struct ExportedEvent {
     /// [`Event::at`].
     pub at: DateTime<Utc>,
     /// [`Event::input`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub input: Option<Value>,
     /// [`Event::data`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub data: Option<Value>,
 }
 
@@ -71,10 +79,19 @@ pub struct ExportedSignal {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// What it says.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub data: Option<Value>,
     /// When it came.
     pub at: DateTime<Utc>,
+}
+
+/// What is there and null is not the same as what is not there: an activity may return nothing.
+fn present<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(value).map(Some)
 }
 
 impl From<Event> for ExportedEvent {

@@ -16,7 +16,7 @@ pub(super) const EVENT_COLUMNS: &str =
     j.input, j.data";
 
 /// Which runs to list.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Filter {
     /// Only runs of this workflow.
     pub workflow: Option<String>,
