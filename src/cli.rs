@@ -38,7 +38,7 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Shows runs, and gives parked ones another try
+    /// Shows runs, and does with them what a person may
     Runs {
         #[command(subcommand)]
         act: commands::runs::Act,

@@ -1,10 +1,17 @@
 //! `recado runs`: runs, at the terminal.
-use std::process::ExitCode;
+mod act;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::Context as _;
 
 use clap::Subcommand;
-use recado_engine::{ControlError, Filter, Run, RunId, RunState, Storage, StorageOptions, dispatch::Bells};
-use serde_json::json;
+use recado_engine::{
+    Act as RunAct, ControlError, Filter, Run, RunId, RunState, Storage, StorageOptions, dispatch::Bells,
+};
+use serde_json::{Value, json};
 
+use self::act::{Verdict, Which, parse_json};
 use super::say;
 use crate::config::Config;
 
@@ -40,10 +47,63 @@ pub(crate) enum Act {
         #[arg(long)]
         json: bool,
     },
-    /// Gives a parked run another try
-    Retry {
+    /// Gives parked runs another try
+    Retry(#[command(flatten)] Which),
+    /// Asks runs to end; their workflows may make good what they did
+    Cancel(#[command(flatten)] Which),
+    /// Ends runs at once
+    Terminate(#[command(flatten)] Which),
+    /// Keeps runs from going on
+    Pause(#[command(flatten)] Which),
+    /// Lets paused runs go on
+    Resume(#[command(flatten)] Which),
+    /// Gives the step at which runs were parked its result
+    Skip {
+        #[command(flatten)]
+        which: Which,
+        /// What the activity is to have returned (JSON)
+        #[arg(long, value_parser = parse_json)]
+        result: Value,
+    },
+    /// Says what became of a call whose fate nobody can tell
+    Decide {
+        #[command(flatten)]
+        which: Which,
+        #[command(flatten)]
+        verdict: Verdict,
+    },
+    /// Starts new runs from the beginning of old ones; an old one that has not ended is terminated
+    Fork {
+        #[command(flatten)]
+        which: Which,
+        /// The number of the last event that the new run shares; 0 for none
+        #[arg(long)]
+        from: i64,
+        /// The new run's input (JSON), if it is to have another
+        #[arg(long, value_parser = parse_json)]
+        input: Option<Value>,
+    },
+    /// Sends runs a signal
+    Signal {
+        #[command(flatten)]
+        which: Which,
+        /// What the signal is called
+        #[arg(long)]
+        name: String,
+        /// What it says (JSON)
+        #[arg(long, value_parser = parse_json, default_value = "null")]
+        data: Value,
+        /// A second signal with this key is ignored
+        #[arg(long)]
+        key: Option<String>,
+    },
+    /// Writes a run and its journal as one JSON document, which a replay test takes
+    Export {
         /// Its id
         id: String,
+        /// The file to write; the terminal if left out
+        #[arg(long, short)]
+        output: Option<PathBuf>,
     },
 }
 
@@ -74,6 +134,7 @@ pub(crate) async fn run(config: &Config, act: Act) -> anyhow::Result<ExitCode> {
                 state,
                 outcome,
                 owner,
+                ..Filter::default()
             };
             let page = storage.runs(&filter, limit, None).await?;
             if !json {
@@ -92,16 +153,37 @@ pub(crate) async fn run(config: &Config, act: Act) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Act::Show { id, json } => show(&storage, &RunId::from(id), json).await,
-        Act::Retry { id } => match storage.retry(&RunId::from(id.as_str())).await {
-            Ok(()) => {
-                say(format!("{id} is queued again"));
-                Ok(ExitCode::SUCCESS)
-            }
-            Err(error @ ControlError::NoSuchRun(_)) => refuse(&error, 4),
-            Err(error @ ControlError::WrongState(..)) => refuse(&error, 5),
-            Err(ControlError::Storage(error)) => Err(error.into()),
-        },
+        Act::Export { id, output } => export(&storage, &RunId::from(id), output).await,
+        Act::Retry(which) => act::act(&storage, which, RunAct::Retry).await,
+        Act::Cancel(which) => act::act(&storage, which, RunAct::Cancel).await,
+        Act::Terminate(which) => act::act(&storage, which, RunAct::Terminate).await,
+        Act::Pause(which) => act::act(&storage, which, RunAct::Pause).await,
+        Act::Resume(which) => act::act(&storage, which, RunAct::Resume).await,
+        Act::Skip { which, result } => act::act(&storage, which, RunAct::Skip { result }).await,
+        Act::Decide { which, verdict } => act::act(&storage, which, RunAct::Decide(verdict.into())).await,
+        Act::Fork { which, from, input } => act::act(&storage, which, RunAct::Fork { from, input }).await,
+        Act::Signal {
+            which,
+            name,
+            data,
+            key,
+        } => act::act(&storage, which, RunAct::Signal { name, data, key }).await,
     }
+}
+
+async fn export(storage: &Storage, id: &RunId, output: Option<PathBuf>) -> anyhow::Result<ExitCode> {
+    let Some(export) = storage.export(id).await? else {
+        return refuse(&ControlError::NoSuchRun(id.clone()), 4);
+    };
+    let text = serde_json::to_string_pretty(&export)?;
+    match output {
+        Some(path) => {
+            std::fs::write(&path, text + "\n").with_context(|| format!("cannot write {}", path.display()))?;
+            say(format!("{id} is in {}", path.display()));
+        }
+        None => say(text),
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn refuse(error: &ControlError, code: u8) -> anyhow::Result<ExitCode> {

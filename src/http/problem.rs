@@ -116,7 +116,9 @@ impl From<ControlError> for Problem {
     fn from(error: ControlError) -> Self {
         match error {
             ControlError::NoSuchRun(_) => Self::not_found("run"),
-            ControlError::WrongState(..) => Self::new(StatusCode::CONFLICT, error.to_string()),
+            ControlError::WrongState(..) | ControlError::Unfit(_) => {
+                Self::new(StatusCode::CONFLICT, error.to_string())
+            }
             ControlError::Storage(error) => error.into(),
         }
     }

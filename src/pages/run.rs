@@ -107,6 +107,12 @@ pub(crate) async fn retry(Path(id): Path<String>, Data(app): Data<&App>) -> Resp
                 (&format!("/runs/{id}"), "To the run"),
             )
         }
+        Err(ControlError::Unfit(told)) => problem_at(
+            StatusCode::CONFLICT,
+            "That does not fit",
+            &told,
+            (&format!("/runs/{id}"), "To the run"),
+        ),
         Err(ControlError::Storage(error)) => no_database(&error),
     }
 }

@@ -1,4 +1,6 @@
 //! The engine: starts runs, and knows what it takes to work on them.
+mod control;
+
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex},
@@ -104,10 +106,17 @@ impl Engine {
     /// # Errors
     /// When the database refuses. While it is away this waits; drop the future to give up.
     pub async fn start<W: Workflow>(&self, call: &W, start: Start) -> Result<Started, StorageError> {
+        let run = self.new_run(call, start)?;
+        let started = self.shared.storage.start(run).await?;
+        count_start::<W>(&started);
+        Ok(started)
+    }
+
+    fn new_run<W: Workflow>(&self, call: &W, start: Start) -> Result<NewRun, StorageError> {
         let input = serde_json::to_value(call)
             .map_err(|error| StorageError::Database(sea_orm::DbErr::Json(error.to_string())))?;
         let id = RunId::fresh();
-        let run = NewRun {
+        Ok(NewRun {
             key: start.key.unwrap_or_else(|| id.to_string()),
             id,
             workflow: W::NAME,
@@ -116,12 +125,7 @@ impl Engine {
             input,
             build: self.shared.settings.build.clone(),
             parent: None,
-        };
-        let started = self.shared.storage.start(run).await?;
-        if started.new {
-            metrics::counter!("recado_runs_started_total", "workflow" => W::NAME).increment(1);
-        }
-        Ok(started)
+        })
     }
 
     /// The engine's rows.
@@ -132,5 +136,11 @@ impl Engine {
     /// The doorbell.
     pub fn bells(&self) -> &Bells {
         &self.shared.bells
+    }
+}
+
+fn count_start<W: Workflow>(started: &Started) {
+    if started.new {
+        metrics::counter!("recado_runs_started_total", "workflow" => W::NAME).increment(1);
     }
 }

@@ -9,6 +9,7 @@ mod context;
 pub mod dispatch;
 mod engine;
 mod execute;
+mod export;
 mod fault;
 mod journal;
 mod lease;
@@ -24,11 +25,15 @@ mod workflow;
 pub use activity::{Activity, Attempt, Effect, Prepared, Reconciled, Undecided};
 pub use context::{Ask, Child, ChildRun, Context, Group, OnClose, Own, Race, Receive, Signal, Sleep};
 pub use engine::{Engine, EngineBuilder, Start};
+pub use export::{Export, ExportedEvent, ExportedSignal};
 pub use fault::{Failure, Fault};
 pub use journal::{Event, EventKind};
 pub use retry::Retry;
 pub(crate) use run::NewRun;
 pub use run::{Run, RunId, RunState, Started};
 pub use settings::Settings;
-pub use storage::{ControlError, Filter, Page, Storage, StorageError, StorageOptions, is_transient};
+pub use storage::{
+    Act, ControlError, Decision, Filter, Link, Mode, Page, Published, Storage, StorageError, StorageOptions,
+    Touched, is_transient,
+};
 pub use workflow::{Outcome, Workflow};

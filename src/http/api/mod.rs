@@ -1,4 +1,5 @@
 //! The JSON API, with its OpenAPI document.
+mod control;
 mod conversations;
 mod lists;
 mod questions;
@@ -62,6 +63,7 @@ pub(super) fn documented(routes: Route) -> (Route, Route) {
     let service = OpenApiService::new(
         (
             runs::Runs,
+            control::Control,
             conversations::Conversations,
             questions::Questions,
             runs::Webhooks,

@@ -2,7 +2,7 @@
 use chrono::{DateTime, Utc};
 use poem::web::Data;
 use poem_openapi::{Object, OpenApi, param::Path, param::Query, payload::Json};
-use recado_engine::{Event, Filter, Run, RunId, RunState};
+use recado_engine::{Event, Filter, Link, Run, RunId, RunState};
 use serde_json::Value;
 
 use super::{Operator, Tag, lists};
@@ -44,6 +44,8 @@ pub(super) struct RunItem {
     attempt: i64,
     /// Why it is parked, or the last failed attempt.
     error: Option<String>,
+    /// The run that started it as a child.
+    parent: Option<String>,
     /// When it was started.
     created_at: DateTime<Utc>,
     /// When it ended.
@@ -65,6 +67,7 @@ impl From<Run> for RunItem {
             owner: run.owner,
             attempt: run.attempt,
             error: run.error,
+            parent: run.parent.map(|parent| parent.to_string()),
             created_at: run.created_at,
             finished_at: run.finished_at,
         }
@@ -88,8 +91,32 @@ pub(super) struct RunDetail {
     input: Value,
     /// The workflow's result.
     output: Option<Value>,
+    /// Its tags.
+    tags: Vec<TagItem>,
+    /// The runs that it came of or went into, and those that came of it.
+    links: Vec<LinkItem>,
+    /// The runs that it started as children.
+    children: Vec<String>,
     /// Its events, in order.
     journal: Vec<JournalEvent>,
+}
+
+/// A tag, by which a run can be found.
+#[derive(Object)]
+pub(super) struct TagItem {
+    name: String,
+    value: String,
+}
+
+/// A tie between two runs.
+#[derive(Object)]
+pub(super) struct LinkItem {
+    /// The run that came of the other, or went into it.
+    run: String,
+    /// forked_from, continued_from or merged_into.
+    kind: String,
+    /// The other.
+    other: String,
 }
 
 /// An event of a journal.
@@ -113,6 +140,16 @@ pub(super) struct JournalEvent {
     input: Option<Value>,
     /// The result or the fault.
     data: Option<Value>,
+}
+
+impl From<Link> for LinkItem {
+    fn from(link: Link) -> Self {
+        Self {
+            run: link.run.to_string(),
+            kind: link.kind,
+            other: link.other.to_string(),
+        }
+    }
 }
 
 impl From<Event> for JournalEvent {
@@ -152,6 +189,7 @@ impl Runs {
             state: lists::word("state", state.0, RunState::parse)?,
             outcome: outcome.0.filter(|text| !text.is_empty()),
             owner: owner.0.filter(|text| !text.is_empty()),
+            ..Filter::default()
         };
         let limit = lists::limit(limit.0)?;
         let page = app
@@ -175,31 +213,27 @@ impl Runs {
         id: Path<String>,
     ) -> poem::Result<Json<RunDetail>> {
         let id = RunId::from(id.0);
-        let run = app.engine.storage().run(&id).await.map_err(Problem::from)?;
+        let storage = app.engine.storage();
+        let run = storage.run(&id).await.map_err(Problem::from)?;
         let run = run.ok_or_else(|| Problem::not_found("run"))?;
-        let journal = app.engine.storage().journal(&id).await.map_err(Problem::from)?;
+        let journal = storage.journal(&id).await.map_err(Problem::from)?;
+        let tags = storage.tags(&id).await.map_err(Problem::from)?;
+        let links = storage.links(&id).await.map_err(Problem::from)?;
+        let children = storage.children(&id).await.map_err(Problem::from)?;
         let (input, output) = (run.input.clone(), run.output.clone());
         let journal = journal.into_iter().map(JournalEvent::from).collect();
         Ok(Json(RunDetail {
             run: run.into(),
             input,
             output,
+            tags: tags
+                .into_iter()
+                .map(|(name, value)| TagItem { name, value })
+                .collect(),
+            links: links.into_iter().map(LinkItem::from).collect(),
+            children: children.into_iter().map(|run| run.id.to_string()).collect(),
             journal,
         }))
-    }
-
-    /// Gives a parked run another try at what failed
-    #[oai(path = "/runs/:id/retry", method = "post")]
-    async fn retry(
-        &self,
-        Data(app): Data<&App>,
-        _operator: Operator,
-        id: Path<String>,
-    ) -> poem::Result<Json<RunItem>> {
-        let id = RunId::from(id.0);
-        app.engine.storage().retry(&id).await.map_err(Problem::from)?;
-        let run = app.engine.storage().run(&id).await.map_err(Problem::from)?;
-        Ok(Json(run.ok_or_else(|| Problem::not_found("run"))?.into()))
     }
 }
 

@@ -32,6 +32,7 @@ impl Asked {
             state,
             outcome: given(&self.outcome),
             owner: given(&self.owner),
+            ..Filter::default()
         })
     }
 

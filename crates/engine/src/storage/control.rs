@@ -1,7 +1,22 @@
-//! What a person may do with a run: rows first, wake-ups second.
-use futures::FutureExt;
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, Value};
+//! What a person, or a program, may do with a run: rows first, wake-ups second.
+//!
+//! Invariant: who changes a run that nobody holds, or cuts its holder off, raises its epoch under the lock of its row,
+//! so that nothing that was on its way from a former holder is written any more.
+mod answer;
+mod batch;
+mod fork;
+mod halt;
+mod retry;
+mod stop;
+mod tell;
 
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, Value};
+use serde_json::Value as Json;
+
+pub use self::{
+    answer::Decision,
+    batch::{Act, Mode, Touched},
+};
 use super::{Storage, StorageError, dialect, fold, inspect, lanes, now, statement};
 use crate::{Event, EventKind, Run, RunId, RunState};
 
@@ -14,6 +29,9 @@ pub enum ControlError {
     /// The act does not fit the state that the run is in; and what it would fit.
     #[error("the run is {0}; {1}")]
     WrongState(RunState, &'static str),
+    /// The act does not fit what the run has done; why, and what would fit.
+    #[error("{0}")]
+    Unfit(String),
     /// The database did not answer.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -25,45 +43,12 @@ impl From<DbErr> for ControlError {
     }
 }
 
-impl Storage {
-    /// Gives a parked run another try at what failed. It keeps what it has done; if it had a place in a lane, it gets a
-    /// new one at the end.
-    ///
-    /// # Errors
-    /// When there is no such run, or it is not parked.
-    pub async fn retry(&self, id: &RunId) -> Result<(), ControlError> {
-        let id = id.clone();
-        self.transaction(move |tx| async move { retry(tx, &id).await }.boxed())
-            .await?;
-        self.ready();
-        Ok(())
-    }
-}
-
-async fn retry(tx: &DatabaseTransaction, id: &RunId) -> Result<(), ControlError> {
-    let found = find(tx, id).await?;
-    if let Some(lane) = &found.lane {
+/// Locks the run's lane, if it has one, then the run; and returns it as it is now that nobody else changes it.
+async fn take(tx: &DatabaseTransaction, id: &RunId) -> Result<Run, ControlError> {
+    if let Some(lane) = &find(tx, id).await?.lane {
         lanes::lock(tx, lane).await?;
     }
-    let run = lock(tx, id).await?;
-    if run.state != RunState::Parked {
-        return Err(ControlError::WrongState(
-            run.state,
-            "only a parked run can be retried",
-        ));
-    }
-    let place = match &run.lane {
-        Some(lane) => Some(lanes::take_new_place(tx, id, lane).await?),
-        None => None,
-    };
-    let (seq, op) = last_event(tx, id).await?;
-    let event = Event::new(seq + 1, op, EventKind::Retried, now());
-    fold::write_events(tx, &[(id, &event)]).await?;
-    let sql = "update runs set state = 'queued', epoch = epoch + 1, waiting_for = 'worker', since = $2, until = null,
-        place = $3, worker = null, attempt = 0, takeovers = 0 where id = $1";
-    let values: Vec<Value> = vec![id.as_str().into(), now().into(), place.into()];
-    tx.execute_raw(statement(tx, sql, values)).await?;
-    Ok(())
+    lock(tx, id).await
 }
 
 /// The run as it is now that nobody else changes it.
@@ -85,14 +70,67 @@ async fn find(tx: &DatabaseTransaction, id: &RunId) -> Result<Run, ControlError>
     )?)
 }
 
-/// The number of the last event, and the step that failed.
-async fn last_event(tx: &DatabaseTransaction, id: &RunId) -> Result<(i64, Option<i64>), DbErr> {
-    let sql = "select seq, op from journal where run = $1 order by seq desc limit 1";
-    match tx
+/// Queues a run that was parked. If it has lost its place in its lane, it gets a new one at the end.
+async fn requeue(tx: &DatabaseTransaction, run: &Run) -> Result<(), ControlError> {
+    let place = match &run.lane {
+        Some(lane) if !lanes::has_place(tx, run, lane).await? => {
+            Some(lanes::take_new_place(tx, &run.id, lane).await?)
+        }
+        Some(_) => run.place,
+        None => None,
+    };
+    let sql = "update runs set state = 'queued', epoch = epoch + 1, waiting_for = 'worker', since = $2, until = null,
+        place = $3, worker = null, attempt = 0, takeovers = 0 where id = $1";
+    let values: Vec<Value> = vec![run.id.as_str().into(), now().into(), place.into()];
+    tx.execute_raw(statement(tx, sql, values)).await?;
+    Ok(())
+}
+
+/// The number of the last event of a run; 0 if it has none.
+async fn last_seq(tx: &DatabaseTransaction, id: &RunId) -> Result<i64, DbErr> {
+    let sql = "select seq from journal where run = $1 order by seq desc limit 1";
+    let row = tx
         .query_one_raw(statement(tx, sql, vec![id.as_str().into()]))
-        .await?
-    {
-        Some(row) => Ok((row.try_get("", "seq")?, row.try_get("", "op")?)),
-        None => Ok((0, None)),
+        .await?;
+    row.map_or(Ok(0), |row| row.try_get("", "seq"))
+}
+
+/// Writes an event that belongs to no step, with the next number.
+async fn note(
+    tx: &DatabaseTransaction,
+    id: &RunId,
+    kind: EventKind,
+    data: Option<Json>,
+) -> Result<(), DbErr> {
+    let event = Event::new(last_seq(tx, id).await? + 1, None, kind, now());
+    fold::write_events(tx, &[(id, &Event { data, ..event })]).await
+}
+
+/// The steps at which a parked run failed, and the number of its last event. None where something else parked it.
+async fn failed_steps(tx: &DatabaseTransaction, id: &RunId) -> Result<(i64, Vec<i64>), ControlError> {
+    let sql = "select seq, op, kind, data from journal where run = $1 order by seq desc limit 1";
+    let row = tx
+        .query_one_raw(statement(tx, sql, vec![id.as_str().into()]))
+        .await?;
+    let Some(row) = row else {
+        return Ok((0, Vec::new()));
+    };
+    let (seq, kind): (i64, String) = (row.try_get("", "seq")?, row.try_get("", "kind")?);
+    let several: Option<Vec<i64>> = match kind.as_str() {
+        "parked" => inspect::document(row.try_get("", "data")?)?
+            .and_then(|data| serde_json::from_value(data.get("ops")?.clone()).ok()),
+        _ => None,
+    };
+    let one: Option<i64> = row.try_get("", "op")?;
+    Ok((seq, several.unwrap_or_else(|| one.into_iter().collect())))
+}
+
+impl Storage {
+    /// Rings for runs that an act may have queued, if it was done.
+    fn after_act<T>(&self, done: Result<T, ControlError>) -> Result<T, ControlError> {
+        if done.is_ok() {
+            self.ready();
+        }
+        done
     }
 }

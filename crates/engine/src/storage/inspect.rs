@@ -1,4 +1,5 @@
 //! Reading runs and journals, for the engine and for people.
+use chrono::{DateTime, Utc};
 use sea_orm::{ConnectionTrait, DbErr, QueryResult, Value};
 use serde_json::Value as Json;
 
@@ -15,7 +16,7 @@ pub(super) const EVENT_COLUMNS: &str =
     j.input, j.data";
 
 /// Which runs to list.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Filter {
     /// Only runs of this workflow.
     pub workflow: Option<String>,
@@ -25,6 +26,18 @@ pub struct Filter {
     pub outcome: Option<String>,
     /// Only runs of this owner.
     pub owner: Option<String>,
+    /// Only runs started at this time or later.
+    pub created_from: Option<DateTime<Utc>>,
+    /// Only runs started before this time.
+    pub created_before: Option<DateTime<Utc>>,
+    /// Only runs whose error begins with this, e.g. its class.
+    pub error: Option<String>,
+    /// Only runs that wait for something that begins with this, e.g. `signal:`.
+    pub waiting_for: Option<String>,
+    /// Only runs with this tag: its name and value.
+    pub tag: Option<(String, String)>,
+    /// Only runs that have not ended.
+    pub unfinished: bool,
 }
 
 /// A page of a list, newest first.
@@ -50,11 +63,23 @@ impl Storage {
         // One more than is wanted tells whether there is another page.
         let mut values: Vec<Value> = vec![(limit as i64 + 1).into()];
         let mut sql = format!("select {RUN_COLUMNS} from runs where true");
-        let conditions: [(&str, Option<Value>); 5] = [
+        let begins = |column: &str, prefix: &Option<String>| {
+            let length = prefix.as_ref().map_or(0, |prefix| prefix.chars().count());
+            format!("substr({column}, 1, {length}) =")
+        };
+        let (error, waits) = (
+            begins("error", &filter.error),
+            begins("waiting_for", &filter.waiting_for),
+        );
+        let conditions: [(&str, Option<Value>); 9] = [
             ("workflow =", filter.workflow.clone().map(Value::from)),
             ("state =", filter.state.map(|state| state.as_str().into())),
             ("outcome =", filter.outcome.clone().map(Value::from)),
             ("owner =", filter.owner.clone().map(Value::from)),
+            ("created_at >=", filter.created_from.map(Value::from)),
+            ("created_at <", filter.created_before.map(Value::from)),
+            (&error, filter.error.clone().map(Value::from)),
+            (&waits, filter.waiting_for.clone().map(Value::from)),
             ("id <", cursor.map(Value::from)),
         ];
         for (condition, value) in conditions {
@@ -62,6 +87,17 @@ impl Storage {
                 values.push(value);
                 sql.push_str(&format!(" and {condition} ${}", values.len()));
             }
+        }
+        if let Some((name, value)) = &filter.tag {
+            values.extend([name.as_str().into(), value.as_str().into()]);
+            let (name, value) = (values.len() - 1, values.len());
+            sql.push_str(&format!(
+                " and id in (select run from run_tags where name = ${name} and value = ${value})"
+            ));
+        }
+        if filter.unfinished {
+            // As the index on open runs has it.
+            sql.push_str(" and state in ('queued', 'running', 'waiting', 'parked') and state <> 'completed'");
         }
         sql.push_str(" order by id desc limit $1");
         let rows = self

@@ -137,6 +137,22 @@ pub(super) async fn take_new_place(tx: &DatabaseTransaction, run: &RunId, lane: 
     Ok(place)
 }
 
+/// Whether the run is still in line.
+pub(super) async fn has_place(tx: &DatabaseTransaction, run: &Run, lane: &str) -> Result<bool, DbErr> {
+    let sql = "select 1 as one from lane_places where lane = $1 and place = $2 and run = $3";
+    let values: Vec<Value> = vec![lane.into(), run.place.into(), run.id.as_str().into()];
+    Ok(tx.query_one_raw(statement(tx, sql, values)).await?.is_some())
+}
+
+/// Locks lanes, in key order.
+pub(super) async fn lock_all(tx: &DatabaseTransaction, lanes: &BTreeSet<String>) -> Result<(), DbErr> {
+    if lanes.is_empty() {
+        return Ok(());
+    }
+    let counts = lanes.iter().map(|lane| (lane.as_str(), 0)).collect();
+    take_places(tx, &counts).await.map(drop)
+}
+
 /// Locks a lane.
 pub(super) async fn lock(tx: &DatabaseTransaction, lane: &str) -> Result<(), DbErr> {
     take_places(tx, &BTreeMap::from([(lane, 0)])).await.map(drop)

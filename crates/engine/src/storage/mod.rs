@@ -12,6 +12,7 @@ mod inspect;
 mod lanes;
 mod leases;
 mod progress;
+mod published;
 mod rows;
 mod signals;
 mod writer;
@@ -30,17 +31,14 @@ use sea_orm::{
 };
 use tokio::sync::{mpsc, oneshot};
 
-pub use control::ControlError;
+pub use control::{Act, ControlError, Decision, Mode, Touched};
 pub use dialect::is_transient;
 pub(crate) use fold::{Append, NewValue, Update, continue_in, guard, recorded, start_in, write_one};
 pub use inspect::{Filter, Page};
 pub(crate) use lanes::Entry;
 pub(crate) use leases::Claimed;
-#[expect(
-    unused_imports,
-    reason = "what a run is told is read by its context, which comes next"
-)]
-pub(crate) use signals::{Signal, deliver};
+pub use published::{Link, Published};
+pub(crate) use signals::Signal;
 
 use self::writer::Job;
 use crate::{NewRun, Started};
