@@ -29,5 +29,5 @@ pub use retry::Retry;
 pub(crate) use run::NewRun;
 pub use run::{Run, RunId, RunState, Started};
 pub use settings::Settings;
-pub use storage::{ControlError, Filter, Page, Storage, StorageError, StorageOptions, is_transient};
+pub use storage::{ControlError, Filter, Page, Policy, Storage, StorageError, StorageOptions, is_transient};
 pub use workflow::{Outcome, Workflow};

@@ -89,12 +89,12 @@ pub(super) async fn apply(
         .flat_map(|a| a.events.iter().map(|event| (&a.run, event)))
         .collect();
     write_events(tx, &events).await?;
-    update_runs(tx, &accepted).await?;
-    let woken = lanes::leave(tx, &accepted).await?;
+    let room = update_runs(tx, &accepted).await?;
+    let woken = lanes::leave(tx, &accepted).await? + lanes::widen(tx, &new).await?;
     let rows = (new.len() + events.len() + accepted.len()) as u64;
     let started = claims.into_iter().map(|claim| claim.started).collect();
     Ok(Folded {
-        ready: woken > 0 || !new.is_empty(),
+        ready: woken > 0 || room || !new.is_empty(),
         started,
         fresh,
         rows,
@@ -289,7 +289,8 @@ const UPDATES: &[Column] = &[
     ("finished_at", "timestamptz"),
 ];
 
-async fn update_runs(tx: &DatabaseTransaction, appends: &[&Append]) -> Result<(), DbErr> {
+/// Writes the new states. Returns whether an owner who may have so many running runs and no more, has one less.
+async fn update_runs(tx: &DatabaseTransaction, appends: &[&Append]) -> Result<bool, DbErr> {
     // The last state of each run counts; a statement that joins a run twice would take either.
     let mut last: BTreeMap<&RunId, &Update> = BTreeMap::new();
     for append in appends {
@@ -298,7 +299,7 @@ async fn update_runs(tx: &DatabaseTransaction, appends: &[&Append]) -> Result<()
         }
     }
     if last.is_empty() {
-        return Ok(());
+        return Ok(false);
     }
     let mut rows = Rows::new(UPDATES);
     for (id, update) in last {
@@ -322,10 +323,16 @@ async fn update_runs(tx: &DatabaseTransaction, appends: &[&Append]) -> Result<()
             error = t.error, finished_at = t.finished_at,
             takeovers = 0,
             worker = case when t.state = 'running' then runs.worker end
-        from {rows} where runs.id = t.id";
-    tx.execute_raw(rows.statement(tx.get_database_backend(), sql, vec![]))
-        .await
-        .map(drop)
+        from {rows} where runs.id = t.id
+        returning (select p.most_running from owner_policies p
+            where p.owner = coalesce(runs.owner, '') and runs.state <> 'running') as most";
+    let statement = rows.statement(tx.get_database_backend(), sql, vec![]);
+    for row in tx.query_all_raw(statement).await? {
+        if row.try_get::<Option<i64>>("", "most")?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Locks one run for work in a transaction of its own, and checks that the caller still holds it.

@@ -6,16 +6,18 @@
 //! transaction of its own.
 mod control;
 mod dialect;
+mod fair;
 mod fold;
 mod inspect;
 mod lanes;
 mod leases;
+mod policies;
 mod rows;
 mod writer;
 
 use std::{
     panic::AssertUnwindSafe,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -33,6 +35,7 @@ pub(crate) use fold::{Append, Update, guard, recorded, write_one};
 pub use inspect::{Filter, Page};
 pub(crate) use lanes::Entry;
 pub(crate) use leases::Claimed;
+pub use policies::Policy;
 
 use self::writer::Job;
 use crate::{NewRun, Started};
@@ -86,6 +89,8 @@ struct Inner {
     url: String,
     /// Held for as long as this process is the only one that works on this SQLite file.
     lock: OnceLock<std::fs::File>,
+    /// Whose runs this process claims next.
+    turn: Mutex<fair::Turn>,
 }
 
 impl std::fmt::Debug for Storage {
@@ -154,6 +159,7 @@ impl Storage {
                 ready,
                 url: options.url.clone(),
                 lock: OnceLock::new(),
+                turn: Mutex::default(),
             }),
         })
     }
@@ -314,6 +320,18 @@ impl Storage {
     /// Says that runs became ready by a transaction of one's own.
     pub(crate) fn ready(&self) {
         (self.inner.ready)();
+    }
+
+    fn turn(&self) -> fair::Turn {
+        self.inner
+            .turn
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn set_turn(&self, turn: fair::Turn) {
+        *self.inner.turn.lock().unwrap_or_else(PoisonError::into_inner) = turn;
     }
 
     fn shard(&self, key: &str) -> usize {
