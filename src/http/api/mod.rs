@@ -1,6 +1,7 @@
 //! The JSON API, with its OpenAPI document.
 mod conversations;
 mod lists;
+mod owners;
 mod questions;
 mod runs;
 
@@ -16,6 +17,8 @@ pub(super) enum Tag {
     Conversations,
     /// What the agents know the answer to.
     Questions,
+    /// Whose runs they are.
+    Owners,
     /// What was turned away.
     Webhooks,
 }
@@ -64,6 +67,7 @@ pub(super) fn documented(routes: Route) -> (Route, Route) {
             runs::Runs,
             conversations::Conversations,
             questions::Questions,
+            owners::Owners,
             runs::Webhooks,
         ),
         "Recado",

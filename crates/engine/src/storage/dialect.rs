@@ -19,6 +19,15 @@ pub(super) fn skip_locked(backend: DbBackend) -> &'static str {
     }
 }
 
+/// Lets the present transaction be answered before it is on the disk, where commits of others wait for that; whatever is
+/// committed after it brings it there. Only for what a crash of the database may undo.
+pub(super) fn commit_lazily(backend: DbBackend) -> Option<&'static str> {
+    match backend {
+        DbBackend::Postgres => Some("set local synchronous_commit to off"),
+        _ => None,
+    }
+}
+
 /// The oldest ready runs of each of several owners, as a table of `columns`: `$1` holds owners and numbers as JSON rows
 /// `{owner, runs}`, `owners` of them, and runs that somebody else has locked are passed over.
 ///

@@ -14,8 +14,8 @@ use super::{
     statement,
 };
 
-/// The most owners that one look takes in.
-const WINDOW: i64 = 64;
+/// The most owners that one look takes in; one more than a claim has runs, so that one look is enough as a rule.
+const WINDOW: i64 = 65;
 
 /// Whose turn it is, and how many runs it may still have in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -74,7 +74,7 @@ pub(super) async fn plan(tx: &DatabaseTransaction, limit: i64, turn: &Turn) -> R
     })
 }
 
-/// The owners in the order of the round, from whose turn it is; as many as it takes to fill a claim.
+/// The owners in the order of the round, from whose turn it is; as many as it takes to fill a claim, and one more.
 async fn ring(tx: &DatabaseTransaction, limit: i64, turn: &Turn) -> Result<Vec<Candidate>, DbErr> {
     let first = look(tx, Begin::Start, limit, turn).await?;
     if is_last(&first) {
@@ -93,7 +93,7 @@ async fn ring(tx: &DatabaseTransaction, limit: i64, turn: &Turn) -> Result<Vec<C
     }
     // The next lap, up to where this one began.
     let mut part = first;
-    while room(&ring) < limit {
+    while lap(&ring) <= limit {
         let more = !is_last(&part) && part.last().is_some_and(|candidate| !candidate.due);
         ring.extend(part.iter().filter(|candidate| !candidate.due).cloned());
         part = match part.last() {
@@ -107,11 +107,18 @@ async fn ring(tx: &DatabaseTransaction, limit: i64, turn: &Turn) -> Result<Vec<C
 /// Adds `part` to `ring`. Returns whether another look is needed and may find more.
 fn extend(ring: &mut Vec<Candidate>, part: &[Candidate], limit: i64) -> bool {
     ring.extend_from_slice(part);
-    !is_last(part) && room(ring) < limit
+    !is_last(part) && lap(ring) <= limit
 }
 
 fn is_last(part: &[Candidate]) -> bool {
     (part.len() as i64) < WINDOW
+}
+
+/// How many runs one lap gives out. A claim that takes fewer comes to nobody twice while others were not looked at, and
+/// leaves one whose turn it is next.
+fn lap(ring: &[Candidate]) -> i64 {
+    let turns = ring.iter().map(|candidate| candidate.room.min(candidate.weight));
+    turns.sum()
 }
 
 fn room(ring: &[Candidate]) -> i64 {

@@ -12,7 +12,7 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, Value};
 use serde_json::json;
 
 use super::{
-    Append, Storage, StorageError, Update, fold, now,
+    Append, Storage, StorageError, Update, dialect, fold, now,
     rows::{Column, Rows},
     statement,
 };
@@ -210,6 +210,12 @@ impl Storage {
         self.transaction(move |tx| {
             async move {
                 let (lane, place) = place;
+                // The lane is locked until this is committed, and all of a busy lane ask: without this, one after
+                // another would wait for the disk. Should the database forget that the run waits, then it runs, in
+                // nobody's hands, and is found as such; whoever wakes it or acts in it commits after this.
+                if let Some(lazily) = dialect::commit_lazily(tx.get_database_backend()) {
+                    tx.execute_unprepared(lazily).await?;
+                }
                 lock(tx, &lane).await?;
                 fold::guard(tx, &id, epoch).await?;
                 if is_head(tx, &lane, place).await? {
