@@ -59,6 +59,9 @@ pub struct Start {
     pub owner: Option<String>,
     /// The lane in whose order the run takes its turn.
     pub lane: Option<String>,
+    /// How many runs of the lane may be past `enter_lane` at the same time, in the order of their starts. The lane
+    /// keeps it until a start says otherwise; one that never heard of it has 1. 0 counts as 1.
+    pub width: Option<u32>,
 }
 
 impl<E: Send + Sync + 'static> EngineBuilder<E> {
@@ -122,6 +125,7 @@ impl Engine {
             workflow: W::NAME,
             owner: start.owner,
             lane: start.lane,
+            width: start.width.map(|width| width.max(1)),
             input,
             build: self.shared.settings.build.clone(),
             parent: None,

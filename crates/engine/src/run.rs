@@ -178,6 +178,7 @@ pub(crate) struct NewRun {
     pub(crate) key: String,
     pub(crate) owner: Option<String>,
     pub(crate) lane: Option<String>,
+    pub(crate) width: Option<u32>,
     pub(crate) input: Value,
     pub(crate) build: String,
     pub(crate) parent: Option<Parent>,

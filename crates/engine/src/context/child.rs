@@ -47,6 +47,8 @@ pub struct Child {
     pub key: Option<String>,
     /// The lane in whose order it takes its turn.
     pub lane: Option<String>,
+    /// How many runs of the lane may be past its entrance at the same time; as it was, or one, if absent.
+    pub width: Option<u32>,
     /// What the parent's end means for it.
     pub on_close: OnClose,
 }
@@ -127,6 +129,7 @@ impl Core {
             workflow,
             owner: self.owner(),
             lane: child.lane,
+            width: child.width,
             input,
             build: self.shared.settings.build.clone(),
             parent: Some(Parent {
@@ -239,6 +242,7 @@ impl Core {
             key: self.run.key.clone(),
             owner: self.owner(),
             lane: self.run.lane.clone(),
+            width: None,
             input,
             build: self.shared.settings.build.clone(),
             parent: None,

@@ -117,7 +117,7 @@ pub(super) async fn apply(
     write_values(tx, &accepted).await?;
     write_tags(tx, &events).await?;
     let told = family::tell(tx, &accepted).await?;
-    let woken = lanes::leave(tx, &accepted).await? + told + stirred;
+    let woken = lanes::leave(tx, &accepted).await? + lanes::widen(tx, &new).await? + told + stirred;
     let rows = (new.len() + events.len() + accepted.len()) as u64;
     let started = claims.into_iter().map(|claim| claim.started).collect();
     Ok(Folded {
@@ -335,7 +335,8 @@ const UPDATES: &[Column] = &[
     ("finished_at", "timestamptz"),
 ];
 
-/// Writes the last state of each run. One that would go to sleep with signals unread is queued instead; returns how many.
+/// Writes the last state of each run. One that would go to sleep with signals unread is queued instead. Returns
+/// how many were, and one more where an owner who may have so many running runs and no more has one less.
 async fn update_runs(
     tx: &DatabaseTransaction,
     appends: &[&Append],
@@ -381,9 +382,15 @@ async fn update_runs(
             error = t.error, finished_at = t.finished_at,
             takeovers = 0,
             worker = case when t.state = 'running' then runs.worker end
-        from {rows} where runs.id = t.id";
-    tx.execute_raw(rows.statement(tx.get_database_backend(), sql, vec![]))
-        .await?;
+        from {rows} where runs.id = t.id
+        returning (select p.most_running from owner_policies p
+            where p.owner = coalesce(runs.owner, '') and runs.state <> 'running') as most";
+    let statement = rows.statement(tx.get_database_backend(), sql, vec![]);
+    for row in tx.query_all_raw(statement).await? {
+        if row.try_get::<Option<i64>>("", "most")?.is_some() {
+            return Ok(stirred + 1);
+        }
+    }
     Ok(stirred)
 }
 

@@ -253,6 +253,7 @@ impl World {
             key: Some(what.into()),
             owner: None,
             lane: lane.map(str::to_owned),
+            width: None,
         };
         self.engine
             .start(&Errand { what: what.into() }, start)
