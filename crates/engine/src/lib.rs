@@ -12,6 +12,7 @@ mod execute;
 mod fault;
 mod journal;
 mod lease;
+mod purge;
 mod registry;
 mod retry;
 mod run;
@@ -29,5 +30,7 @@ pub use retry::Retry;
 pub(crate) use run::NewRun;
 pub use run::{Run, RunId, RunState, Started};
 pub use settings::Settings;
-pub use storage::{ControlError, Filter, Page, Storage, StorageError, StorageOptions, is_transient};
+pub use storage::{
+    Codec, ControlError, Filter, Page, Retention, Storage, StorageError, StorageOptions, is_transient,
+};
 pub use workflow::{Outcome, Workflow};

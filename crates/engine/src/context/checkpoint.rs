@@ -201,7 +201,7 @@ impl Context {
                 metrics::counter!("recado_leases_lost_total").increment(1);
                 self.leave(Leave::Lost).await
             }
-            StorageError::Database(error) => {
+            error => {
                 let told = format!("the journal cannot be written: {error}");
                 self.leave(Leave::Parked(Failure::new("journal", told))).await
             }

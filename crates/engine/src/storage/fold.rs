@@ -8,7 +8,8 @@ use serde_json::{Value as Json, json};
 
 use super::{
     StorageError, dialect, inspect, lanes, now,
-    rows::{Column, Rows, document, maybe_time, time},
+    payload::Sealer,
+    rows::{Column, Rows, maybe_time, time},
     statement,
 };
 use crate::{Event, NewRun, RunId, RunState, Started};
@@ -88,8 +89,10 @@ pub(super) async fn apply(
         .iter()
         .flat_map(|a| a.events.iter().map(|event| (&a.run, event)))
         .collect();
-    write_events(tx, &events).await?;
-    update_runs(tx, &accepted).await?;
+    let mut sealer = Sealer::for_runs(tx, &with_owners(&accepted)).await?;
+    insert_events(tx, &events, &mut sealer).await?;
+    update_runs(tx, &accepted, &mut sealer).await?;
+    sealer.finish(tx).await?;
     let woken = lanes::leave(tx, &accepted).await?;
     let rows = (new.len() + events.len() + accepted.len()) as u64;
     let started = claims.into_iter().map(|claim| claim.started).collect();
@@ -99,6 +102,27 @@ pub(super) async fn apply(
         fresh,
         rows,
     })
+}
+
+/// The runs of a batch that have documents to store or an owner to tell, with their owners as they are told now.
+fn with_owners<'a>(appends: &[&'a Append]) -> BTreeMap<&'a RunId, Option<&'a str>> {
+    let mut runs = BTreeMap::new();
+    for append in appends {
+        let owner = append.update.as_ref().and_then(|update| update.owner.as_deref());
+        let output = append
+            .update
+            .as_ref()
+            .is_some_and(|update| update.output.is_some());
+        if owner.is_some() || output || append.events.iter().any(has_documents) {
+            let told = runs.entry(&append.run).or_default();
+            *told = owner.or(*told);
+        }
+    }
+    runs
+}
+
+fn has_documents(event: &Event) -> bool {
+    event.input.is_some() || event.data.is_some()
 }
 
 const KEYS: &[Column] = &[("workflow", "text"), ("key", "text"), ("run", "text")];
@@ -178,14 +202,16 @@ const RUNS: &[Column] = &[
     ("place", "bigint"),
     ("build", "text"),
     ("input", "text"),
+    ("payload_key", "text"),
 ];
 
 async fn insert_runs(tx: &DatabaseTransaction, new: &[&NewRun], places: &[Option<i64>]) -> Result<(), DbErr> {
     if new.is_empty() {
         return Ok(());
     }
+    let (mut sealer, payload_keys) = Sealer::for_new(tx, new).await?;
     let mut rows = Rows::new(RUNS);
-    for (run, place) in new.iter().zip(places) {
+    for ((run, place), payload_key) in new.iter().zip(places).zip(payload_keys) {
         rows.push([
             json!(run.id),
             json!(run.workflow),
@@ -194,15 +220,18 @@ async fn insert_runs(tx: &DatabaseTransaction, new: &[&NewRun], places: &[Option
             json!(run.lane),
             json!(place),
             json!(run.build),
-            json!(run.input.to_string()),
+            sealer.cell(&run.id, "input", Some(&run.input))?,
+            json!(payload_key),
         ]);
     }
-    let sql = "insert into runs (id, workflow, key, owner, lane, place, build, input, state, waiting_for, since, created_at)
-        select t.id, t.workflow, t.key, t.owner, t.lane, t.place, t.build, t.input, 'queued', 'worker', $2, $2
+    let sql = "insert into runs (id, workflow, key, owner, lane, place, build, input, payload_key, state, waiting_for,
+            since, created_at)
+        select t.id, t.workflow, t.key, t.owner, t.lane, t.place, t.build, t.input, t.payload_key, 'queued', 'worker',
+            $2, $2
         from {rows}";
     tx.execute_raw(rows.statement(tx.get_database_backend(), sql, vec![now().into()]))
-        .await
-        .map(drop)
+        .await?;
+    sealer.finish(tx).await
 }
 
 const IDS: &[Column] = &[("id", "text")];
@@ -248,6 +277,18 @@ const EVENTS: &[Column] = &[
 
 /// Writes events; one that is there already is the same one, whose commit was not heard of.
 pub(crate) async fn write_events(tx: &DatabaseTransaction, events: &[(&RunId, &Event)]) -> Result<(), DbErr> {
+    let with_documents = events.iter().filter(|(_, event)| has_documents(event));
+    let runs = with_documents.map(|(run, _)| (*run, None)).collect();
+    let mut sealer = Sealer::for_runs(tx, &runs).await?;
+    insert_events(tx, events, &mut sealer).await?;
+    sealer.finish(tx).await
+}
+
+async fn insert_events(
+    tx: &DatabaseTransaction,
+    events: &[(&RunId, &Event)],
+    sealer: &mut Sealer,
+) -> Result<(), DbErr> {
     if events.is_empty() {
         return Ok(());
     }
@@ -263,8 +304,8 @@ pub(crate) async fn write_events(tx: &DatabaseTransaction, events: &[(&RunId, &E
             json!(event.attempt),
             maybe_time(event.started_at),
             time(event.at),
-            document(&event.input),
-            document(&event.data),
+            sealer.cell(run, &format!("{}.input", event.seq), event.input.as_ref())?,
+            sealer.cell(run, &format!("{}.data", event.seq), event.data.as_ref())?,
         ]);
     }
     let sql = "insert into journal (run, seq, op, kind, name, hash, attempt, started_at, at, input, data)
@@ -289,7 +330,11 @@ const UPDATES: &[Column] = &[
     ("finished_at", "timestamptz"),
 ];
 
-async fn update_runs(tx: &DatabaseTransaction, appends: &[&Append]) -> Result<(), DbErr> {
+async fn update_runs(
+    tx: &DatabaseTransaction,
+    appends: &[&Append],
+    sealer: &mut Sealer,
+) -> Result<(), DbErr> {
     // The last state of each run counts; a statement that joins a run twice would take either.
     let mut last: BTreeMap<&RunId, &Update> = BTreeMap::new();
     for append in appends {
@@ -311,7 +356,7 @@ async fn update_runs(tx: &DatabaseTransaction, appends: &[&Append]) -> Result<()
             maybe_time(update.until),
             json!(update.attempt),
             json!(update.owner),
-            document(&update.output),
+            sealer.cell(id, "output", update.output.as_ref())?,
             json!(update.error),
             maybe_time(update.state.is_final().then_some(update.since)),
         ]);

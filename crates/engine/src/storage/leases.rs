@@ -9,7 +9,7 @@ use serde_json::json;
 use super::{
     Storage, StorageError, dialect,
     inspect::{self, RUN_COLUMNS},
-    now,
+    now, payload,
     rows::{Column, Rows},
     statement,
 };
@@ -216,6 +216,13 @@ async fn claim(tx: &DatabaseTransaction, worker: &str, limit: u64) -> Result<Vec
         run.epoch += 1;
         run.since = at;
         let events = journals.remove(run.id.as_str()).unwrap_or_else(|| Ok(Vec::new()));
+        let events = events.and_then(|events| match run.input == payload::erased() {
+            true => Err(Unreadable {
+                told: "the key of its owner has been erased".to_owned(),
+                last_seq: events.last().map_or(0, |event| event.seq),
+            }),
+            false => Ok(events),
+        });
         Claimed {
             run,
             events,
