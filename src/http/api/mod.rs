@@ -2,6 +2,7 @@
 mod conversations;
 mod lists;
 mod questions;
+mod retention;
 mod runs;
 
 use poem::{EndpointExt, Route, get, handler, web::Data};
@@ -64,6 +65,7 @@ pub(super) fn documented(routes: Route) -> (Route, Route) {
             runs::Runs,
             conversations::Conversations,
             questions::Questions,
+            retention::Retention,
             runs::Webhooks,
         ),
         "Recado",

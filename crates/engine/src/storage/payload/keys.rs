@@ -97,6 +97,19 @@ impl Storage {
         }
     }
 
+    /// Whether the database is one whose documents are sealed.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn is_sealed(&self) -> Result<bool, StorageError> {
+        let sql = "select 1 as one from owner_keys limit 1";
+        let found = self
+            .reader()
+            .query_one_raw(statement(self.reader(), sql, vec![]))
+            .await?;
+        Ok(found.is_some())
+    }
+
     /// Erases the key of an owner: what its runs were given, did and answered can never be read again, by anybody, and
     /// reads as `{"erased": true}`. Its unfinished runs are parked when they are next taken up. Returns whether there
     /// was a key. What comes later is sealed under a new one.
