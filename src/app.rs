@@ -4,10 +4,10 @@ use std::{sync::Arc, time::Duration};
 use anyhow::Context as _;
 use recado_activities::Environment;
 use recado_clients::{models::Providers, twilio};
-use recado_engine::{Engine, EngineBuilder, Settings, Storage, StorageOptions, dispatch::Bells};
+use recado_engine::{Codec, Engine, EngineBuilder, Settings, Storage, StorageOptions, dispatch::Bells};
 use recado_migrations::{Migrator, MigratorTrait};
 use recado_store::Secret;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::{config::Config, http::rejected::Rejected};
 
@@ -34,10 +34,16 @@ impl App {
             None => Bells::in_process(),
         };
         let ring = bells.clone();
-        let storage = Storage::open(&StorageOptions::new(&config.database_url), move || ring.ring())
+        let options = StorageOptions {
+            // The secret of `recado dev` is in its source: what it sealed would only be harder to look at.
+            codec: codec(&config).filter(|_| !config.dev),
+            ..StorageOptions::new(&config.database_url)
+        };
+        let storage = Storage::open(&options, move || ring.ring())
             .await
             .context("DATABASE_URL: the database cannot be opened")?;
         require_schema(&storage).await?;
+        storage.unlock().await?;
         let environment = Arc::new(environment(&config, &storage)?);
         let engine = EngineBuilder::new(environment.clone());
         let engine = recado_workflows::register(recado_activities::register(engine));
@@ -49,6 +55,30 @@ impl App {
             rejected: Arc::default(),
         })
     }
+}
+
+fn codec(config: &Config) -> Option<Codec> {
+    let secret = config.secret_key.as_ref()?;
+    Some(Codec::aes(secret.expose_secret()))
+}
+
+/// Opens the database for a command that does one thing and ends: it seals if the database is sealed, and does not
+/// begin with it. `ready` is called when runs became ready.
+///
+/// # Errors
+/// When the database cannot be opened, or is sealed and `SECRET_KEY` does not open it.
+pub(crate) async fn storage(
+    config: &Config,
+    ready: impl Fn() + Send + Sync + 'static,
+) -> anyhow::Result<Storage> {
+    let options = StorageOptions::new(&config.database_url);
+    let codec = match Storage::open(&options, || {}).await?.is_sealed().await? {
+        true => codec(config),
+        false => None,
+    };
+    let storage = Storage::open(&StorageOptions { codec, ..options }, ready).await?;
+    storage.unlock().await?;
+    Ok(storage)
 }
 
 /// Refuses a database that lacks migrations.

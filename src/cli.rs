@@ -48,6 +48,19 @@ enum Command {
         #[command(subcommand)]
         act: commands::owners::Act,
     },
+    /// How long finished runs are kept
+    Retention {
+        #[command(subcommand)]
+        act: commands::retention::Act,
+    },
+    /// Erases the key of an owner, and with it whatever its runs were given, did and answered
+    EraseOwner {
+        /// The owner's id
+        owner: String,
+        /// Does it without asking
+        #[arg(long)]
+        yes: bool,
+    },
     /// Measures the pipeline with the ordinary `serve --worker` and the simulator, on `DATABASE_URL`
     Bench(commands::bench::Bench),
 }
@@ -66,6 +79,10 @@ impl Cli {
             Command::Check { json } => return commands::check::run(config, json).await,
             Command::Runs { act } => return commands::runs::run(&config, act).await,
             Command::Owners { act } => return commands::owners::run(&config, act).await,
+            Command::Retention { act } => commands::retention::run(&config, act).await?,
+            Command::EraseOwner { owner, yes } => {
+                return commands::erase_owner::run(&config, &owner, yes).await;
+            }
             Command::Bench(bench) => bench.run(&config).await?,
         }
         Ok(ExitCode::SUCCESS)

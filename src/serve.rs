@@ -41,7 +41,10 @@ pub(crate) async fn serve(config: Config, worker: bool) -> anyhow::Result<()> {
     let front = listen(app.config.http_addr, http::routes(app.clone()), stop.clone());
     let working = async {
         if worker {
-            app.engine.work(stop.clone()).await;
+            tokio::join!(
+                app.engine.work(stop.clone()),
+                app.engine.purge_until(stop.clone())
+            );
         }
     };
     let housekeeping = housekeep(&app, stop.clone());
@@ -59,7 +62,11 @@ pub(crate) async fn worker(config: Config) -> anyhow::Result<()> {
     telemetry::measure()?;
     let app = App::open(config).await?;
     let stop = stop_on_signal()?;
-    let (monitoring, ()) = tokio::join!(monitor(&app, stop.clone()), app.engine.work(stop.clone()));
+    let (monitoring, (), ()) = tokio::join!(
+        monitor(&app, stop.clone()),
+        app.engine.work(stop.clone()),
+        app.engine.purge_until(stop.clone())
+    );
     monitoring
 }
 

@@ -1,8 +1,10 @@
 //! The commands that do one thing and end.
 pub(crate) mod bench;
 pub(crate) mod check;
+pub(crate) mod erase_owner;
 pub(crate) mod migrate;
 pub(crate) mod owners;
+pub(crate) mod retention;
 pub(crate) mod runs;
 pub(crate) mod seed;
 

@@ -7,13 +7,13 @@ use anyhow::Context as _;
 
 use clap::Subcommand;
 use recado_engine::{
-    Act as RunAct, ControlError, Filter, Run, RunId, RunState, Storage, StorageOptions, dispatch::Bells,
+    Act as RunAct, ControlError, Filter, Run, RunId, RunState, Storage, dispatch::Bells,
 };
 use serde_json::{Value, json};
 
 use self::act::{Verdict, Which, parse_json};
 use super::say;
-use crate::config::Config;
+use crate::{app, config::Config};
 
 /// What to do with runs.
 #[derive(Clone, Debug, Subcommand)]
@@ -119,7 +119,7 @@ pub(crate) async fn run(config: &Config, act: Act) -> anyhow::Result<ExitCode> {
         Some(url) => Bells::redis(url, "runs").await?,
         None => Bells::in_process(),
     };
-    let storage = Storage::open(&StorageOptions::new(&config.database_url), move || bells.ring()).await?;
+    let storage = app::storage(config, move || bells.ring()).await?;
     match act {
         Act::List {
             state,

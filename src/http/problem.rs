@@ -91,6 +91,9 @@ impl From<StorageError> for Problem {
         if error.is_transient() {
             return Self::away();
         }
+        if matches!(error, StorageError::TooLarge { .. }) {
+            return Self::new(StatusCode::PAYLOAD_TOO_LARGE, error.to_string());
+        }
         tracing::error!(%error, "storage");
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,

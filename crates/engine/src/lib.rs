@@ -14,6 +14,7 @@ mod fault;
 mod journal;
 mod lease;
 mod mailbox;
+mod purge;
 mod registry;
 mod retry;
 mod run;
@@ -33,7 +34,7 @@ pub(crate) use run::NewRun;
 pub use run::{Run, RunId, RunState, Started};
 pub use settings::Settings;
 pub use storage::{
-    Act, ControlError, Decision, Filter, Link, Mode, Page, Policy, Published, Storage, StorageError, StorageOptions,
-    Touched, is_transient,
+    Act, Codec, ControlError, Decision, Filter, Link, Mode, Page, Policy, Published, Retention, Storage, StorageError,
+    StorageOptions, Touched, is_transient,
 };
 pub use workflow::{Outcome, Workflow};

@@ -9,7 +9,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::{
-    Activity, Attempt, Context, Effect, Fault, Outcome, Prepared, Reconciled, Retry, Undecided, Workflow,
+    Activity, Attempt, Context, Effect, Fault, Outcome, Prepared, Reconciled, Retry, Undecided, Workflow, storage,
 };
 
 /// How a workflow ended, with its type erased.
@@ -35,11 +35,10 @@ impl Registry {
             async move {
                 let call: W = serde_json::from_value(input).map_err(|error| unreadable(W::NAME, &error))?;
                 let output = call.run(ctx).await?;
-                let value = serde_json::to_value(&output).map_err(|error| unreadable(W::NAME, &error))?;
                 Ok(Ended {
                     word: output.word(),
                     failed: output.failed(),
-                    output: value,
+                    output: write(W::NAME, &output)?,
                 })
             }
             .boxed()
@@ -223,7 +222,17 @@ fn read<T: DeserializeOwned>(name: &str, value: &Value) -> Result<T, Fault> {
 }
 
 fn write<T: Serialize>(name: &str, value: T) -> Result<Value, Fault> {
-    serde_json::to_value(value).map_err(|error| unreadable(name, &error))
+    let value = serde_json::to_value(value).map_err(|error| unreadable(name, &error))?;
+    match storage::size(&value) {
+        bytes if bytes > storage::LARGEST => Err(Fault::fatal(
+            "too_large",
+            format!(
+                "{name} answered {bytes} bytes of JSON; at most {} can be kept",
+                storage::LARGEST
+            ),
+        )),
+        _ => Ok(value),
+    }
 }
 
 fn unreadable(name: &str, error: &serde_json::Error) -> Fault {

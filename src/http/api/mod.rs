@@ -4,6 +4,7 @@ mod conversations;
 mod lists;
 mod owners;
 mod questions;
+mod retention;
 mod runs;
 
 use poem::{EndpointExt, Route, get, handler, web::Data};
@@ -70,6 +71,7 @@ pub(super) fn documented(routes: Route) -> (Route, Route) {
             conversations::Conversations,
             questions::Questions,
             owners::Owners,
+            retention::Retention,
             runs::Webhooks,
         ),
         "Recado",

@@ -239,13 +239,13 @@ impl Core {
 
     pub(super) async fn broken(&self, error: StorageError) {
         match error {
-            StorageError::Database(error) => {
-                let told = format!("the journal cannot be written: {error}");
-                self.leave_now(Leave::Parked(Failure::new("journal", told))).await
-            }
-            _ => {
+            StorageError::Stale | StorageError::Stopped | StorageError::Interrupted => {
                 metrics::counter!("recado_leases_lost_total").increment(1);
                 self.leave_now(Leave::Lost).await
+            }
+            error => {
+                let told = format!("the journal cannot be written: {error}");
+                self.leave_now(Leave::Parked(Failure::new("journal", told))).await
             }
         }
     }

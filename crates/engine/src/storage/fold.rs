@@ -8,7 +8,8 @@ use serde_json::{Value as Json, json};
 
 use super::{
     StorageError, dialect, family, inspect, lanes, now,
-    rows::{Column, Rows, document, maybe_time, time},
+    payload::Sealer,
+    rows::{Column, Rows, maybe_time, time},
     statement,
 };
 use crate::{Event, EventKind, NewRun, Run, RunId, RunState, Started};
@@ -107,13 +108,15 @@ pub(super) async fn apply(
         .iter()
         .flat_map(|a| a.events.iter().map(|event| (&a.run, event)))
         .collect();
-    write_events(tx, &events).await?;
     let inboxes: HashMap<&RunId, i64> = appends
         .iter()
         .zip(&held)
         .filter_map(|(a, held)| Some((&a.run, (*held)?)))
         .collect();
-    let stirred = update_runs(tx, &accepted, &inboxes).await?;
+    let mut sealer = Sealer::for_runs(tx, &with_owners(&accepted)).await?;
+    insert_events(tx, &events, &mut sealer).await?;
+    let stirred = update_runs(tx, &accepted, &inboxes, &mut sealer).await?;
+    sealer.finish(tx).await?;
     write_values(tx, &accepted).await?;
     write_tags(tx, &events).await?;
     let told = family::tell(tx, &accepted).await?;
@@ -126,6 +129,27 @@ pub(super) async fn apply(
         fresh,
         rows,
     })
+}
+
+/// The runs of a batch that have documents to store or an owner to tell, with their owners as they are told now.
+fn with_owners<'a>(appends: &[&'a Append]) -> BTreeMap<&'a RunId, Option<&'a str>> {
+    let mut runs = BTreeMap::new();
+    for append in appends {
+        let owner = append.update.as_ref().and_then(|update| update.owner.as_deref());
+        let output = append
+            .update
+            .as_ref()
+            .is_some_and(|update| update.output.is_some());
+        if owner.is_some() || output || append.events.iter().any(has_documents) {
+            let told = runs.entry(&append.run).or_default();
+            *told = owner.or(*told);
+        }
+    }
+    runs
+}
+
+fn has_documents(event: &Event) -> bool {
+    event.input.is_some() || event.data.is_some()
 }
 
 const KEYS: &[Column] = &[("workflow", "text"), ("key", "text"), ("run", "text")];
@@ -208,14 +232,16 @@ const RUNS: &[Column] = &[
     ("parent", "text"),
     ("parent_op", "bigint"),
     ("on_close", "text"),
+    ("payload_key", "text"),
 ];
 
 async fn insert_runs(tx: &DatabaseTransaction, new: &[&NewRun], places: &[Option<i64>]) -> Result<(), DbErr> {
     if new.is_empty() {
         return Ok(());
     }
+    let (mut sealer, payload_keys) = Sealer::for_new(tx, new).await?;
     let mut rows = Rows::new(RUNS);
-    for (run, place) in new.iter().zip(places) {
+    for ((run, place), payload_key) in new.iter().zip(places).zip(payload_keys) {
         rows.push([
             json!(run.id),
             json!(run.workflow),
@@ -224,20 +250,21 @@ async fn insert_runs(tx: &DatabaseTransaction, new: &[&NewRun], places: &[Option
             json!(run.lane),
             json!(place),
             json!(run.build),
-            json!(run.input.to_string()),
+            sealer.cell(&run.id, "input", Some(&run.input))?,
             json!(run.parent.as_ref().map(|parent| &parent.run)),
             json!(run.parent.as_ref().map(|parent| parent.op)),
             json!(run.parent.as_ref().map(|parent| parent.on_close)),
+            json!(payload_key),
         ]);
     }
     let sql = "insert into runs (id, workflow, key, owner, lane, place, build, input, parent, parent_op,
-            on_close, state, waiting_for, since, created_at)
+            on_close, payload_key, state, waiting_for, since, created_at)
         select t.id, t.workflow, t.key, t.owner, t.lane, t.place, t.build, t.input, t.parent, t.parent_op,
-            t.on_close, 'queued', 'worker', $2, $2
+            t.on_close, t.payload_key, 'queued', 'worker', $2, $2
         from {rows}";
     tx.execute_raw(rows.statement(tx.get_database_backend(), sql, vec![now().into()]))
-        .await
-        .map(drop)
+        .await?;
+    sealer.finish(tx).await
 }
 
 const IDS: &[Column] = &[("id", "text")];
@@ -294,6 +321,18 @@ const EVENTS: &[Column] = &[
 
 /// Writes events; one that is there already is the same one, whose commit was not heard of.
 pub(crate) async fn write_events(tx: &DatabaseTransaction, events: &[(&RunId, &Event)]) -> Result<(), DbErr> {
+    let with_documents = events.iter().filter(|(_, event)| has_documents(event));
+    let runs = with_documents.map(|(run, _)| (*run, None)).collect();
+    let mut sealer = Sealer::for_runs(tx, &runs).await?;
+    insert_events(tx, events, &mut sealer).await?;
+    sealer.finish(tx).await
+}
+
+async fn insert_events(
+    tx: &DatabaseTransaction,
+    events: &[(&RunId, &Event)],
+    sealer: &mut Sealer,
+) -> Result<(), DbErr> {
     if events.is_empty() {
         return Ok(());
     }
@@ -309,8 +348,8 @@ pub(crate) async fn write_events(tx: &DatabaseTransaction, events: &[(&RunId, &E
             json!(event.attempt),
             maybe_time(event.started_at),
             time(event.at),
-            document(&event.input),
-            document(&event.data),
+            sealer.cell(run, &format!("{}.input", event.seq), event.input.as_ref())?,
+            sealer.cell(run, &format!("{}.data", event.seq), event.data.as_ref())?,
         ]);
     }
     let sql = "insert into journal (run, seq, op, kind, name, hash, attempt, started_at, at, input, data)
@@ -341,6 +380,7 @@ async fn update_runs(
     tx: &DatabaseTransaction,
     appends: &[&Append],
     inboxes: &HashMap<&RunId, i64>,
+    sealer: &mut Sealer,
 ) -> Result<u64, DbErr> {
     // The last state of each run counts; a statement that joins a run twice would take either.
     let mut last: BTreeMap<&RunId, &Update> = BTreeMap::new();
@@ -371,7 +411,7 @@ async fn update_runs(
             maybe_time(until),
             json!(update.attempt),
             json!(update.owner),
-            document(&update.output),
+            sealer.cell(id, "output", update.output.as_ref())?,
             json!(update.error),
             maybe_time(update.state.is_final().then_some(update.since)),
         ]);

@@ -3,17 +3,28 @@ use chrono::{DateTime, Utc};
 use sea_orm::{ConnectionTrait, DbErr, QueryResult, Value};
 use serde_json::Value as Json;
 
-use super::{Storage, StorageError, statement};
+use super::{
+    Storage, StorageError,
+    payload::{self, keys_of_run, keys_of_this_run, opened},
+    statement,
+};
 use crate::{Event, EventKind, Run, RunId, RunState};
 
-pub(super) const RUN_COLUMNS: &str =
+pub(super) const RUN_COLUMNS: &str = concat!(
     "id, workflow, key, owner, state, outcome, waiting_for, since, until, lane, place,
-    worker, epoch, takeovers, attempt, build, input, output, error, created_at, finished_at, inbox, parent, parent_op, on_close";
+    worker, epoch, takeovers, attempt, build, error, created_at, finished_at, inbox, parent, parent_op, on_close, ",
+    opened!("input", keys_of_this_run!(), "input"),
+    ", ",
+    opened!("output", keys_of_this_run!(), "output"),
+);
 
 /// The columns of an event; named one by one, so that a plan outlives a migration that adds one.
-pub(super) const EVENT_COLUMNS: &str =
-    "j.run, j.seq, j.op, j.kind, j.name, j.hash, j.attempt, j.started_at, j.at,
-    j.input, j.data";
+pub(super) const EVENT_COLUMNS: &str = concat!(
+    "j.run, j.seq, j.op, j.kind, j.name, j.hash, j.attempt, j.started_at, j.at, ",
+    opened!("j.input", keys_of_run!("j.run"), "input"),
+    ", ",
+    opened!("j.data", keys_of_run!("j.run"), "data"),
+);
 
 /// Which runs to list.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -176,8 +187,7 @@ impl Storage {
 }
 
 pub(super) fn document(text: Option<String>) -> Result<Option<Json>, DbErr> {
-    text.map(|text| serde_json::from_str(&text).map_err(|error| DbErr::Json(error.to_string())))
-        .transpose()
+    text.map(|text| payload::open(&text)).transpose()
 }
 
 pub(super) fn run(row: &QueryResult) -> Result<Run, DbErr> {

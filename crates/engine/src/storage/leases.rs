@@ -10,7 +10,7 @@ use super::{
     Storage, StorageError, dialect,
     fair::{self, Share, Turn},
     inspect::{self, RUN_COLUMNS},
-    now,
+    now, payload,
     rows::{Column, Rows},
     statement,
 };
@@ -240,6 +240,13 @@ async fn claim(tx: &DatabaseTransaction, worker: &str, limit: u64, mut turn: Tur
         run.epoch += 1;
         run.since = at;
         let events = journals.remove(run.id.as_str()).unwrap_or_else(|| Ok(Vec::new()));
+        let events = events.and_then(|events| match run.input == payload::erased() {
+            true => Err(Unreadable {
+                told: "the key of its owner has been erased".to_owned(),
+                last_seq: events.last().map_or(0, |event| event.seq),
+            }),
+            false => Ok(events),
+        });
         Claimed {
             run,
             events,

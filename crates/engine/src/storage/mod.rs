@@ -15,6 +15,8 @@ mod leases;
 mod progress;
 mod published;
 mod policies;
+mod payload;
+mod retention;
 mod rows;
 mod signals;
 mod writer;
@@ -42,6 +44,9 @@ pub(crate) use leases::Claimed;
 pub use published::{Link, Published};
 pub(crate) use signals::Signal;
 pub use policies::Policy;
+pub use payload::Codec;
+pub(crate) use payload::{LARGEST, size};
+pub use retention::Retention;
 
 use self::writer::Job;
 use crate::{NewRun, Started};
@@ -61,6 +66,15 @@ pub enum StorageError {
     /// The process is going down.
     #[error("the journal writer has stopped")]
     Stopped,
+    /// A document is larger than may be kept; nothing was written.
+    #[error("{bytes} bytes of JSON are too many: at most {} can be kept", LARGEST)]
+    TooLarge {
+        /// The length of its JSON.
+        bytes: usize,
+    },
+    /// What the database keeps is sealed, and this process cannot open it.
+    #[error("SECRET_KEY {0}: the payloads in this database are sealed")]
+    Secret(&'static str),
 }
 
 impl StorageError {
@@ -69,7 +83,7 @@ impl StorageError {
         match self {
             Self::Database(error) => is_transient(error),
             Self::Interrupted => true,
-            Self::Stale | Self::Stopped => false,
+            Self::Stale | Self::Stopped | Self::TooLarge { .. } | Self::Secret(_) => false,
         }
     }
 }
@@ -93,6 +107,7 @@ struct Inner {
     writers: Vec<mpsc::Sender<Job>>,
     ready: Arc<dyn Fn() + Send + Sync>,
     url: String,
+    codec: Option<Codec>,
     /// Held for as long as this process is the only one that works on this SQLite file.
     lock: OnceLock<std::fs::File>,
     /// Whose runs this process claims next.
@@ -116,6 +131,8 @@ pub struct StorageOptions {
     pub writers: usize,
     /// Connections for reading, and on Postgres for transactions of their own.
     pub connections: u32,
+    /// What seals inputs, results and journals at rest; without one they are plain JSON. See [`Storage::unlock`].
+    pub codec: Option<Codec>,
 }
 
 impl StorageOptions {
@@ -125,6 +142,7 @@ impl StorageOptions {
             url: url.into(),
             writers: 2,
             connections: 16,
+            codec: None,
         }
     }
 }
@@ -153,9 +171,10 @@ impl Storage {
                 pool,
             )
         };
+        options.codec.iter().for_each(payload::admit);
         let ready: Arc<dyn Fn() + Send + Sync> = Arc::new(ready);
         let writers = (0..if sqlite { 1 } else { options.writers.max(1) })
-            .map(|_| writer::start(write.clone(), ready.clone()))
+            .map(|_| writer::start(write.clone(), ready.clone(), options.codec.clone()))
             .collect();
         Ok(Self {
             inner: Arc::new(Inner {
@@ -164,6 +183,7 @@ impl Storage {
                 writers,
                 ready,
                 url: options.url.clone(),
+                codec: options.codec.clone(),
                 lock: OnceLock::new(),
                 turn: Mutex::default(),
             }),
@@ -241,7 +261,7 @@ impl Storage {
     {
         if self.backend() == DbBackend::Postgres {
             let tx = pool.begin().await.map_err(StorageError::from)?;
-            let result = work(&tx).await;
+            let result = payload::within(self.inner.codec.clone(), work(&tx)).await;
             return match result {
                 Ok(value) => tx
                     .commit()
@@ -279,6 +299,7 @@ impl Storage {
 
     /// Starts runs, each once per key, in one commit with whatever else waits.
     pub(crate) async fn start(&self, run: NewRun) -> Result<Started, StorageError> {
+        payload::refuse_too_large(&run.input)?;
         let (done, started) = oneshot::channel();
         // All starts of a lane share a writer, so that their order is that of the calls.
         let shard = self.shard(run.lane.as_deref().unwrap_or(run.id.as_str()));

@@ -76,10 +76,3 @@ pub(crate) fn time(at: DateTime<Utc>) -> Json {
 pub(crate) fn maybe_time(at: Option<DateTime<Utc>>) -> Json {
     at.map_or(Json::Null, time)
 }
-
-/// A JSON document as the text that is stored.
-pub(crate) fn document(value: &Option<Json>) -> Json {
-    value
-        .as_ref()
-        .map_or(Json::Null, |value| Json::from(value.to_string()))
-}

@@ -8,9 +8,10 @@ use sea_orm::{
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    Append, StorageError, Work,
+    Append, Codec, StorageError, Work,
     dialect::is_transient,
     fold::{self, Folded},
+    payload,
 };
 use crate::{NewRun, Started};
 
@@ -36,17 +37,22 @@ enum Segment {
     Work(Option<Work>, Done<()>),
 }
 
-/// Starts a writer; it ends when the last sender is gone.
-pub(super) fn start(db: DatabaseConnection, ready: Arc<dyn Fn() + Send + Sync>) -> mpsc::Sender<Job> {
+/// Starts a writer, which stores documents by `codec`; it ends when the last sender is gone.
+pub(super) fn start(
+    db: DatabaseConnection,
+    ready: Arc<dyn Fn() + Send + Sync>,
+    codec: Option<Codec>,
+) -> mpsc::Sender<Job> {
     let (jobs, mut queue) = mpsc::channel(QUEUE);
-    tokio::spawn(async move {
+    let work = async move {
         let mut batch = Vec::with_capacity(BATCH);
         while queue.recv_many(&mut batch, BATCH).await > 0 {
             if write(&db, segments(batch.drain(..))).await {
                 ready();
             }
         }
-    });
+    };
+    tokio::spawn(payload::within(codec, work));
     jobs
 }
 
