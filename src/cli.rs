@@ -43,6 +43,11 @@ enum Command {
         #[command(subcommand)]
         act: commands::runs::Act,
     },
+    /// Shows and sets what each owner may have of the workers' time
+    Owners {
+        #[command(subcommand)]
+        act: commands::owners::Act,
+    },
     /// Measures the pipeline with the ordinary `serve --worker` and the simulator, on `DATABASE_URL`
     Bench(commands::bench::Bench),
 }
@@ -60,6 +65,7 @@ impl Cli {
             Command::Seed => commands::seed::run(config).await?,
             Command::Check { json } => return commands::check::run(config, json).await,
             Command::Runs { act } => return commands::runs::run(&config, act).await,
+            Command::Owners { act } => return commands::owners::run(&config, act).await,
             Command::Bench(bench) => bench.run(&config).await?,
         }
         Ok(ExitCode::SUCCESS)

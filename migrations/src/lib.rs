@@ -8,6 +8,7 @@ mod m20261121_000003_conversations;
 mod m20261121_000004_billing;
 mod m20261121_000005_people;
 mod m20261121_000006_signals;
+mod m20261121_000009_fairness;
 
 /// Every migration, oldest first.
 #[derive(Debug)]
@@ -23,6 +24,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000004_billing::Migration),
             Box::new(m20261121_000005_people::Migration),
             Box::new(m20261121_000006_signals::Migration),
+            Box::new(m20261121_000009_fairness::Migration),
         ]
     }
 }

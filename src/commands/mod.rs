@@ -2,6 +2,7 @@
 pub(crate) mod bench;
 pub(crate) mod check;
 pub(crate) mod migrate;
+pub(crate) mod owners;
 pub(crate) mod runs;
 pub(crate) mod seed;
 

@@ -3,10 +3,10 @@ use std::{future::Future, time::Duration};
 
 use poem::{Body, Request, Response, handler, http::StatusCode, web::Data};
 use recado_clients::twilio::{self, FormError, InboundForm, StatusForm};
-use recado_domain::MessageStatus;
+use recado_domain::{MessageStatus, OwnerId};
 use recado_engine::Start;
 use recado_store::{
-    accounts,
+    accounts::{self, Signers},
     callbacks::{self, Callback},
 };
 use recado_workflows::InboundMessage;
@@ -48,12 +48,13 @@ pub(crate) async fn status(
 }
 
 async fn receive(app: &App, request: &Request, body: Body) -> Result<(), Problem> {
-    let form = InboundForm::from_fields(&proved(app, request, body).await?)
-        .map_err(|error| malformed(app, request, &error))?;
+    let proved = proved(app, request, body).await?;
+    let form = InboundForm::from_fields(&proved.fields).map_err(|error| malformed(app, request, &error))?;
     let start = Start {
         key: Some(InboundMessage::key(&form.account_sid, &form.message_sid)),
-        owner: None,
-        lane: None,
+        // The run resolves it by itself; what is known now lets its owner's share of the workers count from the start.
+        owner: proved.owner.map(|owner| owner.to_string()),
+        ..Start::default()
     };
     let call = InboundMessage {
         account: form.account_sid,
@@ -76,7 +77,7 @@ async fn receive(app: &App, request: &Request, body: Body) -> Result<(), Problem
 }
 
 async fn note(app: &App, request: &Request, body: Body) -> Result<(), Problem> {
-    let fields = proved(app, request, body).await?;
+    let fields = proved(app, request, body).await?.fields;
     let form = StatusForm::from_fields(&fields).map_err(|error| malformed(app, request, &error))?;
     let token = request.uri().query().and_then(|query| {
         url::form_urlencoded::parse(query.as_bytes())
@@ -132,8 +133,14 @@ impl From<Refused> for Problem {
     }
 }
 
-/// The form of a webhook whose signature is that of its account.
-async fn proved(app: &App, request: &Request, body: Body) -> Result<Vec<(String, String)>, Problem> {
+/// A webhook whose signature is that of its account.
+struct Proved {
+    fields: Vec<(String, String)>,
+    /// Whose account or number it reached, where that is one owner's.
+    owner: Option<OwnerId>,
+}
+
+async fn proved(app: &App, request: &Request, body: Body) -> Result<Proved, Problem> {
     let path = request.original_uri().path();
     let reject = |reason: Reason, detail: &str| {
         app.rejected.push(path, reason, detail);
@@ -157,12 +164,13 @@ async fn proved(app: &App, request: &Request, body: Body) -> Result<Vec<(String,
     let Some(signature) = request.header("X-Twilio-Signature") else {
         return Err(reject(Reason::Unsigned, "there is no X-Twilio-Signature"));
     };
-    let account = fields
-        .iter()
-        .find(|(name, _)| name == "AccountSid")
-        .map(|(_, sid)| sid.as_str())
-        .unwrap_or_default();
-    let tokens = accounts::tokens_of(&app.environment.database, &app.environment.secret, account).await?;
+    let field = |wanted: &str| {
+        let found = fields.iter().find(|(name, _)| name == wanted);
+        found.map(|(_, value)| value.as_str()).unwrap_or_default()
+    };
+    let (database, secret) = (&app.environment.database, &app.environment.secret);
+    let Signers { tokens, owner } =
+        accounts::signers(database, secret, field("AccountSid"), field("To")).await?;
     if tokens.is_empty() {
         return Err(reject(Reason::UnknownAccount, "no owner holds this account"));
     }
@@ -172,7 +180,7 @@ async fn proved(app: &App, request: &Request, body: Body) -> Result<Vec<(String,
             "signed with another token, or for another URL than PUBLIC_URL and this path",
         ));
     }
-    Ok(fields)
+    Ok(Proved { fields, owner })
 }
 
 /// The URL as Twilio knows it: the public one, whatever proxies made of it.

@@ -96,7 +96,7 @@ impl Workflow for InboundMessage {
                 body: self.body.clone(),
             })
             .await?;
-        ctx.enter_lane().await;
+        ctx.enter_lane().await?;
         let reception = Receive {
             account: self.account,
             owner,

@@ -4,7 +4,7 @@ use std::{fmt, future::Future, time::Duration};
 use sea_orm::DatabaseTransaction;
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{Fault, Retry, RunId};
+use crate::{Fault, Retry, RunId, context::Pulse};
 
 /// What a crash may repeat of an activity, and so what its checkpoint must wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +29,11 @@ pub trait Activity<E>: Serialize + DeserializeOwned + Send + Sync + 'static {
     const RETRY: Retry = Retry::exponential(Duration::from_secs(1));
     /// The longest that one attempt may take.
     const TIMEOUT: Duration = Duration::from_secs(30);
+    /// The longest from the first attempt's beginning to the last one's; then the retries are exhausted.
+    const DEADLINE: Option<Duration> = None;
+    /// The longest silence of an attempt that tells of its progress by [`Attempt::heartbeat`]; then it is taken for
+    /// dead and tried again.
+    const HEARTBEAT: Option<Duration> = None;
     /// What the workflow receives.
     type Output: Serialize + DeserializeOwned + Send + Sync + 'static;
 
@@ -64,6 +69,29 @@ pub trait Activity<E>: Serialize + DeserializeOwned + Send + Sync + 'static {
     ) -> impl Future<Output = Result<Reconciled<Self::Output>, Fault>> + Send {
         async { Ok(Reconciled::CannotTell) }
     }
+
+    /// `Once` only: what is to be done with an intent of which it still cannot be told, after the time in which a trace
+    /// must have appeared, whether it happened.
+    fn undecided(
+        &self,
+        _env: &E,
+        _attempt: &Attempt<'_>,
+    ) -> impl Future<Output = Result<Undecided, Fault>> + Send {
+        async { Ok(Undecided::Hold) }
+    }
+}
+
+/// What is to be done with a call of which nobody can tell whether it happened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Undecided {
+    /// It is looked for again until the time to hold it is over; then a person is asked.
+    #[default]
+    Hold,
+    /// It is repeated, and may so happen twice.
+    Resend,
+    /// It is not repeated, and may so never have happened: the workflow receives a fault of the class `given_up`.
+    GiveUp,
 }
 
 /// What [`Activity::prepare`] found at the moment of acting.
@@ -95,6 +123,7 @@ pub struct Attempt<'a> {
     pub(crate) intended_at: Option<chrono::DateTime<chrono::Utc>>,
     pub(crate) now: chrono::DateTime<chrono::Utc>,
     pub(crate) transaction: Option<&'a DatabaseTransaction>,
+    pub(crate) pulse: &'a Pulse,
 }
 
 impl Attempt<'_> {
@@ -126,6 +155,16 @@ impl Attempt<'_> {
     /// A key that is the same for every attempt at this step and different for every other step of any run.
     pub fn key(&self) -> String {
         format!("{}-{}", self.run, self.op)
+    }
+
+    /// Says that this attempt is alive, and how far it has come. What was said last is there for the next attempt.
+    pub fn heartbeat(&self, details: &impl Serialize) {
+        self.pulse.beat(serde_json::to_value(details).unwrap_or_default());
+    }
+
+    /// How far the attempts before this one have come, by what they said ([`Activity::HEARTBEAT`] must be set).
+    pub fn details<T: DeserializeOwned>(&self) -> Option<T> {
+        serde_json::from_value(self.pulse.details()?).ok()
     }
 
     /// The transaction that also commits this step's checkpoint.

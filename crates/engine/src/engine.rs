@@ -1,13 +1,16 @@
 //! The engine: starts runs, and knows what it takes to work on them.
 mod control;
 
-use std::sync::Arc;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
 
 use chrono::{DateTime, Utc};
 
 use crate::{
     Activity, NewRun, RunId, Settings, Started, Storage, StorageError, Workflow, dispatch::Bells,
-    registry::Registry, storage::now,
+    mailbox::Mailbox, registry::Registry, storage::now,
 };
 
 /// What every run of this process shares.
@@ -17,6 +20,8 @@ pub(crate) struct Shared {
     pub(crate) settings: Settings,
     pub(crate) bells: Bells,
     pub(crate) started_at: DateTime<Utc>,
+    /// What is told to the runs that this process has in memory.
+    pub(crate) mailboxes: Mutex<HashMap<RunId, Arc<Mailbox>>>,
 }
 
 /// Starts runs and works on them. Clones are the same engine.
@@ -54,6 +59,9 @@ pub struct Start {
     pub owner: Option<String>,
     /// The lane in whose order the run takes its turn.
     pub lane: Option<String>,
+    /// How many runs of the lane may be past `enter_lane` at the same time, in the order of their starts. The lane
+    /// keeps it until a start says otherwise; one that never heard of it has 1. 0 counts as 1.
+    pub width: Option<u32>,
 }
 
 impl<E: Send + Sync + 'static> EngineBuilder<E> {
@@ -89,6 +97,7 @@ impl<E: Send + Sync + 'static> EngineBuilder<E> {
                 settings,
                 bells,
                 started_at: now(),
+                mailboxes: Mutex::default(),
             }),
         }
     }
@@ -116,8 +125,10 @@ impl Engine {
             workflow: W::NAME,
             owner: start.owner,
             lane: start.lane,
+            width: start.width.map(|width| width.max(1)),
             input,
             build: self.shared.settings.build.clone(),
+            parent: None,
         })
     }
 

@@ -1,7 +1,9 @@
 //! One run in the hands of a worker: replay, go on, and put the end down.
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
-use crate::{Context, Failure, context::Leave, engine::Shared, lease::Lease, storage::Claimed};
+use crate::{
+    Context, Failure, RunId, context::Leave, engine::Shared, lease::Lease, mailbox::Mailbox, storage::Claimed,
+};
 
 /// A run whose worker fell silent so often in a row, without a checkpoint between, is not tried again.
 const MOST_TAKEOVERS: i64 = 10;
@@ -10,30 +12,65 @@ const MOST_TAKEOVERS: i64 = 10;
 pub(crate) async fn execute(shared: Arc<Shared>, lease: Arc<Lease>, claimed: Claimed) {
     let (workflow, input) = (claimed.run.workflow.clone(), claimed.run.input.clone());
     let refused = refused(&claimed);
-    let mut ctx = Context::new(shared.clone(), lease, claimed);
-    if let Some(failure) = refused {
-        return ctx.park(failure).await;
-    }
+    let delivery = Delivery::begin(shared.clone(), &claimed.run.id);
+    let mut ctx = Context::new(shared.clone(), lease, delivery.mailbox.clone(), claimed);
     let exit = ctx.exit();
     let ended = {
         let work = async {
+            ctx.read_mail().await;
+            if let Some(failure) = refused {
+                return Err(Leave::Parked(failure));
+            }
             ctx.enter_again().await;
-            shared.registry.call(&workflow, input, &mut ctx).await
+            Ok(shared.registry.call(&workflow, input, &mut ctx).await)
         };
         tokio::select! {
             biased;
             reason = exit.left() => Err(reason),
-            result = work => Ok(result),
+            result = work => result,
         }
     };
     match ended {
-        Ok(Ok(ended)) => match ctx.left_over() {
-            None => ctx.finish(ended).await,
-            Some(failure) => ctx.park(failure).await,
-        },
-        Ok(Err(fault)) => ctx.park(fault.failure().clone()).await,
-        Err(Leave::Parked(failure)) => ctx.park(failure).await,
-        Err(Leave::Suspended | Leave::Lost) => {}
+        Ok(result) => ctx.conclude(result).await,
+        Err(reason) => ctx.left(reason).await,
+    }
+}
+
+/// The mailbox of a run, on the list of this process while the run is in its memory.
+struct Delivery {
+    shared: Arc<Shared>,
+    run: RunId,
+    mailbox: Arc<Mailbox>,
+}
+
+impl Delivery {
+    fn begin(shared: Arc<Shared>, run: &RunId) -> Self {
+        let mailbox = Arc::new(Mailbox::new(run.clone()));
+        let mut mailboxes = shared.mailboxes.lock().unwrap_or_else(PoisonError::into_inner);
+        mailboxes.insert(run.clone(), mailbox.clone());
+        drop(mailboxes);
+        Self {
+            shared,
+            run: run.clone(),
+            mailbox,
+        }
+    }
+}
+
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        let mut mailboxes = self
+            .shared
+            .mailboxes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        // The run may be back already, with a box of its own.
+        if mailboxes
+            .get(&self.run)
+            .is_some_and(|present| Arc::ptr_eq(present, &self.mailbox))
+        {
+            mailboxes.remove(&self.run);
+        }
     }
 }
 
@@ -50,16 +87,4 @@ fn refused(claimed: &Claimed) -> Option<Failure> {
         let told = format!("its worker fell silent {MOST_TAKEOVERS} times in a row; whatever it does next may end the process");
         Failure::new("crash_loop", told)
     })
-}
-
-impl Context {
-    /// What the journal knows and the workflow of this build did not ask for.
-    fn left_over(&self) -> Option<Failure> {
-        let (op, event) = self.history().left_over()?;
-        let name = event.name.as_deref().unwrap_or(event.kind.as_str());
-        Some(Failure::new(
-            "replay_mismatch",
-            format!("step {op}: the journal has {name}, the workflow of this build ends before it"),
-        ))
-    }
 }

@@ -47,6 +47,12 @@ pub enum Fault {
         /// What went wrong.
         failure: Failure,
     },
+    /// The run is to be cancelled; told to the workflow once.
+    #[error("{}: {}", failure.class, failure.message)]
+    Cancelled {
+        /// Says so.
+        failure: Failure,
+    },
 }
 
 impl Fault {
@@ -84,10 +90,20 @@ impl Fault {
         }
     }
 
+    /// The cancel of the run, as a workflow receives it.
+    pub fn cancelled() -> Self {
+        Self::Cancelled {
+            failure: Failure::new("cancelled", "the run was cancelled"),
+        }
+    }
+
     /// What went wrong.
     pub fn failure(&self) -> &Failure {
         match self {
-            Self::Retry { failure, .. } | Self::Fatal { failure } | Self::Unknown { failure } => failure,
+            Self::Retry { failure, .. }
+            | Self::Fatal { failure }
+            | Self::Unknown { failure }
+            | Self::Cancelled { failure } => failure,
         }
     }
 }

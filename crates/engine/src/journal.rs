@@ -1,5 +1,5 @@
 //! The journal of a run: what happened, append-only, in order; and the same as replay reads it.
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -114,6 +114,21 @@ impl EventKind {
         }
     }
 
+    /// Whether a step ends with it.
+    pub(crate) fn concludes(self) -> bool {
+        matches!(
+            self,
+            Self::ActivityCompleted
+                | Self::ActivityFailed
+                | Self::Skipped
+                | Self::Cancelled
+                | Self::TimerFired
+                | Self::SignalReceived
+                | Self::SignalTimedOut
+                | Self::ChildFinished
+        )
+    }
+
     /// The kind that `word` names.
     pub fn parse(word: &str) -> Option<Self> {
         serde_json::from_value(Value::from(word)).ok()
@@ -170,6 +185,11 @@ pub(crate) struct History {
     last_seq: i64,
     last_op: i64,
     lane: LaneHold,
+    /// Signals that were received, by number.
+    consumed: HashSet<i64>,
+    versions: HashMap<String, bool>,
+    tags: HashMap<String, String>,
+    children: bool,
 }
 
 /// What the journal says of the run's place in its lane.
@@ -190,6 +210,25 @@ impl History {
             match (event.kind, event.op) {
                 (EventKind::LaneEntered, _) => history.lane = LaneHold::Held,
                 (EventKind::LaneLeft, _) => history.lane = LaneHold::Lost,
+                (EventKind::SignalReceived | EventKind::ActivityDecided, _) => {
+                    history.consumed.extend(number(&event, "n"));
+                }
+                (EventKind::VersionMarked, _) => {
+                    history
+                        .versions
+                        .extend(event.name.clone().map(|name| (name, true)));
+                }
+                (EventKind::Tagged, _) => {
+                    let value = event.data.as_ref().and_then(Value::as_str).map(str::to_owned);
+                    history.tags.extend(event.name.clone().zip(value));
+                }
+                (EventKind::ChildStarted, _) => {
+                    let on_close = event
+                        .data
+                        .as_ref()
+                        .and_then(|data| data.get("on_close")?.as_str());
+                    history.children |= on_close.is_some_and(|on_close| on_close != "abandon");
+                }
                 _ => {}
             }
             if let Some(op) = event.op {
@@ -225,4 +264,58 @@ impl History {
             .filter_map(|(op, events)| Some((*op, events.first()?)))
             .min_by_key(|(op, _)| *op)
     }
+
+    /// The signals that the workflow has received, by number.
+    pub(crate) fn consumed(&self) -> &HashSet<i64> {
+        &self.consumed
+    }
+
+    /// Whether children were started whose fate depends on the run's end.
+    pub(crate) fn has_children(&self) -> bool {
+        self.children
+    }
+
+    /// Whether the run goes the new way of a change, if that is known.
+    pub(crate) fn version(&self, change: &str) -> Option<bool> {
+        self.versions.get(change).copied()
+    }
+
+    pub(crate) fn mark_version(&mut self, change: &str, new: bool) {
+        self.versions.insert(change.to_owned(), new);
+    }
+
+    /// Sets a tag; false if it has that value.
+    pub(crate) fn tag(&mut self, name: &str, value: &str) -> bool {
+        self.tags.insert(name.to_owned(), value.to_owned()).as_deref() != Some(value)
+    }
+
+    /// Which of the steps from `first` to `last` was the first to come to an end, counted from 0.
+    pub(crate) fn first_concluded(&self, first: i64, last: i64) -> Option<usize> {
+        let concluded = |op: i64| {
+            let events = self.steps.get(&op)?;
+            let end = events.iter().rfind(|event| event.kind.concludes())?;
+            Some((end.seq, (op - first) as usize))
+        };
+        (first..=last).filter_map(concluded).min().map(|(_, index)| index)
+    }
+
+    /// Whether step `op` has an intent to call out whose fate nobody has recorded.
+    pub(crate) fn has_open_intent(&self, op: i64) -> bool {
+        let last = self.steps.get(&op).and_then(|events| {
+            events.iter().rfind(|event| {
+                event.kind.concludes()
+                    || matches!(
+                        event.kind,
+                        EventKind::ActivityIntended
+                            | EventKind::ActivityAttempted
+                            | EventKind::ActivityReconciled
+                    )
+            })
+        });
+        last.is_some_and(|event| event.kind == EventKind::ActivityIntended)
+    }
+}
+
+fn number(event: &Event, field: &str) -> Option<i64> {
+    event.data.as_ref()?.get(field)?.as_i64()
 }

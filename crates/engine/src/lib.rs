@@ -13,6 +13,7 @@ mod export;
 mod fault;
 mod journal;
 mod lease;
+mod mailbox;
 mod registry;
 mod retry;
 mod run;
@@ -21,8 +22,8 @@ mod storage;
 mod worker;
 mod workflow;
 
-pub use activity::{Activity, Attempt, Effect, Prepared, Reconciled};
-pub use context::Context;
+pub use activity::{Activity, Attempt, Effect, Prepared, Reconciled, Undecided};
+pub use context::{Ask, Child, ChildRun, Context, Group, OnClose, Own, Race, Receive, Signal, Sleep};
 pub use engine::{Engine, EngineBuilder, Start};
 pub use export::{Export, ExportedEvent, ExportedSignal};
 pub use fault::{Failure, Fault};
@@ -32,7 +33,7 @@ pub(crate) use run::NewRun;
 pub use run::{Run, RunId, RunState, Started};
 pub use settings::Settings;
 pub use storage::{
-    Act, ControlError, Decision, Filter, Link, Mode, Page, Published, Storage, StorageError, StorageOptions,
+    Act, ControlError, Decision, Filter, Link, Mode, Page, Policy, Published, Storage, StorageError, StorageOptions,
     Touched, is_transient,
 };
 pub use workflow::{Outcome, Workflow};

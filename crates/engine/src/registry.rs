@@ -8,7 +8,9 @@ use futures::{FutureExt, future::BoxFuture};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use crate::{Activity, Attempt, Context, Effect, Fault, Outcome, Prepared, Reconciled, Retry, Workflow};
+use crate::{
+    Activity, Attempt, Context, Effect, Fault, Outcome, Prepared, Reconciled, Retry, Undecided, Workflow,
+};
 
 /// How a workflow ended, with its type erased.
 pub(crate) struct Ended {
@@ -83,6 +85,8 @@ pub(crate) trait AnyActivity: Send + Sync {
     fn effect(&self) -> Effect;
     fn retry(&self) -> Retry;
     fn timeout(&self) -> Duration;
+    fn deadline(&self) -> Option<Duration>;
+    fn heartbeat(&self) -> Option<Duration>;
     fn run<'a>(&'a self, input: &'a Value, attempt: &'a Attempt<'a>) -> BoxFuture<'a, Result<Value, Fault>>;
     fn prepare<'a>(
         &'a self,
@@ -100,6 +104,11 @@ pub(crate) trait AnyActivity: Send + Sync {
         input: &'a Value,
         attempt: &'a Attempt<'a>,
     ) -> BoxFuture<'a, Result<Reconciled<Value>, Fault>>;
+    fn undecided<'a>(
+        &'a self,
+        input: &'a Value,
+        attempt: &'a Attempt<'a>,
+    ) -> BoxFuture<'a, Result<Undecided, Fault>>;
 }
 
 struct Bound<E, A> {
@@ -122,6 +131,14 @@ where
 
     fn timeout(&self) -> Duration {
         A::TIMEOUT
+    }
+
+    fn deadline(&self) -> Option<Duration> {
+        A::DEADLINE
+    }
+
+    fn heartbeat(&self) -> Option<Duration> {
+        A::HEARTBEAT
     }
 
     fn run<'a>(&'a self, input: &'a Value, attempt: &'a Attempt<'a>) -> BoxFuture<'a, Result<Value, Fault>> {
@@ -166,6 +183,16 @@ where
                 Reconciled::NoTrace => Reconciled::NoTrace,
                 Reconciled::CannotTell => Reconciled::CannotTell,
             })
+        })
+    }
+
+    fn undecided<'a>(
+        &'a self,
+        input: &'a Value,
+        attempt: &'a Attempt<'a>,
+    ) -> BoxFuture<'a, Result<Undecided, Fault>> {
+        guarded(A::NAME, input, move |call: A| async move {
+            call.undecided(&self.env, attempt).await
         })
     }
 }

@@ -7,6 +7,7 @@ pub struct Retry {
     first: Duration,
     cap: Duration,
     attempts: u32,
+    finals: &'static [&'static str],
 }
 
 impl Retry {
@@ -16,6 +17,7 @@ impl Retry {
             first,
             cap: Duration::from_secs(300),
             attempts: 8,
+            finals: &[],
         }
     }
 
@@ -25,6 +27,7 @@ impl Retry {
             first: Duration::ZERO,
             cap: Duration::ZERO,
             attempts: 1,
+            finals: &[],
         }
     }
 
@@ -36,6 +39,18 @@ impl Retry {
     /// Never waits longer than `cap`, unless the other side asks for more.
     pub const fn at_most(self, cap: Duration) -> Self {
         Self { cap, ..self }
+    }
+
+    /// Faults of these classes are not tried again, whatever they say.
+    pub const fn not_for(self, classes: &'static [&'static str]) -> Self {
+        Self {
+            finals: classes,
+            ..self
+        }
+    }
+
+    pub(crate) fn is_final(&self, class: &str) -> bool {
+        self.finals.contains(&class)
     }
 
     /// The wait before attempt `failed + 1`, or `None` when `failed` attempts were all there may be.

@@ -178,8 +178,20 @@ pub(crate) struct NewRun {
     pub(crate) key: String,
     pub(crate) owner: Option<String>,
     pub(crate) lane: Option<String>,
+    pub(crate) width: Option<u32>,
     pub(crate) input: Value,
     pub(crate) build: String,
+    pub(crate) parent: Option<Parent>,
+}
+
+/// Who started a run, where another run did.
+#[derive(Clone, Debug)]
+pub(crate) struct Parent {
+    pub(crate) run: RunId,
+    /// The step that did.
+    pub(crate) op: i64,
+    /// What the parent's end means for the run: `abandon`, `cancel` or `terminate`.
+    pub(crate) on_close: &'static str,
 }
 
 /// What a start came to.

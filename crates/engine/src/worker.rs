@@ -1,7 +1,7 @@
 //! A worker: claims ready runs and works on them, says that it is alive, and takes over from those that are not.
 use std::{
     collections::HashSet,
-    sync::Arc,
+    sync::{Arc, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -19,6 +19,8 @@ use crate::{
     storage::now,
 };
 
+/// How often a worker looks whether its runs were told anything.
+const POST: Duration = Duration::from_millis(100);
 /// The most runs that one claim takes, so that several workers share a backlog.
 const CLAIM: usize = 64;
 
@@ -43,6 +45,7 @@ impl Engine {
             async move { bells.listen(&worker, heard, stop).await }
         });
         let sweep = tokio::spawn(self.clone().sweep(lease.clone(), heard.clone(), stop.clone()));
+        let post = tokio::spawn(self.clone().deliver_until(lease.clone(), dead.clone()));
         tracing::info!(worker, "working");
         let mut runs = JoinSet::new();
         self.claim_until(&lease, &heard, &stop, &mut runs).await;
@@ -55,7 +58,7 @@ impl Engine {
         }
         runs.shutdown().await;
         dead.cancel();
-        let _ = tokio::join!(heart, ears, sweep);
+        let _ = tokio::join!(heart, ears, sweep, post);
         if let Err(error) = self.shared.storage.release(&worker).await {
             tracing::warn!(worker, %error, "the runs were not given back; they are taken over when the lease is out");
         }
@@ -131,6 +134,47 @@ impl Engine {
                 Err(error) => log_unless_away("heartbeat", &error),
             }
         }
+    }
+
+    /// Brings signals to the runs that this worker has in memory.
+    async fn deliver_until(self, lease: Arc<Lease>, dead: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = dead.cancelled() => return,
+                () = time::sleep(POST) => {}
+            }
+            let idle = {
+                let mailboxes = self
+                    .shared
+                    .mailboxes
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner);
+                mailboxes.is_empty()
+            };
+            if idle {
+                continue;
+            }
+            if let Err(error) = self.deliver(&lease).await {
+                log_unless_away("deliver signals", &error);
+            }
+        }
+    }
+
+    async fn deliver(&self, lease: &Lease) -> Result<(), StorageError> {
+        for (run, inbox) in self.shared.storage.inboxes(lease.worker()).await? {
+            let mailbox = {
+                let mailboxes = self
+                    .shared
+                    .mailboxes
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner);
+                mailboxes.get(&run).cloned()
+            };
+            if let Some(mailbox) = mailbox.filter(|mailbox| mailbox.seen() < inbox) {
+                mailbox.read(&self.shared.storage).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Finds what no bell announced: runs whose time has come and runs of the dead.

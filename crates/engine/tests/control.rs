@@ -435,7 +435,7 @@ on_both! {
     async fn a_batch_touches_what_its_filter_finds_and_a_dry_run_nothing(world: World) {
         let mut ids = Vec::new();
         for what in ["a", "b", "c", "d"] {
-            let start = Start { key: Some(what.into()), owner: (what != "d").then(|| "ours".into()), lane: None };
+            let start = Start { key: Some(what.into()), owner: (what != "d").then(|| "ours".into()), ..Start::default() };
             ids.push(world.engine.start(&Errand { what: what.into() }, start).await.unwrap().run);
         }
         world.engine.terminate(&ids[0]).await.unwrap();

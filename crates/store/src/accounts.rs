@@ -178,21 +178,53 @@ pub async fn credentials(
     .transpose()
 }
 
-/// All tokens under which a webhook of this account may be signed; none when nobody holds it. Has no tenant: the
-/// signature is checked before anybody knows whose the webhook is.
+/// Who may have sent a webhook.
+#[derive(Debug)]
+pub struct Signers {
+    /// All tokens under which it may be signed; none when nobody holds the account.
+    pub tokens: Vec<SecretString>,
+    /// Whose it is, as far as account and number tell; what [`crate::resolve`] finds, or nobody.
+    pub owner: Option<OwnerId>,
+}
+
+#[derive(FromQueryResult)]
+struct Signer {
+    owner: String,
+    auth_token: Vec<u8>,
+    reached: i64,
+}
+
+/// All tokens under which a webhook of this account may be signed, and the owner of `to`, an address as Twilio writes
+/// it, or of the account if only one holds it. Has no tenant: the signature is checked before anybody knows whose the
+/// webhook is.
 ///
 /// # Errors
 /// Those of the database, and [`StoreError::Sealed`].
-pub async fn tokens_of(
+pub async fn signers(
     conn: &impl ConnectionTrait,
     secret: &Secret,
     account_sid: &str,
-) -> Result<Vec<SecretString>, StoreError> {
-    let sql = "select auth_token from channel_accounts where twilio_account_sid = $1 order by id";
-    let rows = Token::find_by_statement(statement(conn, sql, vec![text(account_sid)]))
+    to: &str,
+) -> Result<Signers, StoreError> {
+    let sql = "
+        select a.owner, a.auth_token, cast(case when n.address is null then 0 else 1 end as bigint) as reached
+        from channel_accounts a left join channel_numbers n
+            on n.twilio_account_sid = a.twilio_account_sid and n.address = $2 and n.owner = a.owner
+        where a.twilio_account_sid = $1 order by a.id";
+    let rows = Signer::find_by_statement(statement(conn, sql, vec![text(account_sid), text(to)]))
         .all(conn)
         .await?;
-    rows.iter().map(|row| secret.open_text(&row.auth_token)).collect()
+    let owner = match &rows[..] {
+        [only] => Some(only),
+        several => several.iter().find(|signer| signer.reached == 1),
+    };
+    Ok(Signers {
+        owner: owner.map(|signer| OwnerId::from(signer.owner.as_str())),
+        tokens: rows
+            .iter()
+            .map(|row| secret.open_text(&row.auth_token))
+            .collect::<Result<_, _>>()?,
+    })
 }
 
 /// The addresses from which an owner can send.

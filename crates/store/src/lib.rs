@@ -4,7 +4,7 @@
 //! transaction and takes no second connection. What two statements do together is safe against others only inside
 //! the caller's transaction; a verb that needs one says so. Verbs take the time as an argument.
 //!
-//! Invariant: no query without a tenant, outside `resolution`, `accounts::tokens_of`, `callbacks` (which find out
+//! Invariant: no query without a tenant, outside `resolution`, `accounts::signers`, `callbacks` (which find out
 //! whose a webhook is) and the catalogue in `plans`.
 pub mod accounts;
 pub mod billing;

@@ -2,6 +2,7 @@
 mod control;
 mod conversations;
 mod lists;
+mod owners;
 mod questions;
 mod runs;
 
@@ -17,6 +18,8 @@ pub(super) enum Tag {
     Conversations,
     /// What the agents know the answer to.
     Questions,
+    /// Whose runs they are.
+    Owners,
     /// What was turned away.
     Webhooks,
 }
@@ -66,6 +69,7 @@ pub(super) fn documented(routes: Route) -> (Route, Route) {
             control::Control,
             conversations::Conversations,
             questions::Questions,
+            owners::Owners,
             runs::Webhooks,
         ),
         "Recado",

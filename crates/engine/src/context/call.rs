@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use sea_orm::DatabaseTransaction;
 use serde_json::Value;
 
+use super::Pulse;
 use crate::{Attempt, Fault, RunId, registry::AnyActivity};
 
 /// One step on its way: what is called, with what.
@@ -29,6 +30,7 @@ pub(super) struct Call {
     pub(super) input: Arc<Value>,
     pub(super) activity: Arc<dyn AnyActivity>,
     pub(super) limit: Duration,
+    pub(super) pulse: Arc<Pulse>,
 }
 
 impl Call {
@@ -41,6 +43,7 @@ impl Call {
             intended_at: self.intended_at,
             now: self.started,
             transaction,
+            pulse: &self.pulse,
         }
     }
 
@@ -55,10 +58,15 @@ impl Call {
                 self.name,
                 self.limit.as_secs_f32()
             );
-            Err(match self.intended_at {
-                Some(_) => Fault::unknown("timeout", told),
-                None => Fault::retry("timeout", told),
-            })
+            Err(self.too_late("timeout", told))
         })
+    }
+
+    /// The fault of an attempt that took too long. What may have gone out may have happened.
+    pub(super) fn too_late(&self, class: &str, told: String) -> Fault {
+        match self.intended_at {
+            Some(_) => Fault::unknown(class, told),
+            None => Fault::retry(class, told),
+        }
     }
 }

@@ -1,50 +1,70 @@
-//! How a run's events reach the disk, and how a run leaves the memory.
-use std::{
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+//! How a run's events reach the disk, and how a run waits.
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 use sea_orm::DatabaseTransaction;
-use tokio::sync::Notify;
+use serde_json::Value;
+use tokio::sync::oneshot;
 
-use super::{Context, Step};
+use super::{
+    Step,
+    core::{Core, Leave, Wait, lock},
+};
 use crate::{
     Event, EventKind, Failure, Fault, RunState,
     journal::LaneHold,
     registry::Ended,
-    storage::{Append, StorageError, Update, after, guard, now, recorded, write_one},
+    storage::{Append, NewValue, StorageError, Update, after, guard, now, recorded, write_one},
 };
 
-/// Why a run is dropped from memory before its workflow has returned.
+/// The end of the journal as this worker knows it.
 #[derive(Debug)]
-pub(crate) enum Leave {
-    /// It waits, and the database says for what.
-    Suspended,
-    /// Somebody else holds it.
-    Lost,
-    /// It cannot go on without a person.
-    Parked(Failure),
+pub(super) struct Tail {
+    seq: i64,
+    /// Events that ride with the next checkpoint that is awaited.
+    pending: Vec<Event>,
+    /// Published values that do the same.
+    values: Vec<NewValue>,
+    /// Checkpoints that were sent and not awaited.
+    in_flight: Vec<oneshot::Receiver<Result<(), StorageError>>>,
 }
 
-/// The way out of a workflow that must not notice it.
-#[derive(Debug, Default)]
-pub(crate) struct Exit {
-    reason: Mutex<Option<Leave>>,
-    left: Notify,
-}
-
-impl Exit {
-    /// Waits until the run leaves.
-    pub(crate) async fn left(&self) -> Leave {
-        loop {
-            self.left.notified().await;
-            if let Some(reason) = self.reason.lock().unwrap_or_else(PoisonError::into_inner).take() {
-                return reason;
-            }
+impl Tail {
+    pub(super) fn new(seq: i64) -> Self {
+        Self {
+            seq,
+            pending: Vec::new(),
+            values: Vec::new(),
+            in_flight: Vec::new(),
         }
     }
+
+    /// Gives `event` the next number.
+    pub(super) fn push(&mut self, event: Event) {
+        self.seq += 1;
+        self.pending.push(Event {
+            seq: self.seq,
+            ..event
+        });
+    }
+
+    /// The last of what was published under a name counts.
+    pub(super) fn publish(&mut self, name: &str, data: Value) {
+        self.values.retain(|value| value.name != name);
+        self.values.push(NewValue {
+            name: name.to_owned(),
+            data,
+        });
+    }
+}
+
+/// What woke a waiting branch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Woken {
+    Due,
+    /// Signals arrived.
+    Mail,
 }
 
 /// What can end a transaction of a step.
@@ -69,35 +89,37 @@ impl From<Fault> for Broken {
 pub(super) type StepWork =
     Box<dyn for<'a> FnOnce(&'a DatabaseTransaction) -> BoxFuture<'a, Result<(Event, Append), Broken>> + Send>;
 
-impl Context {
-    /// Leaves the workflow for good: whoever awaits this is dropped.
-    pub(super) async fn leave<T>(&self, reason: Leave) -> T {
-        *self.exit.reason.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
-        self.exit.left.notify_one();
-        std::future::pending().await
+/// The event that a step's transaction is to write, and what rides with it.
+#[derive(Clone, Debug)]
+pub(super) struct Draft {
+    pub(super) event: Event,
+    pub(super) pending: Vec<Event>,
+    pub(super) values: Vec<NewValue>,
+}
+
+impl Draft {
+    /// The checkpoint that holds the draft with `event` as what became of it.
+    pub(super) fn append(self, core_run: &crate::RunId, epoch: i64, event: Event) -> Append {
+        Append {
+            values: self.values,
+            ..Append::of(core_run, epoch, self.pending, event)
+        }
+    }
+}
+
+impl Core {
+    /// An event of step `op`, without a number yet.
+    pub(super) fn event(op: Option<i64>, kind: EventKind) -> Event {
+        Event::new(0, op, kind, now())
     }
 
-    pub(crate) fn exit(&self) -> std::sync::Arc<Exit> {
-        self.exit.clone()
-    }
-
-    pub(super) fn mismatch(&self, op: i64, name: &str) -> Leave {
-        Leave::Parked(Failure::new(
-            "replay_mismatch",
-            format!(
-                "step {op}: the journal goes on after it without {name}, which the workflow of this build asks for"
-            ),
-        ))
-    }
-
-    /// The next event of this run.
-    pub(super) fn event(&mut self, op: Option<i64>, kind: EventKind) -> Event {
-        self.seq += 1;
-        Event::new(self.seq, op, kind, now())
+    /// Writes an event down, to ride with the next checkpoint.
+    pub(super) async fn note(&self, event: Event) {
+        self.tail.lock().await.push(event);
     }
 
     pub(super) fn step_event(
-        &mut self,
+        &self,
         step: &Step,
         kind: EventKind,
         number: u32,
@@ -118,7 +140,7 @@ impl Context {
             attempt: Some(number.into()),
             started_at: Some(started),
             input: first.then(|| (*step.input).clone()),
-            ..self.event(Some(step.op), kind)
+            ..Self::event(Some(step.op), kind)
         }
     }
 
@@ -130,9 +152,10 @@ impl Context {
             since: now(),
             until: None,
             attempt: attempt.into(),
-            owner: self.run.owner.clone(),
+            owner: self.owner(),
             output: None,
             error: None,
+            seen: self.mailbox.seen(),
         }
     }
 
@@ -152,33 +175,44 @@ impl Context {
     }
 
     /// The state of a run that waits in nobody's hands.
-    pub(super) fn waiting(&self, waiting_for: &str) -> Update {
-        self.update(RunState::Waiting, Some(waiting_for.to_owned()), 0)
+    pub(super) fn waiting(&self, wait: &Wait) -> Update {
+        Update {
+            until: wait.until,
+            error: wait.error.clone(),
+            ..self.update(RunState::Waiting, Some(wait.reason.clone()), wait.attempt)
+        }
     }
 
-    fn append(&mut self, update: Option<Update>) -> Append {
-        let events = std::mem::take(&mut self.pending);
+    fn append(&self, tail: &mut Tail, update: Option<Update>) -> Append {
         Append {
             run: self.run.id.clone(),
             epoch: self.run.epoch,
-            events,
+            events: std::mem::take(&mut tail.pending),
+            values: std::mem::take(&mut tail.values),
             update,
             leave: None,
+            parent: None,
+            children: false,
         }
     }
 
     /// Sends what is pending towards the disk, without waiting for it.
-    pub(super) async fn send(&mut self, update: Option<Update>) {
-        let append = self.append(update);
+    pub(super) async fn send(&self, update: Option<Update>) {
+        let mut tail = self.tail.lock().await;
+        self.send_holding(&mut tail, update).await;
+    }
+
+    async fn send_holding(&self, tail: &mut Tail, update: Option<Update>) {
+        let append = self.append(tail, update);
         match self.shared.storage.append(append).await {
-            Ok(committed) => self.in_flight.push(committed),
+            Ok(committed) => tail.in_flight.push(committed),
             Err(error) => self.broken(error).await,
         }
     }
 
     /// Waits until all that was sent is on the disk.
-    pub(super) async fn settle(&mut self) {
-        for committed in std::mem::take(&mut self.in_flight) {
+    async fn settle(&self, tail: &mut Tail) {
+        for committed in std::mem::take(&mut tail.in_flight) {
             match committed.await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => self.broken(error).await,
@@ -188,35 +222,55 @@ impl Context {
     }
 
     /// Brings everything so far to the disk, and `update` with it.
-    pub(super) async fn flush(&mut self, update: Option<Update>) {
-        if update.is_some() || !self.pending.is_empty() {
-            self.send(update).await;
+    pub(super) async fn flush(&self, update: Option<Update>) {
+        let mut tail = self.tail.lock().await;
+        if update.is_some() || !tail.pending.is_empty() {
+            self.send_holding(&mut tail, update).await;
         }
-        self.settle().await;
+        self.settle(&mut tail).await;
     }
 
-    pub(super) async fn broken(&mut self, error: StorageError) {
+    /// Brings everything so far to the disk and takes what is pending, for a transaction that writes it itself.
+    pub(super) async fn pending(&self) -> Vec<Event> {
+        let mut tail = self.tail.lock().await;
+        self.settle(&mut tail).await;
+        tail.pending.clone()
+    }
+
+    pub(super) async fn broken(&self, error: StorageError) {
         match error {
-            StorageError::Stale | StorageError::Stopped | StorageError::Interrupted => {
-                metrics::counter!("recado_leases_lost_total").increment(1);
-                self.leave(Leave::Lost).await
-            }
             StorageError::Database(error) => {
                 let told = format!("the journal cannot be written: {error}");
-                self.leave(Leave::Parked(Failure::new("journal", told))).await
+                self.leave_now(Leave::Parked(Failure::new("journal", told))).await
+            }
+            _ => {
+                metrics::counter!("recado_leases_lost_total").increment(1);
+                self.leave_now(Leave::Lost).await
             }
         }
     }
 
-    /// Runs what `work` makes in a transaction that also writes event `seq`, until it is known whether that committed.
+    /// Runs what `work` makes in a transaction that also writes `event`, until it is known whether that committed.
     ///
     /// A commit whose answer got lost is found by the event's number, under the lock of the run's row, so that nothing
-    /// is done twice.
-    pub(super) async fn transact(&mut self, seq: i64, work: impl Fn() -> StepWork) -> Result<Event, Fault> {
-        self.settle().await;
+    /// is done twice. No other branch writes meanwhile.
+    pub(super) async fn transact(
+        &self,
+        event: Event,
+        work: impl Fn(Draft) -> StepWork,
+    ) -> Result<Event, Fault> {
+        let _bound = self.bind(event.op.unwrap_or_default());
+        let mut tail = self.tail.lock().await;
+        self.settle(&mut tail).await;
+        let seq = tail.seq + 1;
+        let draft = Draft {
+            event: Event { seq, ..event },
+            pending: tail.pending.clone(),
+            values: tail.values.clone(),
+        };
         let mut wait = Duration::from_millis(20);
         loop {
-            let (run, epoch, work) = (self.run.id.clone(), self.run.epoch, work());
+            let (run, epoch, work) = (self.run.id.clone(), self.run.epoch, work(draft.clone()));
             let committed = self.shared.storage.transaction(move |tx| {
                 Box::pin(async move {
                     guard(tx, &run, epoch).await?;
@@ -230,14 +284,12 @@ impl Context {
             });
             match committed.await {
                 Ok(event) => {
-                    self.pending.clear();
+                    tail.pending.clear();
+                    tail.values.clear();
+                    tail.seq = seq;
                     return Ok(event);
                 }
-                Err(Broken::Fault(fault)) => {
-                    // The number of the event that was not written is free again.
-                    self.seq = seq - 1;
-                    return Err(fault);
-                }
+                Err(Broken::Fault(fault)) => return Err(fault),
                 Err(Broken::Storage(error)) if error.is_transient() => {
                     tracing::warn!(run.id = %self.run.id, %error, "a step waits for the database");
                     tokio::time::sleep(wait).await;
@@ -249,26 +301,65 @@ impl Context {
         }
     }
 
-    /// Waits: in memory if it is short, else as a row that brings the run back when it is due.
-    pub(super) async fn pause(&mut self, waiting_for: String, wait: Duration, attempt: u32, error: String) {
-        let until = Some(after(now(), wait));
-        if wait <= self.shared.settings.short_wait {
-            let update = self.running(waiting_for, attempt, until, Some(error));
-            self.send(Some(update)).await;
-            tokio::time::sleep(wait).await;
-            return;
+    /// Waits until `wait` is over, or signals after number `seen` arrive: in memory while it is short or another branch
+    /// is at work, else as a row that brings the run back.
+    pub(super) async fn wait(&self, op: i64, wait: Wait, seen: i64) -> Woken {
+        let (mut mail, mut ended) = (self.mailbox.listen(), self.ended.subscribe());
+        let _idle = Idle::new(self, op, wait.clone());
+        let mut shown = false;
+        loop {
+            if self.mailbox.seen() > seen {
+                return Woken::Mail;
+            }
+            let left = wait
+                .until
+                .map(|until| (until - now()).to_std().unwrap_or_default());
+            if left.is_some_and(|left| left.is_zero()) {
+                return Woken::Due;
+            }
+            let short = left.is_some_and(|left| left <= self.shared.settings.short_wait);
+            if let Some(first) = self.all_idle()
+                && !short
+            {
+                self.flush(Some(self.waiting(&first))).await;
+                return self.leave(Leave::Suspended).await;
+            }
+            if !std::mem::replace(&mut shown, true) {
+                let update = self.running(wait.reason.clone(), wait.attempt, wait.until, wait.error.clone());
+                self.send(Some(update)).await;
+            }
+            let due = async {
+                match left {
+                    Some(left) => tokio::time::sleep(left).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = due => {}
+                _ = mail.changed() => {}
+                _ = ended.changed() => {}
+            }
         }
-        let update = Update {
-            until,
-            error: Some(error),
-            ..self.update(RunState::Waiting, Some(waiting_for), attempt)
-        };
-        self.flush(Some(update)).await;
-        self.leave(Leave::Suspended).await
+    }
+
+    /// If every branch waits, and for longer than is worth the memory: what is due first.
+    fn all_idle(&self) -> Option<Wait> {
+        let branches = lock(&self.branches);
+        if branches.idle.len() < branches.live {
+            return None;
+        }
+        let first = branches
+            .idle
+            .values()
+            .min_by_key(|wait| wait.until.unwrap_or(DateTime::<Utc>::MAX_UTC))?;
+        let short = first
+            .until
+            .is_some_and(|until| until <= after(now(), self.shared.settings.short_wait));
+        (!short).then(|| first.clone())
     }
 
     /// The last checkpoint of a run that ended.
-    pub(crate) async fn finish(&mut self, ended: Ended) {
+    pub(super) async fn finish(&self, ended: Ended) {
         let state = if ended.failed {
             RunState::Failed
         } else {
@@ -279,28 +370,58 @@ impl Context {
             output: Some(ended.output),
             ..self.update(state, None, 0)
         };
-        metrics::counter!("recado_runs_finished_total", "workflow" => self.run.workflow.clone(), "outcome" => ended.word)
-            .increment(1);
+        self.count_end(ended.word);
         self.close(update).await;
     }
 
+    /// The last checkpoint of a run that was cancelled or terminated.
+    pub(super) async fn end_as(&self, state: RunState) {
+        self.count_end(state.as_str());
+        if state == RunState::Terminated {
+            self.note(Self::event(None, EventKind::Terminated)).await;
+        }
+        self.close(self.update(state, None, 0)).await;
+    }
+
+    /// The state of a run that ended with an outcome of the engine's own.
+    pub(super) fn ended_as(&self, outcome: &str, output: Value) -> Update {
+        Update {
+            outcome: Some(outcome.to_owned()),
+            output: Some(output),
+            ..self.update(RunState::Completed, None, 0)
+        }
+    }
+
+    fn count_end(&self, outcome: &'static str) {
+        metrics::counter!("recado_runs_finished_total", "workflow" => self.run.workflow.clone(), "outcome" => outcome)
+            .increment(1);
+    }
+
     /// The last checkpoint of a run that cannot go on without a person. It gives its place in the lane up.
-    pub(crate) async fn park(&mut self, failure: Failure) {
+    pub(super) async fn park(&self, failure: Failure) {
+        if self.mailbox.orders().cancel {
+            return self.end_as(RunState::Cancelled).await;
+        }
         let told = format!("{}: {}", failure.class, failure.message);
         tracing::warn!(run.id = %self.run.id, class = failure.class, "parked");
-        if self.lane == LaneHold::Held {
-            let left = self.event(None, EventKind::LaneLeft);
-            self.pending.push(left);
+        self.note_left_lane().await;
+        // Only the steps that failed last, and only if the workflow let the fault pass, are tried again.
+        let failed: Vec<_> = {
+            let failed = lock(&self.failed);
+            let passed = failed.iter().any(|(_, fault)| fault.failure() == &failure);
+            failed.iter().filter(|_| passed).map(|(op, _)| *op).collect()
+        };
+        let mut data = serde_json::to_value(&failure).unwrap_or_default();
+        if failed.len() > 1
+            && let Some(data) = data.as_object_mut()
+        {
+            data.insert("ops".to_owned(), Value::from(failed.clone()));
         }
-        // Only the step that failed last, and only if the workflow let its fault pass, is tried again.
-        let failed = self
-            .failed
-            .take()
-            .filter(|(op, fault)| *op == self.op && fault.failure() == &failure);
-        let op = failed.map(|(op, _)| op);
-        let event = self.event(op, EventKind::Parked);
-        let data = serde_json::to_value(&failure).ok();
-        self.pending.push(Event { data, ..event });
+        self.note(Event {
+            data: Some(data),
+            ..Self::event(failed.first().copied(), EventKind::Parked)
+        })
+        .await;
         metrics::counter!("recado_runs_parked_total", "workflow" => self.run.workflow.clone(), "class" => failure.class)
             .increment(1);
         let update = Update {
@@ -310,48 +431,75 @@ impl Context {
         self.close(update).await;
     }
 
+    async fn note_left_lane(&self) {
+        if *lock(&self.lane) == LaneHold::Held {
+            self.note(Self::event(None, EventKind::LaneLeft)).await;
+        }
+    }
+
     /// What is left when the end of a run itself is refused by the database: to say so.
-    async fn park_bare(&mut self, error: StorageError) {
+    async fn park_bare(&self, error: StorageError) {
         tracing::error!(run.id = %self.run.id, %error, "the end of a run cannot be written");
         let told = format!("journal: the end of this run cannot be written: {error}");
         let update = Update {
             error: Some(told),
             ..self.update(RunState::Parked, Some("a person".to_owned()), 0)
         };
-        if self.lane == LaneHold::Held {
-            let left = self.event(None, EventKind::LaneLeft);
-            self.pending.push(left);
-        }
-        let parked = self.event(None, EventKind::Parked);
-        self.pending.push(parked);
+        self.note_left_lane().await;
+        self.note(Self::event(None, EventKind::Parked)).await;
         let leave = self.run.lane.clone().zip(self.run.place);
         let append = Append {
             leave,
-            ..self.append(Some(update))
+            ..self.append(&mut *self.tail.lock().await, Some(update))
         };
         if let Ok(committed) = self.shared.storage.append(append).await {
             let _ = committed.await;
         }
     }
 
-    async fn close(&mut self, update: Update) {
-        let leave = self.run.lane.clone().zip(self.run.place);
-        let append = Append {
-            leave,
-            ..self.append(Some(update))
+    async fn close(&self, update: Update) {
+        let committed = {
+            let mut tail = self.tail.lock().await;
+            let over = update.state.is_final();
+            let append = Append {
+                leave: self.run.lane.clone().zip(self.run.place),
+                parent: self.run.parent.clone().filter(|_| over),
+                children: over && *lock(&self.children),
+                ..self.append(&mut tail, Some(update))
+            };
+            let in_flight = std::mem::take(&mut tail.in_flight);
+            let Ok(committed) = self.shared.storage.append(append).await else {
+                return;
+            };
+            for earlier in in_flight {
+                let _ = earlier.await;
+            }
+            committed.await
         };
-        let in_flight = std::mem::take(&mut self.in_flight);
-        let committed = match self.shared.storage.append(append).await {
-            Ok(committed) => committed,
-            Err(_) => return,
-        };
-        for earlier in in_flight {
-            let _ = earlier.await;
-        }
-        match committed.await {
+        match committed {
             Ok(Err(StorageError::Stale)) => metrics::counter!("recado_leases_lost_total").increment(1),
             Ok(Err(error)) => self.park_bare(error).await,
             Ok(Ok(())) | Err(_) => {}
         }
+    }
+}
+
+/// A branch that waits, for as long as this lives.
+struct Idle<'a> {
+    core: &'a Core,
+    op: i64,
+}
+
+impl<'a> Idle<'a> {
+    fn new(core: &'a Core, op: i64, wait: Wait) -> Self {
+        lock(&core.branches).idle.insert(op, wait);
+        core.stir();
+        Self { core, op }
+    }
+}
+
+impl Drop for Idle<'_> {
+    fn drop(&mut self) {
+        lock(&self.core.branches).idle.remove(&self.op);
     }
 }

@@ -1,62 +1,85 @@
 //! A run's turn in its lane.
 use std::time::Duration;
 
-use super::{Context, Leave};
-use crate::{EventKind, journal::LaneHold, storage::Entry};
+use super::{
+    Context, Core, Leave,
+    core::{Wait, lock},
+};
+use crate::{Event, EventKind, Fault, journal::LaneHold, storage::Entry};
+
+const NAME: &str = "its lane";
 
 impl Context {
-    /// Waits for the run's turn in its lane. From here until the run ends no other run of the lane is past this point.
-    pub async fn enter_lane(&mut self) {
-        self.op += 1;
-        let op = self.op;
-        if self.run.lane.is_none() {
-            return;
+    /// Waits for the run's turn in its lane. From here until the run ends or leaves, no other run of the lane is past
+    /// this point.
+    ///
+    /// # Errors
+    /// [`Fault::Cancelled`].
+    pub async fn enter_lane(&mut self) -> Result<(), Fault> {
+        let op = self.next(1);
+        if self.core.run.lane.is_none() {
+            return Ok(());
         }
-        let events = self.history.take(op);
-        if events
+        let events = self.core.recall(op, op, NAME).await;
+        if self.core.was_cancelled(&events) {
+            return Err(Fault::cancelled());
+        }
+        let other = events
             .iter()
-            .any(|event| event.kind != EventKind::LaneEntered && event.name.is_some())
-            || (events.is_empty() && op < self.history.last_op())
-        {
-            return self.leave(self.mismatch(op, "its lane")).await;
+            .find(|event| event.kind != EventKind::LaneEntered && event.name.is_some());
+        if let Some(event) = other {
+            let recorded = event.name.as_deref().unwrap_or_default();
+            let told =
+                format!("step {op}: the journal has {recorded}, the workflow of this build enters its lane");
+            return self
+                .core
+                .leave(Leave::Parked(crate::Failure::new("replay_mismatch", told)))
+                .await;
         }
         if events.is_empty() {
-            self.enter(Some(op)).await;
+            self.core.may_act(op, NAME).await?;
+            self.core.enter(Some(op)).await;
         }
+        Ok(())
     }
 
     /// Takes the turn again that was lost when the run was parked.
-    pub(crate) async fn enter_again(&mut self) {
-        if self.lane == LaneHold::Lost {
-            self.enter(None).await;
+    pub(crate) async fn enter_again(&self) {
+        if *lock(&self.core.lane) == LaneHold::Lost {
+            self.core.enter(None).await;
         }
     }
+}
 
-    async fn enter(&mut self, op: Option<i64>) {
+impl Core {
+    async fn enter(&self, op: Option<i64>) {
         let Some(place) = self.run.lane.clone().zip(self.run.place) else {
             return;
         };
         match self.shared.storage.is_head(&place.0, place.1).await {
             Ok(true) => {}
-            Ok(false) => self.wait_for_turn(place).await,
             // Whatever kept it from being read, the question in a transaction tells.
-            Err(_) => self.wait_for_turn(place).await,
+            Ok(false) | Err(_) => self.wait_for_turn(place).await,
         }
-        let event = self.event(op, EventKind::LaneEntered);
-        self.pending.push(event);
-        self.lane = LaneHold::Held;
+        self.note(Self::event(op, EventKind::LaneEntered)).await;
+        *lock(&self.lane) = LaneHold::Held;
     }
 
     /// Returns only if it is the run's turn after all; else the run sleeps until whoever is before it has left.
-    async fn wait_for_turn(&mut self, place: (String, i64)) {
-        self.settle().await;
+    async fn wait_for_turn(&self, place: (String, i64)) {
+        let events: Vec<Event> = self.pending().await;
         let mut wait = Duration::from_millis(20);
         loop {
-            let (events, waiting) = (self.pending.clone(), self.waiting("lane"));
+            let waiting = self.waiting(&Wait {
+                reason: "lane".to_owned(),
+                until: None,
+                attempt: 0,
+                error: None,
+            });
             match self
                 .shared
                 .storage
-                .enter_lane(&self.run, place.clone(), events, waiting)
+                .enter_lane(&self.run, place.clone(), events.clone(), waiting)
                 .await
             {
                 Ok(Entry::Head) => return,

@@ -8,14 +8,15 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::{
-    Context,
+    Core,
+    activity::count,
     call::{Call, Step},
-    checkpoint::{Broken, StepWork},
-    count,
-    past::{Intent, Past},
+    checkpoint::{Broken, Draft, StepWork, Woken},
+    core::{Wait, lock},
+    past::{Decision, Intent, Past},
 };
 use crate::{
-    Event, EventKind, Fault, Prepared, Reconciled,
+    Event, EventKind, Fault, Prepared, Reconciled, Undecided,
     storage::{Append, after, now},
 };
 
@@ -30,19 +31,31 @@ enum Fate {
     Undecided(Fault),
 }
 
-impl Context {
-    pub(super) async fn once(&mut self, step: Step, past: Past) -> Result<Value, Fault> {
+impl Core {
+    pub(super) async fn once(&self, step: Step, past: Past) -> Result<Value, Fault> {
+        let op = step.op;
+        let result = self.once_to_its_end(step, past).await;
+        lock(&self.intended).remove(&op);
+        self.stir();
+        result
+    }
+
+    async fn once_to_its_end(&self, step: Step, past: Past) -> Result<Value, Fault> {
+        let first = past.first.unwrap_or_else(now);
         let Past {
             mut failed,
             intent: mut open,
+            decided,
             ..
         } = past;
+        let mut decided = decided;
         loop {
             if let Some(intent) = open {
+                lock(&self.intended).insert(step.op);
                 let call = self.call(&step, intent.attempt, now(), Some(intent.first_at));
-                match self.find_out(&call, intent).await {
+                match self.find_out(&call, intent, decided.take()).await {
                     Fate::Happened(value) => return self.conclude(&step, call, value).await,
-                    Fate::Undecided(fault) => return self.fail(&step, intent.attempt, fault),
+                    Fate::Undecided(fault) => return self.fail(&step, intent.attempt, fault).await,
                     Fate::DidNotHappen => {
                         let event = self.step_event(
                             &step,
@@ -50,24 +63,28 @@ impl Context {
                             intent.attempt,
                             call.started,
                         );
-                        self.pending.push(event);
-                        failed += 1;
+                        self.note(event).await;
+                        lock(&self.intended).remove(&step.op);
+                        failed = failed.max(intent.attempt);
                         if step.activity.retry().wait(failed, None, 0.0).is_none() {
                             let told =
                                 format!("{} did not happen, and its attempts are exhausted", step.name);
-                            return self.fail(&step, failed, Fault::retry("exhausted", told));
+                            return self.fail(&step, failed, Fault::retry("exhausted", told)).await;
                         }
                     }
                 }
             }
+            self.may_act(step.op, step.name).await?;
             let (number, started) = (failed + 1, now());
+            lock(&self.intended).insert(step.op);
             let intended = match self.intend(&step, number, started).await {
                 Ok(event) if event.kind == EventKind::ActivityCompleted => {
                     return Ok(event.data.unwrap_or_default());
                 }
                 Ok(event) => event,
                 Err(fault) => {
-                    failed = self.after_failure(&step, number, started, fault).await?;
+                    lock(&self.intended).remove(&step.op);
+                    failed = self.after_failure(&step, number, started, first, fault).await?;
                     open = None;
                     continue;
                 }
@@ -75,6 +92,7 @@ impl Context {
             let first_at = open.map_or(intended.at, |intent| intent.first_at);
             let call = self.call(&step, number, started, Some(first_at));
             let result = if self.may_still_call(intended.at) {
+                let _bound = self.bind(step.op);
                 let result = self.attempt(call.clone()).await;
                 count(&step, &result);
                 result
@@ -90,21 +108,22 @@ impl Context {
                 Err(Fault::Unknown { failure }) => {
                     let event = self.step_event(&step, EventKind::ActivityUnknown, number, started);
                     let at = event.at;
-                    self.pending.push(Event {
+                    self.note(Event {
                         data: serde_json::to_value(&failure).ok(),
                         ..event
-                    });
-                    let (attempt, seen_unknown) = (number, Some(at));
+                    })
+                    .await;
                     Some(Intent {
-                        attempt,
+                        attempt: number,
                         first_at,
                         at: intended.at,
-                        seen_unknown,
+                        seen_unknown: Some(at),
                         held_from: at,
                     })
                 }
                 Err(fault) => {
-                    failed = self.after_failure(&step, number, started, fault).await?;
+                    lock(&self.intended).remove(&step.op);
+                    failed = self.after_failure(&step, number, started, first, fault).await?;
                     None
                 }
             };
@@ -112,18 +131,18 @@ impl Context {
     }
 
     /// Commits the intent, and what the activity prepares with it. The event tells whether there is anything to call.
-    async fn intend(&mut self, step: &Step, number: u32, started: DateTime<Utc>) -> Result<Event, Fault> {
+    async fn intend(&self, step: &Step, number: u32, started: DateTime<Utc>) -> Result<Event, Fault> {
         let intended = self.step_event(step, EventKind::ActivityIntended, number, started);
-        let (seq, epoch, pending) = (intended.seq, self.run.epoch, self.pending.clone());
+        let epoch = self.run.epoch;
         let update = self.running(format!("activity:{}", step.name), number, None, None);
         let call = self.call(step, number, started, None);
-        let work = move || -> StepWork {
-            let (call, pending, intended, update) =
-                (call.clone(), pending.clone(), intended.clone(), update.clone());
+        let work = move |draft: Draft| -> StepWork {
+            let (call, update) = (call.clone(), update.clone());
             Box::new(move |tx| {
                 Box::pin(async move {
                     let attempt = call.attempt(Some(tx));
                     let prepared = call.in_time(call.activity.prepare(&call.input, &attempt)).await?;
+                    let intended = draft.event.clone();
                     let event = match prepared {
                         // The clock of the intent starts here, not before the transaction had its turn.
                         Prepared::Go => Event {
@@ -138,13 +157,13 @@ impl Context {
                     };
                     let append = Append {
                         update: Some(update),
-                        ..Append::of(&call.run, epoch, pending, event.clone())
+                        ..draft.append(&call.run, epoch, event.clone())
                     };
                     Ok((event, append))
                 })
             })
         };
-        self.transact(seq, work).await
+        self.transact(intended, work).await
     }
 
     /// Whether nobody else can have taken the run over, and the request is sure to begin within a lease of its intent.
@@ -157,7 +176,10 @@ impl Context {
     }
 
     /// Looks outside for what became of an intent, until it is known or the time to hold it is over.
-    async fn find_out(&mut self, call: &Call, intent: Intent) -> Fate {
+    async fn find_out(&self, call: &Call, intent: Intent, decided: Option<Decision>) -> Fate {
+        if let Some(decision) = decided {
+            return decision.into();
+        }
         let settings = self.shared.settings.clone();
         let definite_no = match intent.seen_unknown {
             Some(at) => after(at, settings.listing_delay),
@@ -171,14 +193,14 @@ impl Context {
             ),
         };
         let hold_until = after(intent.held_from, settings.hold);
-        let shown = self.running(
-            format!("reconcile:{}", call.name),
-            call.number,
-            Some(definite_no),
-            None,
-        );
+        let reason = format!("reconcile:{}", call.name);
+        let shown = self.running(reason.clone(), call.number, Some(definite_no), None);
         self.send(Some(shown)).await;
         loop {
+            let seen = self.mailbox.seen();
+            if let Some(decision) = self.decision_of(call).await {
+                return decision.into();
+            }
             let asked = now();
             let answer = call
                 .in_time(call.activity.reconcile(&call.input, &call.attempt(None)))
@@ -196,11 +218,28 @@ impl Context {
                 Ok(Reconciled::CannotTell) => "the other side cannot tell".to_owned(),
                 Err(fault) => fault.to_string(),
             };
+            if asked >= definite_no {
+                match call
+                    .in_time(call.activity.undecided(&call.input, &call.attempt(None)))
+                    .await
+                {
+                    Ok(Undecided::Resend) => {
+                        reconciled("resent");
+                        return Fate::DidNotHappen;
+                    }
+                    Ok(Undecided::GiveUp) => {
+                        reconciled("given_up");
+                        return Fate::Undecided(given_up(call.name));
+                    }
+                    Ok(Undecided::Hold) | Err(_) => {}
+                }
+            }
             if asked >= hold_until {
                 reconciled("undecided");
                 return Fate::Undecided(Fault::unknown("unknown_fate", undecided(call.name, &told)));
             }
-            // The older the question, the longer the pause; a long one keeps no place in memory.
+            // The older the question, the longer the pause; a long one keeps no place in memory. Evidence that arrives
+            // as a signal ends it.
             let age = (asked - intent.held_from).to_std().unwrap_or_default();
             let until_no = (definite_no - asked).to_std().unwrap_or_default();
             let wait = (age / 4).clamp(SHORTEST_LOOK, LONGEST_LOOK);
@@ -209,14 +248,46 @@ impl Context {
             } else {
                 wait.min(until_no)
             };
-            self.pause(format!("reconcile:{}", call.name), wait, call.number, told)
-                .await;
+            let wait = Wait {
+                reason: reason.clone(),
+                until: Some(after(now(), wait)),
+                attempt: call.number,
+                error: Some(told),
+            };
+            let _: Woken = self.wait(call.op, wait, seen).await;
         }
+    }
+
+    /// What a person has decided about the open intent, written down.
+    async fn decision_of(&self, call: &Call) -> Option<Decision> {
+        let signal = {
+            let mut consumed = lock(&self.consumed);
+            let op = call.op.to_string();
+            let signal = self.mailbox.find(|signal| {
+                signal.kind == "decision"
+                    && signal.name.as_deref().is_none_or(|name| name == op)
+                    && !consumed.contains(&signal.n)
+            })?;
+            consumed.insert(signal.n);
+            signal
+        };
+        let decision = Decision::read(signal.data.as_ref())?;
+        let mut data = signal.data.unwrap_or_default();
+        if let Some(data) = data.as_object_mut() {
+            data.insert("n".to_owned(), signal.n.into());
+        }
+        self.note(Event {
+            name: Some(call.name.to_owned()),
+            data: Some(data),
+            ..Self::event(Some(call.op), EventKind::ActivityDecided)
+        })
+        .await;
+        Some(decision)
     }
 
     /// Commits the result, and what the activity writes with it. It has happened: nothing but a fault that will never
     /// go away keeps it from being recorded.
-    async fn conclude(&mut self, step: &Step, call: Call, value: Value) -> Result<Value, Fault> {
+    async fn conclude(&self, step: &Step, call: Call, value: Value) -> Result<Value, Fault> {
         let mut wait = Duration::from_millis(20);
         loop {
             let completed = self.step_event(step, EventKind::ActivityCompleted, call.number, call.started);
@@ -227,7 +298,7 @@ impl Context {
             };
             match self.record(&call, completed).await {
                 Ok(event) => return Ok(event.data.unwrap_or_default()),
-                Err(fault @ Fault::Fatal { .. }) => return self.fail(step, call.number, fault),
+                Err(fault @ Fault::Fatal { .. }) => return self.fail(step, call.number, fault).await,
                 Err(fault) => {
                     tracing::warn!(run.id = %self.run.id, class = fault.failure().class, "recording {} failed", step.name);
                     tokio::time::sleep(wait).await;
@@ -238,38 +309,54 @@ impl Context {
         }
     }
 
-    async fn record(&mut self, call: &Call, completed: Event) -> Result<Event, Fault> {
-        let (seq, epoch, pending) = (completed.seq, self.run.epoch, self.pending.clone());
+    async fn record(&self, call: &Call, completed: Event) -> Result<Event, Fault> {
+        let epoch = self.run.epoch;
         let call = call.clone();
-        let work = move || -> StepWork {
-            let (call, pending, completed) = (call.clone(), pending.clone(), completed.clone());
+        let work = move |draft: Draft| -> StepWork {
+            let call = call.clone();
             Box::new(move |tx| {
                 Box::pin(async move {
-                    let output = completed.data.clone().unwrap_or_default();
+                    let output = draft.event.data.clone().unwrap_or_default();
                     let attempt = call.attempt(Some(tx));
                     call.in_time(call.activity.record(&call.input, &attempt, &output))
                         .await
                         .map_err(Broken::Fault)?;
-                    Ok((
-                        completed.clone(),
-                        Append::of(&call.run, epoch, pending, completed),
-                    ))
+                    let event = draft.event.clone();
+                    Ok((event.clone(), draft.append(&call.run, epoch, event)))
                 })
             })
         };
-        self.transact(seq, work).await
+        self.transact(completed, work).await
     }
 
     /// Gives up: the workflow receives the fault.
-    fn fail(&mut self, step: &Step, number: u32, fault: Fault) -> Result<Value, Fault> {
+    async fn fail(&self, step: &Step, number: u32, fault: Fault) -> Result<Value, Fault> {
         let event = self.step_event(step, EventKind::ActivityFailed, number, now());
-        self.pending.push(Event {
+        self.note(Event {
             data: serde_json::to_value(&fault).ok(),
             input: None,
             ..event
-        });
+        })
+        .await;
         Err(fault)
     }
+}
+
+impl From<Decision> for Fate {
+    fn from(decision: Decision) -> Self {
+        match decision {
+            Decision::Happened(value) => Self::Happened(value),
+            Decision::Resend => Self::DidNotHappen,
+            Decision::GiveUp => Self::Undecided(given_up("it")),
+        }
+    }
+}
+
+fn given_up(name: &str) -> Fault {
+    Fault::fatal(
+        "given_up",
+        format!("nobody can tell whether {name} happened, and it was given up"),
+    )
 }
 
 fn reconciled(outcome: &'static str) {

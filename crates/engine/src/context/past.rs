@@ -13,6 +13,43 @@ pub(super) struct Past {
     pub(super) failed: u32,
     /// The intent to call out whose fate is open (`Once`).
     pub(super) intent: Option<Intent>,
+    /// What a person has decided about it.
+    pub(super) decided: Option<Decision>,
+    /// When the first attempt began, since a person last asked for another try.
+    pub(super) first: Option<DateTime<Utc>>,
+    /// When the next attempt is due, and why the last one failed.
+    pub(super) again_at: Option<DateTime<Utc>>,
+    pub(super) told: Option<String>,
+}
+
+/// What a person decides about a call of which nobody can tell whether it happened.
+#[derive(Clone, Debug)]
+pub(super) enum Decision {
+    /// It happened, and this is its result.
+    Happened(Value),
+    /// It did not, or it does not matter: once more.
+    Resend,
+    /// The workflow receives a fault of the class `given_up`.
+    GiveUp,
+}
+
+impl Decision {
+    /// Reads `{"decision", "result"}`.
+    pub(super) fn read(data: Option<&Value>) -> Option<Self> {
+        let data = data?;
+        match data.get("decision")?.as_str()? {
+            "happened" => Some(Self::Happened(data.get("result").cloned().unwrap_or_default())),
+            "resend" => Some(Self::Resend),
+            "give_up" => Some(Self::GiveUp),
+            _ => None,
+        }
+    }
+}
+
+/// Until when the event says that the step waits.
+pub(super) fn until(event: &Event) -> Option<DateTime<Utc>> {
+    let until = event.data.as_ref()?.get("until")?;
+    serde_json::from_value(until.clone()).ok()
 }
 
 /// An intent whose fate nobody has recorded.
@@ -53,6 +90,7 @@ impl Past {
                 ));
             }
             let attempt = event.attempt.unwrap_or_default() as u32;
+            past.first = past.first.or(event.started_at);
             match event.kind {
                 EventKind::ActivityIntended => {
                     let first_at = *first_intent.get_or_insert(event.at);
@@ -64,6 +102,7 @@ impl Past {
                         seen_unknown: None,
                         held_from,
                     });
+                    past.decided = None;
                 }
                 EventKind::ActivityUnknown => {
                     if let Some(intent) = &mut past.intent {
@@ -73,13 +112,27 @@ impl Past {
                 EventKind::ActivityAttempted | EventKind::ActivityReconciled => {
                     past.failed = attempt;
                     past.intent = None;
+                    let again_at = event.data.as_ref().and_then(|data| data.get("again_at"));
+                    past.again_at = again_at.and_then(|at| serde_json::from_value(at.clone()).ok());
+                    past.told = event.data.and_then(|data| {
+                        let fault: Fault = serde_json::from_value(data).ok()?;
+                        Some(fault.to_string())
+                    });
                 }
-                EventKind::ActivityCompleted => past.result = Some(Ok(event.data.unwrap_or_default())),
+                EventKind::ActivityCompleted | EventKind::Skipped => {
+                    past.result = Some(Ok(event.data.unwrap_or_default()));
+                }
                 EventKind::ActivityFailed => past.result = Some(Err(fault(event.data))),
+                EventKind::Cancelled => past.result = Some(Err(Fault::cancelled())),
+                EventKind::ActivityDecided => {
+                    past.decided = Decision::read(event.data.as_ref());
+                    past.result = past.result.filter(Result::is_ok);
+                }
                 EventKind::Retried => {
                     // What has succeeded is never run again.
                     past.result = past.result.filter(Result::is_ok);
                     past.failed = 0;
+                    (past.first, past.again_at) = (None, None);
                     if let Some(intent) = &mut past.intent {
                         intent.held_from = event.at;
                     }

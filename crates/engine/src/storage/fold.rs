@@ -7,11 +7,11 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, Value};
 use serde_json::{Value as Json, json};
 
 use super::{
-    StorageError, dialect, inspect, lanes, now,
+    StorageError, dialect, family, inspect, lanes, now,
     rows::{Column, Rows, document, maybe_time, time},
     statement,
 };
-use crate::{Event, NewRun, RunId, RunState, Started};
+use crate::{Event, EventKind, NewRun, Run, RunId, RunState, Started};
 
 /// A checkpoint: events of one run, and what they make of its present state.
 #[derive(Debug)]
@@ -20,8 +20,21 @@ pub(crate) struct Append {
     pub(crate) epoch: i64,
     pub(crate) events: Vec<Event>,
     pub(crate) update: Option<Update>,
+    /// What the run publishes.
+    pub(crate) values: Vec<NewValue>,
     /// The place in its lane that the run gives up with this commit.
     pub(crate) leave: Option<(String, i64)>,
+    /// Who is told of the run's end.
+    pub(crate) parent: Option<RunId>,
+    /// Whether the run's end means something for runs that it started.
+    pub(crate) children: bool,
+}
+
+/// Something that a run publishes under a name.
+#[derive(Clone, Debug)]
+pub(crate) struct NewValue {
+    pub(crate) name: String,
+    pub(crate) data: Json,
 }
 
 impl Append {
@@ -32,8 +45,11 @@ impl Append {
             run: run.clone(),
             epoch,
             events,
+            values: Vec::new(),
             update: None,
             leave: None,
+            parent: None,
+            children: false,
         }
     }
 }
@@ -50,6 +66,8 @@ pub(crate) struct Update {
     pub(crate) owner: Option<String>,
     pub(crate) output: Option<Json>,
     pub(crate) error: Option<String>,
+    /// The last signal that the run has read; if there are later ones, it does not go to sleep.
+    pub(crate) seen: i64,
 }
 
 /// What became of a batch, in its order.
@@ -77,7 +95,8 @@ pub(super) async fn apply(
         .collect();
     let places = lanes::lock_and_number(tx, &new, appends).await?;
     insert_runs(tx, &new, &places).await?;
-    let fresh = lock_and_compare(tx, appends).await?;
+    let held = lock_and_compare(tx, appends).await?;
+    let fresh: Vec<bool> = held.iter().map(Option::is_some).collect();
     let accepted: Vec<&Append> = appends
         .iter()
         .zip(&fresh)
@@ -89,8 +108,16 @@ pub(super) async fn apply(
         .flat_map(|a| a.events.iter().map(|event| (&a.run, event)))
         .collect();
     write_events(tx, &events).await?;
-    update_runs(tx, &accepted).await?;
-    let woken = lanes::leave(tx, &accepted).await?;
+    let inboxes: HashMap<&RunId, i64> = appends
+        .iter()
+        .zip(&held)
+        .filter_map(|(a, held)| Some((&a.run, (*held)?)))
+        .collect();
+    let stirred = update_runs(tx, &accepted, &inboxes).await?;
+    write_values(tx, &accepted).await?;
+    write_tags(tx, &events).await?;
+    let told = family::tell(tx, &accepted).await?;
+    let woken = lanes::leave(tx, &accepted).await? + lanes::widen(tx, &new).await? + told + stirred;
     let rows = (new.len() + events.len() + accepted.len()) as u64;
     let started = claims.into_iter().map(|claim| claim.started).collect();
     Ok(Folded {
@@ -178,6 +205,9 @@ const RUNS: &[Column] = &[
     ("place", "bigint"),
     ("build", "text"),
     ("input", "text"),
+    ("parent", "text"),
+    ("parent_op", "bigint"),
+    ("on_close", "text"),
 ];
 
 async fn insert_runs(tx: &DatabaseTransaction, new: &[&NewRun], places: &[Option<i64>]) -> Result<(), DbErr> {
@@ -195,10 +225,15 @@ async fn insert_runs(tx: &DatabaseTransaction, new: &[&NewRun], places: &[Option
             json!(place),
             json!(run.build),
             json!(run.input.to_string()),
+            json!(run.parent.as_ref().map(|parent| &parent.run)),
+            json!(run.parent.as_ref().map(|parent| parent.op)),
+            json!(run.parent.as_ref().map(|parent| parent.on_close)),
         ]);
     }
-    let sql = "insert into runs (id, workflow, key, owner, lane, place, build, input, state, waiting_for, since, created_at)
-        select t.id, t.workflow, t.key, t.owner, t.lane, t.place, t.build, t.input, 'queued', 'worker', $2, $2
+    let sql = "insert into runs (id, workflow, key, owner, lane, place, build, input, parent, parent_op,
+            on_close, state, waiting_for, since, created_at)
+        select t.id, t.workflow, t.key, t.owner, t.lane, t.place, t.build, t.input, t.parent, t.parent_op,
+            t.on_close, 'queued', 'worker', $2, $2
         from {rows}";
     tx.execute_raw(rows.statement(tx.get_database_backend(), sql, vec![now().into()]))
         .await
@@ -208,8 +243,13 @@ async fn insert_runs(tx: &DatabaseTransaction, new: &[&NewRun], places: &[Option
 const IDS: &[Column] = &[("id", "text")];
 
 /// Locks the runs of `appends` in id order and tells which of them the writer still holds.
-async fn lock_and_compare(tx: &DatabaseTransaction, appends: &[&Append]) -> Result<Vec<bool>, DbErr> {
-    let ids: HashSet<&RunId> = appends.iter().map(|append| &append.run).collect();
+///
+/// Whoever is to be told of an end is locked with them. Returns, for each that is still held, its number of signals.
+async fn lock_and_compare(tx: &DatabaseTransaction, appends: &[&Append]) -> Result<Vec<Option<i64>>, DbErr> {
+    let own = appends.iter().map(|append| &append.run);
+    let ids: HashSet<&RunId> = own
+        .chain(appends.iter().filter_map(|append| append.parent.as_ref()))
+        .collect();
     if ids.is_empty() {
         return Ok(Vec::new());
     }
@@ -219,16 +259,22 @@ async fn lock_and_compare(tx: &DatabaseTransaction, appends: &[&Append]) -> Resu
     }
     let backend = tx.get_database_backend();
     let sql = format!(
-        "select r.id, r.epoch from runs r join {{rows}} on t.id = r.id order by r.id{}",
+        "select r.id, r.epoch, r.inbox from runs r join {{rows}} on t.id = r.id order by r.id{}",
         dialect::for_update(backend, "r")
     );
-    let mut epochs: HashMap<String, i64> = HashMap::new();
+    let mut runs: HashMap<String, (i64, i64)> = HashMap::new();
     for row in tx.query_all_raw(rows.statement(backend, &sql, vec![])).await? {
-        epochs.insert(row.try_get("", "id")?, row.try_get("", "epoch")?);
+        runs.insert(
+            row.try_get("", "id")?,
+            (row.try_get("", "epoch")?, row.try_get("", "inbox")?),
+        );
     }
     Ok(appends
         .iter()
-        .map(|append| epochs.get(append.run.as_str()) == Some(&append.epoch))
+        .map(|append| {
+            let (epoch, inbox) = runs.get(append.run.as_str())?;
+            (*epoch == append.epoch).then_some(*inbox)
+        })
         .collect())
 }
 
@@ -289,7 +335,13 @@ const UPDATES: &[Column] = &[
     ("finished_at", "timestamptz"),
 ];
 
-async fn update_runs(tx: &DatabaseTransaction, appends: &[&Append]) -> Result<(), DbErr> {
+/// Writes the last state of each run. One that would go to sleep with signals unread is queued instead. Returns
+/// how many were, and one more where an owner who may have so many running runs and no more has one less.
+async fn update_runs(
+    tx: &DatabaseTransaction,
+    appends: &[&Append],
+    inboxes: &HashMap<&RunId, i64>,
+) -> Result<u64, DbErr> {
     // The last state of each run counts; a statement that joins a run twice would take either.
     let mut last: BTreeMap<&RunId, &Update> = BTreeMap::new();
     for append in appends {
@@ -298,17 +350,25 @@ async fn update_runs(tx: &DatabaseTransaction, appends: &[&Append]) -> Result<()
         }
     }
     if last.is_empty() {
-        return Ok(());
+        return Ok(0);
     }
+    let mut stirred = 0;
     let mut rows = Rows::new(UPDATES);
     for (id, update) in last {
+        let unread = inboxes.get(id).is_some_and(|inbox| *inbox > update.seen);
+        let stir = update.state == RunState::Waiting && unread;
+        stirred += u64::from(stir);
+        let (state, waiting_for, until) = match stir {
+            true => (RunState::Queued, Some("worker"), None),
+            false => (update.state, update.waiting_for.as_deref(), update.until),
+        };
         rows.push([
             json!(id),
-            json!(update.state.as_str()),
+            json!(state.as_str()),
             json!(update.outcome),
-            json!(update.waiting_for),
+            json!(waiting_for),
             time(update.since),
-            maybe_time(update.until),
+            maybe_time(until),
             json!(update.attempt),
             json!(update.owner),
             document(&update.output),
@@ -322,10 +382,120 @@ async fn update_runs(tx: &DatabaseTransaction, appends: &[&Append]) -> Result<()
             error = t.error, finished_at = t.finished_at,
             takeovers = 0,
             worker = case when t.state = 'running' then runs.worker end
-        from {rows} where runs.id = t.id";
-    tx.execute_raw(rows.statement(tx.get_database_backend(), sql, vec![]))
+        from {rows} where runs.id = t.id
+        returning (select p.most_running from owner_policies p
+            where p.owner = coalesce(runs.owner, '') and runs.state <> 'running') as most";
+    let statement = rows.statement(tx.get_database_backend(), sql, vec![]);
+    for row in tx.query_all_raw(statement).await? {
+        if row.try_get::<Option<i64>>("", "most")?.is_some() {
+            return Ok(stirred + 1);
+        }
+    }
+    Ok(stirred)
+}
+
+const VALUES: &[Column] = &[("run", "text"), ("name", "text"), ("data", "text")];
+
+async fn write_values(tx: &DatabaseTransaction, appends: &[&Append]) -> Result<(), DbErr> {
+    // The last value of a name counts; a statement that meets a row twice is refused.
+    let mut last: BTreeMap<(&RunId, &str), &Json> = BTreeMap::new();
+    for append in appends {
+        last.extend(
+            append
+                .values
+                .iter()
+                .map(|value| ((&append.run, value.name.as_str()), &value.data)),
+        );
+    }
+    if last.is_empty() {
+        return Ok(());
+    }
+    let mut rows = Rows::new(VALUES);
+    for ((run, name), data) in last {
+        rows.push([json!(run), json!(name), json!(data.to_string())]);
+    }
+    let sql =
+        "insert into run_values (run, name, data, at) select t.run, t.name, t.data, $2 from {rows} where true
+        on conflict (run, name) do update set data = excluded.data, at = excluded.at";
+    tx.execute_raw(rows.statement(tx.get_database_backend(), sql, vec![now().into()]))
         .await
         .map(drop)
+}
+
+const TAGS: &[Column] = &[("run", "text"), ("name", "text"), ("value", "text")];
+
+/// Puts the tags of `events` where runs are searched by them; the last value of a name counts.
+async fn write_tags(tx: &DatabaseTransaction, events: &[(&RunId, &Event)]) -> Result<(), DbErr> {
+    let mut last: BTreeMap<(&RunId, &str), &str> = BTreeMap::new();
+    for (run, event) in events.iter().filter(|(_, event)| event.kind == EventKind::Tagged) {
+        let value = event.data.as_ref().and_then(Json::as_str);
+        last.extend(
+            event
+                .name
+                .as_deref()
+                .zip(value)
+                .map(|(name, value)| ((*run, name), value)),
+        );
+    }
+    if last.is_empty() {
+        return Ok(());
+    }
+    let rows = || {
+        let mut rows = Rows::new(TAGS);
+        for ((run, name), value) in &last {
+            rows.push([json!(run), json!(name), json!(value)]);
+        }
+        rows
+    };
+    let backend = tx.get_database_backend();
+    let delete = "delete from run_tags where (run, name) in (select t.run, t.name from {rows})";
+    tx.execute_raw(rows().statement(backend, delete, vec![])).await?;
+    let insert =
+        "insert into run_tags (run, name, value) select t.run, t.name, t.value from {rows} where true
+        on conflict (name, value, run) do nothing";
+    tx.execute_raw(rows().statement(backend, insert, vec![]))
+        .await
+        .map(drop)
+}
+
+/// Starts a run in a transaction of one's own.
+pub(crate) async fn start_in(tx: &DatabaseTransaction, run: &NewRun) -> Result<Started, StorageError> {
+    let folded = apply(tx, &[run], &[]).await?;
+    let started = folded.started.into_iter().next();
+    started.ok_or(StorageError::Stopped)
+}
+
+/// Inserts the run as which `old` goes on, under the same key, and gives it the signals that `old` did not receive.
+pub(crate) async fn continue_in(
+    tx: &DatabaseTransaction,
+    old: &Run,
+    new: &NewRun,
+    received: &HashSet<i64>,
+) -> Result<(), StorageError> {
+    let places = lanes::lock_and_number(tx, &[new], &[]).await?;
+    insert_runs(tx, &[new], &places).await?;
+    let id = || Value::from(new.id.as_str());
+    let inherit = "update runs set workflow = o.workflow, parent = o.parent, parent_op = o.parent_op,
+        on_close = o.on_close, build = $2 from (select * from runs where id = $3) o where runs.id = $1";
+    let values = vec![id(), new.build.as_str().into(), old.id.as_str().into()];
+    tx.execute_raw(statement(tx, inherit, values)).await?;
+    let rename = "update run_keys set run = $1 where workflow = $2 and key = $3 and run = $4";
+    let values = vec![
+        id(),
+        old.workflow.as_str().into(),
+        old.key.as_str().into(),
+        old.id.as_str().into(),
+    ];
+    tx.execute_raw(statement(tx, rename, values)).await?;
+    let link = "insert into run_links (run, kind, other, at) values ($1, 'continued_from', $2, $3)";
+    tx.execute_raw(statement(
+        tx,
+        link,
+        vec![id(), old.id.as_str().into(), now().into()],
+    ))
+    .await?;
+    family::hand_down(tx, &old.id, &new.id, received).await?;
+    Ok(())
 }
 
 /// Locks one run for work in a transaction of its own, and checks that the caller still holds it.

@@ -1,7 +1,9 @@
 //! Lanes: the order in which runs of one key may act.
 //!
 //! A place in a lane is given by the commit that starts a run, and exists until the run leaves. Whoever has the lowest
-//! place is the head. Invariant: a lane's row is locked by everyone who gives or takes a place or asks for the head and
+//! place is the head; in a lane that is `width` wide, so are the lowest `width` of them. The width stands in the lane's
+//! row, not with the places: it is a fact about the key (what bears so many at a time), two runs of a lane cannot
+//! disagree about it, and everybody locks that row anyway. Invariant: a lane's row is locked by everyone who gives or takes a place or asks for the head and
 //! means to wait, so that a leave cannot pass unseen between the question and the wait.
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -10,7 +12,7 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, Value};
 use serde_json::json;
 
 use super::{
-    Append, Storage, StorageError, Update, fold, now,
+    Append, Storage, StorageError, Update, dialect, fold, now,
     rows::{Column, Rows},
     statement,
 };
@@ -25,7 +27,7 @@ pub(crate) enum Entry {
     Waiting,
 }
 
-const COUNTS: &[Column] = &[("key", "text"), ("n", "bigint")];
+const COUNTS: &[Column] = &[("key", "text"), ("n", "bigint"), ("width", "bigint")];
 const PLACES: &[Column] = &[("lane", "text"), ("place", "bigint"), ("run", "text")];
 const LANES: &[Column] = &[("lane", "text")];
 
@@ -35,12 +37,14 @@ pub(super) async fn lock_and_number(
     new: &[&NewRun],
     appends: &[&Append],
 ) -> Result<Vec<Option<i64>>, DbErr> {
-    let mut counts: BTreeMap<&str, i64> = BTreeMap::new();
+    let mut counts: BTreeMap<&str, Wanted> = BTreeMap::new();
     for (lane, _) in appends.iter().filter_map(|append| append.leave.as_ref()) {
         counts.entry(lane).or_default();
     }
-    for lane in new.iter().filter_map(|run| run.lane.as_deref()) {
-        *counts.entry(lane).or_default() += 1;
+    for (run, lane) in new.iter().filter_map(|run| Some((run, run.lane.as_deref()?))) {
+        let wanted = counts.entry(lane).or_default();
+        wanted.places += 1;
+        wanted.width = run.width.or(wanted.width);
     }
     if counts.is_empty() {
         return Ok(vec![None; new.len()]);
@@ -64,17 +68,26 @@ pub(super) async fn lock_and_number(
     Ok(places)
 }
 
+/// What a batch wants of a lane.
+#[derive(Clone, Copy, Default)]
+struct Wanted {
+    places: i64,
+    /// Its width from now on; as it was, if absent.
+    width: Option<u32>,
+}
+
 /// Locks lanes in key order and takes the asked number of places in each. Returns the first place taken.
 async fn take_places(
     tx: &DatabaseTransaction,
-    counts: &BTreeMap<&str, i64>,
+    counts: &BTreeMap<&str, Wanted>,
 ) -> Result<HashMap<String, i64>, DbErr> {
     let mut rows = Rows::new(COUNTS);
-    for (lane, n) in counts {
-        rows.push([json!(lane), json!(n)]);
+    for (lane, wanted) in counts {
+        rows.push([json!(lane), json!(wanted.places), json!(wanted.width)]);
     }
-    let sql = "insert into lanes (key, next_place) select t.key, t.n from {rows} where true
-        on conflict (key) do update set next_place = lanes.next_place + excluded.next_place
+    let sql = "insert into lanes (key, next_place, width) select t.key, t.n, t.width from {rows} where true
+        on conflict (key) do update set next_place = lanes.next_place + excluded.next_place,
+            width = coalesce(excluded.width, lanes.width)
         returning key, next_place";
     let mut first = HashMap::new();
     for row in tx
@@ -83,7 +96,7 @@ async fn take_places(
     {
         let (key, next): (String, i64) = (row.try_get("", "key")?, row.try_get("", "next_place")?);
         let taken = counts.get(key.as_str()).copied().unwrap_or_default();
-        first.insert(key, next - taken);
+        first.insert(key, next - taken.places);
     }
     Ok(first)
 }
@@ -91,7 +104,6 @@ async fn take_places(
 /// Takes the places away that `appends` give up, and queues the runs that thereby become heads. Returns their number.
 /// The lanes are locked already.
 pub(super) async fn leave(tx: &DatabaseTransaction, appends: &[&Append]) -> Result<u64, DbErr> {
-    let backend = tx.get_database_backend();
     let mut gone = Rows::new(PLACES);
     let mut lanes = BTreeSet::new();
     for (append, (lane, place)) in appends
@@ -99,34 +111,70 @@ pub(super) async fn leave(tx: &DatabaseTransaction, appends: &[&Append]) -> Resu
         .filter_map(|append| Some((append, append.leave.as_ref()?)))
     {
         gone.push([json!(lane), json!(place), json!(append.run)]);
-        lanes.insert(lane);
+        lanes.insert(lane.as_str());
     }
     if lanes.is_empty() {
         return Ok(0);
     }
     let sql = "delete from lane_places where (lane, place) in (select t.lane, t.place from {rows})";
-    tx.execute_raw(gone.statement(backend, sql, vec![])).await?;
+    tx.execute_raw(gone.statement(tx.get_database_backend(), sql, vec![]))
+        .await?;
+    wake(tx, &lanes).await
+}
+
+/// Queues the runs that become heads because a start made their lane wider. Returns their number. The lanes are locked
+/// already.
+pub(super) async fn widen(tx: &DatabaseTransaction, new: &[&NewRun]) -> Result<u64, DbErr> {
+    let wide = new.iter().filter(|run| run.width.is_some());
+    let lanes: BTreeSet<&str> = wide.filter_map(|run| run.lane.as_deref()).collect();
+    if lanes.is_empty() {
+        return Ok(0);
+    }
+    wake(tx, &lanes).await
+}
+
+/// Queues the heads of `lanes` that wait for their turn.
+///
+/// It steps from place to place, as many as the lane is wide: to look at all places of a lane at each leave would make
+/// a long lane take the square of its length.
+async fn wake(tx: &DatabaseTransaction, lanes: &BTreeSet<&str>) -> Result<u64, DbErr> {
     let mut rows = Rows::new(LANES);
     for lane in lanes {
         rows.push([json!(lane)]);
     }
-    let sql = "update runs set state = 'queued', waiting_for = 'worker', since = $2, until = null
+    let sql = "with recursive heads (lane, place, n, width) as (
+            select l.key, (select min(q.place) from lane_places q where q.lane = l.key), cast(1 as bigint),
+                coalesce(l.width, 1)
+            from {rows} join lanes l on l.key = t.lane
+            union all
+            select h.lane, (select min(q.place) from lane_places q where q.lane = h.lane and q.place > h.place),
+                h.n + 1, h.width
+            from heads h where h.n < h.width and h.place is not null)
+        update runs set state = 'queued', waiting_for = 'worker', since = $2, until = null
         where state = 'waiting' and waiting_for = 'lane' and id in (
-            select p.run from {rows} join lane_places p on p.lane = t.lane
-            where p.waiting and p.place = (select min(q.place) from lane_places q where q.lane = t.lane))";
+            select p.run from heads h join lane_places p on p.lane = h.lane and p.place = h.place where p.waiting)";
     Ok(tx
-        .execute_raw(rows.statement(backend, sql, vec![now().into()]))
+        .execute_raw(rows.statement(tx.get_database_backend(), sql, vec![now().into()]))
         .await?
         .rows_affected())
 }
 
 /// A new place at the end of the lane, for a run that lost its own.
 pub(super) async fn take_new_place(tx: &DatabaseTransaction, run: &RunId, lane: &str) -> Result<i64, DbErr> {
-    let place = take_places(tx, &BTreeMap::from([(lane, 1)]))
-        .await?
-        .get(lane)
-        .copied()
-        .unwrap_or_default();
+    let place = take_places(
+        tx,
+        &BTreeMap::from([(
+            lane,
+            Wanted {
+                places: 1,
+                width: None,
+            },
+        )]),
+    )
+    .await?
+    .get(lane)
+    .copied()
+    .unwrap_or_default();
     let sql = "insert into lane_places (lane, place, run) values ($1, $2, $3)";
     tx.execute_raw(statement(
         tx,
@@ -149,13 +197,15 @@ pub(super) async fn lock_all(tx: &DatabaseTransaction, lanes: &BTreeSet<String>)
     if lanes.is_empty() {
         return Ok(());
     }
-    let counts = lanes.iter().map(|lane| (lane.as_str(), 0)).collect();
+    let counts = lanes.iter().map(|lane| (lane.as_str(), Wanted::default())).collect();
     take_places(tx, &counts).await.map(drop)
 }
 
 /// Locks a lane.
 pub(super) async fn lock(tx: &DatabaseTransaction, lane: &str) -> Result<(), DbErr> {
-    take_places(tx, &BTreeMap::from([(lane, 0)])).await.map(drop)
+    take_places(tx, &BTreeMap::from([(lane, Wanted::default())]))
+        .await
+        .map(drop)
 }
 
 impl Storage {
@@ -176,6 +226,12 @@ impl Storage {
         self.transaction(move |tx| {
             async move {
                 let (lane, place) = place;
+                // The lane is locked until this is committed, and all of a busy lane ask: without this, one after
+                // another would wait for the disk. Should the database forget that the run waits, then it runs, in
+                // nobody's hands, and is found as such; whoever wakes it or acts in it commits after this.
+                if let Some(lazily) = dialect::commit_lazily(tx.get_database_backend()) {
+                    tx.execute_unprepared(lazily).await?;
+                }
                 lock(tx, &lane).await?;
                 fold::guard(tx, &id, epoch).await?;
                 if is_head(tx, &lane, place).await? {
@@ -189,7 +245,10 @@ impl Storage {
                     epoch,
                     events,
                     update: Some(waiting),
+                    values: Vec::new(),
                     leave: None,
+                    parent: None,
+                    children: false,
                 };
                 fold::apply(tx, &[], &[&append]).await?;
                 Ok(Entry::Waiting)
@@ -201,7 +260,10 @@ impl Storage {
 }
 
 async fn is_head(conn: &impl ConnectionTrait, lane: &str, place: i64) -> Result<bool, DbErr> {
-    let sql = "select 1 as one from lane_places where lane = $1 and place < $2 limit 1";
+    // No more places are counted than the lane is wide, however long it is.
+    let sql = "select 1 as one from lanes where key = $1 and coalesce(width, 1) > (
+        select count(*) from (select 1 as one from lane_places where lane = $1 and place < $2
+            limit (select coalesce(width, 1) from lanes where key = $1)) as before)";
     let values: Vec<Value> = vec![lane.into(), place.into()];
-    Ok(conn.query_one_raw(statement(conn, sql, values)).await?.is_none())
+    Ok(conn.query_one_raw(statement(conn, sql, values)).await?.is_some())
 }

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::{
     Storage, StorageError, dialect,
+    fair::{self, Share, Turn},
     inspect::{self, RUN_COLUMNS},
     now,
     rows::{Column, Rows},
@@ -35,11 +36,24 @@ pub(crate) struct Unreadable {
 const IDS: &[Column] = &[("id", "text")];
 
 impl Storage {
-    /// Takes up to `limit` ready runs, oldest first, for `worker`.
+    /// Takes up to `limit` ready runs for `worker`: of each owner in turn by weight, of each the oldest first.
     pub(crate) async fn claim(&self, worker: &str, limit: u64) -> Result<Vec<Claimed>, StorageError> {
-        let worker = worker.to_owned();
-        self.control(move |tx| async move { Ok(claim(tx, &worker, limit).await?) }.boxed())
-            .await
+        let (worker, turn) = (worker.to_owned(), self.turn());
+        let claim = self
+            .control(move |tx| {
+                async move { Ok::<_, StorageError>(claim(tx, &worker, limit, turn).await?) }.boxed()
+            })
+            .await?;
+        self.set_turn(claim.turn);
+        if claim.passed_over {
+            // Nobody else will say that there are runs left; at once it would be said for as long as a lock lasts.
+            let storage = self.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(LOOK_AGAIN).await;
+                storage.ready();
+            });
+        }
+        Ok(claim.runs)
     }
 
     /// Says that `worker` is alive.
@@ -187,30 +201,40 @@ impl Storage {
     }
 }
 
-async fn claim(tx: &DatabaseTransaction, worker: &str, limit: u64) -> Result<Vec<Claimed>, DbErr> {
-    let backend = tx.get_database_backend();
-    let sql = format!(
-        "select {RUN_COLUMNS} from runs where state = 'queued' order by id limit $1{}",
-        dialect::skip_locked(backend)
-    );
-    let found = tx
-        .query_all_raw(statement(tx, &sql, vec![(limit as i64).into()]))
-        .await?;
-    let mut runs = found.iter().map(inspect::run).collect::<Result<Vec<_>, _>>()?;
-    if runs.is_empty() {
-        return Ok(Vec::new());
+/// How often a claim looks again, when others took what it was about to take.
+const ROUNDS: usize = 4;
+/// How long a claim stays away from what another one has under lock.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// What a claim came to.
+struct Claim {
+    runs: Vec<Claimed>,
+    turn: Turn,
+    /// Whether there are ready runs that another claim kept from this one.
+    passed_over: bool,
+}
+
+async fn claim(tx: &DatabaseTransaction, worker: &str, limit: u64, mut turn: Turn) -> Result<Claim, DbErr> {
+    let (limit, at) = (limit as i64, now());
+    let (mut runs, mut passed_over) = (Vec::new(), false);
+    for _ in 0..ROUNDS {
+        let plan = fair::plan(tx, limit - runs.len() as i64, &turn).await?;
+        turn = plan.turn;
+        let planned: i64 = plan.shares.iter().map(|share| share.runs).sum();
+        let taken = match planned {
+            0 => Vec::new(),
+            _ => take(tx, worker, at, &plan.shares).await?,
+        };
+        let missed = (taken.len() as i64) < planned;
+        runs.extend(taken);
+        passed_over = missed || (plan.passed_over && (runs.len() as i64) < limit);
+        if !missed {
+            break;
+        }
     }
-    let mut rows = Rows::new(IDS);
-    for run in &runs {
-        rows.push([json!(run.id)]);
-    }
-    let at = now();
-    let sql = "update runs set state = 'running', worker = $2, epoch = epoch + 1, waiting_for = 'activity', since = $3,
-        until = null where id in (select t.id from {rows})";
-    tx.execute_raw(rows.statement(backend, sql, vec![worker.into(), at.into()]))
-        .await?;
+    runs.sort_by(|one: &Run, other| one.id.cmp(&other.id));
     let mut journals = journals(tx, &runs).await?;
-    let claimed = runs.drain(..).map(|mut run| {
+    let claimed = runs.into_iter().map(|mut run| {
         let taken_from = run.worker.replace(worker.to_owned());
         run.state = RunState::Running;
         run.epoch += 1;
@@ -222,7 +246,42 @@ async fn claim(tx: &DatabaseTransaction, worker: &str, limit: u64) -> Result<Vec
             taken_from,
         }
     });
-    Ok(claimed.collect())
+    Ok(Claim {
+        runs: claimed.collect(),
+        turn,
+        passed_over,
+    })
+}
+
+const SHARES: &[Column] = &[("owner", "text"), ("runs", "bigint")];
+
+/// Takes what was shared out, or less where others were faster. Returns the runs as they were before.
+async fn take(
+    tx: &DatabaseTransaction,
+    worker: &str,
+    at: DateTime<Utc>,
+    shares: &[Share],
+) -> Result<Vec<Run>, DbErr> {
+    let backend = tx.get_database_backend();
+    let mut rows = Rows::new(SHARES);
+    for share in shares {
+        rows.push([json!(share.owner), json!(share.runs)]);
+    }
+    let sql = dialect::oldest_of_each(backend, RUN_COLUMNS, shares.len());
+    let found = tx.query_all_raw(rows.statement(backend, &sql, vec![])).await?;
+    let runs = found.iter().map(inspect::run).collect::<Result<Vec<_>, _>>()?;
+    if runs.is_empty() {
+        return Ok(runs);
+    }
+    let mut rows = Rows::new(IDS);
+    for run in &runs {
+        rows.push([json!(run.id)]);
+    }
+    let sql = "update runs set state = 'running', worker = $2, epoch = epoch + 1, waiting_for = 'activity', since = $3,
+        until = null where id in (select t.id from {rows})";
+    tx.execute_raw(rows.statement(backend, sql, vec![worker.into(), at.into()]))
+        .await?;
+    Ok(runs)
 }
 
 /// The journals of those of `runs` that have been in somebody's hands before.

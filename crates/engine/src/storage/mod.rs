@@ -6,18 +6,22 @@
 //! transaction of its own.
 mod control;
 mod dialect;
+mod family;
+mod fair;
 mod fold;
 mod inspect;
 mod lanes;
 mod leases;
+mod progress;
 mod published;
+mod policies;
 mod rows;
 mod signals;
 mod writer;
 
 use std::{
     panic::AssertUnwindSafe,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -31,11 +35,13 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use control::{Act, ControlError, Decision, Mode, Touched};
 pub use dialect::is_transient;
-pub(crate) use fold::{Append, Update, guard, recorded, write_one};
+pub(crate) use fold::{Append, NewValue, Update, continue_in, guard, recorded, start_in, write_one};
 pub use inspect::{Filter, Page};
 pub(crate) use lanes::Entry;
 pub(crate) use leases::Claimed;
 pub use published::{Link, Published};
+pub(crate) use signals::Signal;
+pub use policies::Policy;
 
 use self::writer::Job;
 use crate::{NewRun, Started};
@@ -89,6 +95,8 @@ struct Inner {
     url: String,
     /// Held for as long as this process is the only one that works on this SQLite file.
     lock: OnceLock<std::fs::File>,
+    /// Whose runs this process claims next.
+    turn: Mutex<fair::Turn>,
 }
 
 impl std::fmt::Debug for Storage {
@@ -157,6 +165,7 @@ impl Storage {
                 ready,
                 url: options.url.clone(),
                 lock: OnceLock::new(),
+                turn: Mutex::default(),
             }),
         })
     }
@@ -317,6 +326,18 @@ impl Storage {
     /// Says that runs became ready by a transaction of one's own.
     pub(crate) fn ready(&self) {
         (self.inner.ready)();
+    }
+
+    fn turn(&self) -> fair::Turn {
+        self.inner
+            .turn
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn set_turn(&self, turn: fair::Turn) {
+        *self.inner.turn.lock().unwrap_or_else(PoisonError::into_inner) = turn;
     }
 
     fn shard(&self, key: &str) -> usize {

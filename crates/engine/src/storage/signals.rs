@@ -82,6 +82,23 @@ async fn is_known(tx: &DatabaseTransaction, run: &RunId, key: &str) -> Result<bo
 }
 
 impl Storage {
+    /// The runs in the hands of `worker` that were told anything, with the number of the last thing.
+    pub(crate) async fn inboxes(&self, worker: &str) -> Result<Vec<(RunId, i64)>, StorageError> {
+        let sql = "select id, inbox from runs where state = 'running' and worker = $1 and inbox > 0";
+        let rows = self
+            .reader()
+            .query_all_raw(statement(self.reader(), sql, vec![worker.into()]))
+            .await?;
+        rows.iter()
+            .map(|row| {
+                Ok((
+                    RunId::from(row.try_get::<String>("", "id")?),
+                    row.try_get("", "inbox")?,
+                ))
+            })
+            .collect()
+    }
+
     /// What `run` was told after number `n`, in order.
     pub(crate) async fn signals_after(&self, run: &RunId, n: i64) -> Result<Vec<Signal>, StorageError> {
         let sql = "select n, kind, name, data, at from signals where run = $1 and n > $2 order by n";

@@ -203,7 +203,7 @@ impl Workflow for Errand {
             what: format!("write {}", self.what),
         })
         .await?;
-        ctx.enter_lane().await;
+        ctx.enter_lane().await?;
         let sent = ctx.run(Send { what: self.what }).await?;
         Ok(Done(sent))
     }
@@ -253,6 +253,7 @@ impl World {
             key: Some(what.into()),
             owner: None,
             lane: lane.map(str::to_owned),
+            width: None,
         };
         self.engine
             .start(&Errand { what: what.into() }, start)

@@ -119,11 +119,11 @@ async fn a_token_is_sealed_and_every_holders_is_offered() {
         )
         .await
         .unwrap();
-        let tokens = accounts::tokens_of(&at.db, &at.secret, ACCOUNT).await.unwrap();
-        let tokens: Vec<_> = tokens.iter().map(ExposeSecret::expose_secret).collect();
+        let signers = accounts::signers(&at.db, &at.secret, ACCOUNT, "").await.unwrap();
+        let tokens: Vec<_> = signers.tokens.iter().map(ExposeSecret::expose_secret).collect();
         assert_eq!(tokens, ["renewed", "second"]);
         let wrong = Secret::new(&SecretString::from("another key of 32 characters!!!!")).unwrap();
-        let unreadable = accounts::tokens_of(&at.db, &wrong, ACCOUNT).await;
+        let unreadable = accounts::signers(&at.db, &wrong, ACCOUNT, "").await;
         assert!(matches!(unreadable, Err(StoreError::Sealed)));
     })
     .await;
@@ -160,6 +160,36 @@ async fn the_account_in_the_environment_is_the_default_owners_unless_somebody_ho
             (subscription.plan.as_str(), subscription.current_period_end),
             ("unlimited", None)
         );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_webhooks_owner_is_that_of_the_account_or_of_the_number_where_several_share_it() {
+    on_both(async |at| {
+        const SHARED: &str = "AC9";
+        let token = SecretString::from("token");
+        let owner_of = async |to: &str| {
+            let signers = accounts::signers(&at.db, &at.secret, SHARED, to).await.unwrap();
+            signers.owner.map(|owner| owner.to_string())
+        };
+        let shared = "+14155238886";
+        assert_eq!(owner_of(shared).await, None, "nobody holds the account");
+        let put = async |owner: &OwnerId| {
+            accounts::put(&at.db, &at.secret, owner, SHARED, &token, at.now)
+                .await
+                .unwrap()
+        };
+        put(&at.owner).await;
+        assert_eq!(owner_of("+10000000000").await, Some(at.owner.to_string()));
+        put(&at.other).await;
+        assert_eq!(owner_of(shared).await, None, "it may be either's");
+        accounts::add_number(&at.db, &at.other, SHARED, &address(shared), at.now)
+            .await
+            .unwrap();
+        assert_eq!(owner_of(shared).await, Some(at.other.to_string()));
+        assert_eq!(owner_of("+10000000000").await, None);
+        assert_eq!(owner_of("no\0number").await, None);
     })
     .await;
 }

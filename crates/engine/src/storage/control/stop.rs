@@ -205,10 +205,12 @@ async fn end(tx: &DatabaseTransaction, run: &Run, why: &str) -> Result<(), Contr
         owner: None,
         output: None,
         error: run.error.clone(),
+        seen: i64::MAX,
     };
     let append = Append {
         update: Some(update),
         leave: run.lane.clone().zip(run.place),
+        parent: run.parent.clone(),
         ..Append::of(&run.id, run.epoch, Vec::new(), event)
     };
     fold::write_one(tx, &append).await?;

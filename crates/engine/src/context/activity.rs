@@ -1,0 +1,314 @@
+//! An activity to its result: replayed, or attempted until it succeeds or may not be tried again.
+use std::{sync::Arc, time::Duration};
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+
+use super::{
+    Call, Core, Leave, Step,
+    checkpoint::{Draft, StepWork, Woken},
+    core::Wait,
+    past::Past,
+};
+use crate::{
+    Effect, Event, EventKind, Fault, canonical,
+    storage::{after, now},
+};
+
+/// How often an attempt's progress is written down.
+const PROGRESS: Duration = Duration::from_millis(500);
+
+impl Core {
+    pub(super) async fn activity(
+        &self,
+        op: i64,
+        last: i64,
+        name: &'static str,
+        input: Value,
+    ) -> Result<Value, Fault> {
+        let hash = canonical::hash(&input);
+        let events = self.recall(op, last, name).await;
+        let past = match Past::read(op, name, &hash, events) {
+            Ok(past) => past,
+            Err(failure) => return self.leave(Leave::Parked(failure)).await,
+        };
+        if let Some(result) = past.result {
+            if matches!(result, Err(Fault::Cancelled { .. })) {
+                self.deliver_cancel();
+            }
+            return result;
+        }
+        let Some(activity) = self.shared.registry.find(name) else {
+            return Err(Fault::fatal(
+                "unknown_activity",
+                format!("this build has no activity {name}"),
+            ));
+        };
+        let step = Step {
+            op,
+            name,
+            hash,
+            input: Arc::new(input),
+            activity,
+        };
+        // A retry that is not due yet, because a signal woke the run before its time.
+        if let Some(due) = past.again_at.filter(|_| past.intent.is_none()) {
+            self.until(&step, past.failed, due, past.told.clone()).await?;
+        }
+        match step.activity.effect() {
+            Effect::Once => self.once(step, past).await,
+            _ => self.repeat(step, past).await,
+        }
+    }
+
+    /// Attempts that may simply be repeated.
+    async fn repeat(&self, step: Step, past: Past) -> Result<Value, Fault> {
+        let effect = step.activity.effect();
+        let (mut failed, first) = (past.failed, past.first.unwrap_or_else(now));
+        loop {
+            self.may_act(step.op, step.name).await?;
+            if effect == Effect::Idempotent {
+                self.flush(None).await;
+            }
+            let (number, started) = (failed + 1, now());
+            let result = match effect {
+                Effect::Database => self.in_transaction(&step, number, started).await,
+                _ => self.attempt_or_cancel(&step, number, started).await?,
+            };
+            count(&step, &result);
+            match result {
+                Ok(value) => {
+                    if effect != Effect::Database {
+                        self.note(Event {
+                            data: Some(value.clone()),
+                            ..self.step_event(&step, EventKind::ActivityCompleted, number, started)
+                        })
+                        .await;
+                    }
+                    if effect == Effect::Idempotent {
+                        self.flush(None).await;
+                    }
+                    return Ok(value);
+                }
+                Err(fault) => failed = self.after_failure(&step, number, started, first, fault).await?,
+            }
+        }
+    }
+
+    /// One attempt that the cancel of the run may break off.
+    async fn attempt_or_cancel(
+        &self,
+        step: &Step,
+        number: u32,
+        started: DateTime<Utc>,
+    ) -> Result<Result<Value, Fault>, Fault> {
+        let mut mail = self.mailbox.listen();
+        let work = self.attempt(self.call(step, number, started, None));
+        tokio::pin!(work);
+        loop {
+            tokio::select! {
+                result = &mut work => return Ok(result),
+                _ = mail.changed() => if self.is_to_be_cancelled() {
+                    self.may_act(step.op, step.name).await?;
+                }
+            }
+        }
+    }
+
+    pub(super) fn call(
+        &self,
+        step: &Step,
+        number: u32,
+        started: DateTime<Utc>,
+        intended_at: Option<DateTime<Utc>>,
+    ) -> Call {
+        let limit = step.activity.timeout();
+        Call {
+            run: self.run.id.clone(),
+            owner: self.owner(),
+            op: step.op,
+            name: step.name,
+            number,
+            started,
+            intended_at,
+            input: step.input.clone(),
+            activity: step.activity.clone(),
+            pulse: Arc::default(),
+            limit: if intended_at.is_some() {
+                limit.min(self.shared.settings.request_timeout)
+            } else {
+                limit
+            },
+        }
+    }
+
+    /// One attempt outside of any transaction. If it takes long, the run says that it waits for it; what it tells of
+    /// its progress is written down for the next attempt.
+    pub(super) async fn attempt(&self, call: Call) -> Result<Value, Fault> {
+        let silence = call.activity.heartbeat();
+        if silence.is_some() {
+            call.pulse.begin(
+                self.shared
+                    .storage
+                    .progress(&call.run, call.op)
+                    .await
+                    .ok()
+                    .flatten(),
+            );
+        }
+        let attempt = call.attempt(None);
+        let work = call.in_time(call.activity.run(&call.input, &attempt));
+        tokio::pin!(work);
+        tokio::select! {
+            result = &mut work => return result,
+            () = tokio::time::sleep(self.shared.settings.visible_after) => {}
+        }
+        let until = after(call.started, call.limit);
+        let update = self.running(format!("activity:{}", call.name), call.number, Some(until), None);
+        self.send(Some(update)).await;
+        let Some(silence) = silence else {
+            return work.await;
+        };
+        loop {
+            let quiet = silence.saturating_sub(call.pulse.silent_for());
+            tokio::select! {
+                result = &mut work => return result,
+                () = tokio::time::sleep(PROGRESS.min(quiet)) => {}
+            }
+            if call.pulse.silent_for() >= silence {
+                let told = format!(
+                    "{} gave no sign of life for {} s",
+                    call.name,
+                    silence.as_secs_f32()
+                );
+                return Err(call.too_late("heartbeat_timeout", told));
+            }
+            self.write_progress(&call).await;
+        }
+    }
+
+    async fn write_progress(&self, call: &Call) {
+        let Some(details) = call.pulse.take_news() else {
+            return;
+        };
+        let storage = &self.shared.storage;
+        if let Err(error) = storage
+            .write_progress(&call.run, self.run.epoch, call.op, details)
+            .await
+        {
+            tracing::warn!(run.id = %self.run.id, %error, "the progress of {} was not written down", call.name);
+        }
+    }
+
+    /// One attempt whose writes and whose checkpoint commit together.
+    async fn in_transaction(&self, step: &Step, number: u32, started: DateTime<Utc>) -> Result<Value, Fault> {
+        let completed = self.step_event(step, EventKind::ActivityCompleted, number, started);
+        let epoch = self.run.epoch;
+        let call = self.call(step, number, started, None);
+        let work = move |draft: Draft| -> StepWork {
+            let call = call.clone();
+            Box::new(move |tx| {
+                Box::pin(async move {
+                    let attempt = call.attempt(Some(tx));
+                    let value = call.in_time(call.activity.run(&call.input, &attempt)).await?;
+                    let event = Event {
+                        at: now(),
+                        data: Some(value),
+                        ..draft.event.clone()
+                    };
+                    Ok((event.clone(), draft.append(&call.run, epoch, event)))
+                })
+            })
+        };
+        self.transact(completed, work)
+            .await
+            .map(|event| event.data.unwrap_or_default())
+    }
+
+    /// Records a failed attempt and waits for the next. Returns the number of attempts that have failed.
+    ///
+    /// # Errors
+    /// The fault itself, when there is to be no other attempt.
+    pub(super) async fn after_failure(
+        &self,
+        step: &Step,
+        number: u32,
+        started: DateTime<Utc>,
+        first: DateTime<Utc>,
+        fault: Fault,
+    ) -> Result<u32, Fault> {
+        if fault.failure().class == "database" && self.shared.storage.wait_until_back().await {
+            return Ok(number - 1);
+        }
+        let retry = step.activity.retry();
+        let wait = match &fault {
+            Fault::Fatal { .. } | Fault::Cancelled { .. } => None,
+            _ if retry.is_final(&fault.failure().class) => None,
+            Fault::Retry { after, .. } => retry.wait(number, *after, rand::random()),
+            Fault::Unknown { .. } => retry.wait(number, None, rand::random()),
+        };
+        let wait = wait.filter(|wait| {
+            let deadline = step.activity.deadline().map(|deadline| after(first, deadline));
+            deadline.is_none_or(|deadline| after(now(), *wait) < deadline)
+        });
+        let mut data = serde_json::to_value(&fault).unwrap_or_default();
+        let told = fault.to_string();
+        tracing::info!(run.id = %self.run.id, attempt = number, class = fault.failure().class, "{} failed", step.name);
+        let kind = if wait.is_some() {
+            EventKind::ActivityAttempted
+        } else {
+            EventKind::ActivityFailed
+        };
+        let due = wait.map(|wait| after(now(), wait));
+        if let (Some(due), Some(data)) = (due, data.as_object_mut()) {
+            data.insert(
+                "again_at".to_owned(),
+                serde_json::to_value(due).unwrap_or_default(),
+            );
+        }
+        self.note(Event {
+            data: Some(data),
+            ..self.step_event(step, kind, number, started)
+        })
+        .await;
+        match due {
+            None => Err(fault),
+            Some(due) => {
+                self.until(step, number, due, Some(told)).await?;
+                Ok(number)
+            }
+        }
+    }
+
+    /// Waits for the time of the next attempt.
+    async fn until(
+        &self,
+        step: &Step,
+        failed: u32,
+        due: DateTime<Utc>,
+        told: Option<String>,
+    ) -> Result<(), Fault> {
+        loop {
+            let seen = self.mailbox.seen();
+            self.may_act(step.op, step.name).await?;
+            let wait = Wait {
+                reason: format!("retry:{}", step.name),
+                until: Some(due),
+                attempt: failed,
+                error: told.clone(),
+            };
+            if self.wait(step.op, wait, seen).await == Woken::Due {
+                return Ok(());
+            }
+        }
+    }
+}
+
+pub(super) fn count(step: &Step, result: &Result<Value, Fault>) {
+    let class = match result {
+        Ok(_) => "ok".to_owned(),
+        Err(fault) => fault.failure().class.clone(),
+    };
+    metrics::counter!("recado_activity_attempts_total", "activity" => step.name, "result" => class)
+        .increment(1);
+}

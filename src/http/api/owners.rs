@@ -1,0 +1,106 @@
+//! What each owner may have of the workers' time, as JSON.
+use std::num::{NonZeroU8, NonZeroU32};
+
+use chrono::{DateTime, Utc};
+use poem::web::Data;
+use poem_openapi::{Object, OpenApi, param::Path, payload::Json};
+use recado_domain::OwnerId;
+use recado_engine::Policy;
+use recado_store::owners;
+
+use super::{Operator, Tag};
+use crate::{app::App, http::Problem};
+
+/// Owners.
+pub(super) struct Owners;
+
+/// How the runs of an owner are claimed while others have runs too.
+#[derive(Object)]
+pub(super) struct PolicyItem {
+    /// The owner.
+    owner: String,
+    /// How many of its runs are claimed in one turn.
+    weight: u8,
+    /// The most of its runs in the hands of workers at the same time; null: no limit.
+    most_running: Option<u32>,
+    /// When it was set; null where nobody set one.
+    updated_at: Option<DateTime<Utc>>,
+}
+
+/// A policy to be set.
+#[derive(Object)]
+pub(super) struct NewPolicy {
+    /// How many of its runs are claimed in one turn, from 1 to 255.
+    #[oai(default = "one")]
+    weight: u8,
+    /// The most of its runs in the hands of workers at the same time, from 1; no limit if null or absent.
+    most_running: Option<u32>,
+}
+
+fn one() -> u8 {
+    1
+}
+
+impl From<Policy> for PolicyItem {
+    fn from(policy: Policy) -> Self {
+        Self {
+            owner: policy.owner,
+            weight: policy.weight.get(),
+            most_running: policy.most_running.map(NonZeroU32::get),
+            updated_at: policy.updated_at,
+        }
+    }
+}
+
+#[OpenApi(tag = "Tag::Owners")]
+impl Owners {
+    /// Shows how an owner's runs are claimed while others have runs too
+    #[oai(path = "/owners/:owner/policy", method = "get")]
+    async fn policy(
+        &self,
+        Data(app): Data<&App>,
+        _operator: Operator,
+        owner: Path<String>,
+    ) -> poem::Result<Json<PolicyItem>> {
+        known(app, &owner.0).await?;
+        let policy = app.engine.storage().policy(&owner.0).await;
+        Ok(Json(policy.map_err(Problem::from)?.into()))
+    }
+
+    /// Sets how an owner's runs are claimed while others have runs too
+    ///
+    /// It counts from the next claim on; runs in hand stay there. A run counts for the owner whom it had when it was
+    /// claimed.
+    #[oai(path = "/owners/:owner/policy", method = "put")]
+    async fn set_policy(
+        &self,
+        Data(app): Data<&App>,
+        _operator: Operator,
+        owner: Path<String>,
+        policy: Json<NewPolicy>,
+    ) -> poem::Result<Json<PolicyItem>> {
+        let weight = NonZeroU8::new(policy.weight)
+            .ok_or_else(|| Problem::unprocessable("weight", "weight must be from 1 to 255"))?;
+        let most_running = policy
+            .most_running
+            .map(|most| {
+                NonZeroU32::new(most).ok_or_else(|| {
+                    Problem::unprocessable(
+                        "most_running",
+                        "most_running must be at least 1, or null for no limit",
+                    )
+                })
+            })
+            .transpose()?;
+        known(app, &owner.0).await?;
+        let set = app.engine.storage().set_policy(&owner.0, weight, most_running);
+        Ok(Json(set.await.map_err(Problem::from)?.into()))
+    }
+}
+
+async fn known(app: &App, owner: &str) -> Result<(), Problem> {
+    match owners::find(&app.environment.database, &OwnerId::from(owner.to_owned())).await? {
+        Some(_) => Ok(()),
+        None => Err(Problem::not_found("owner")),
+    }
+}
