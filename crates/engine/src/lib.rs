@@ -33,7 +33,7 @@ pub(crate) use run::NewRun;
 pub use run::{Run, RunId, RunState, Started};
 pub use settings::Settings;
 pub use storage::{
-    Act, ControlError, Decision, Filter, Link, Mode, Page, Policy, Published, Storage, StorageError, StorageOptions,
-    Touched, is_transient,
+    Act, ControlError, Decision, Filter, Link, Mode, Page, Policy, Published, Storage, StorageError,
+    StorageOptions, Touched, is_transient,
 };
 pub use workflow::{Outcome, Workflow};
