@@ -254,6 +254,10 @@ on_both! {
         assert_eq!((run.state, run.epoch), (RunState::Queued, before.epoch + 1));
         assert!(run.place > before.place);
         assert_eq!(world.told_kinds(&parked).await, ["cancel"]);
+        let hand = Hand::of(&world.engine);
+        world.until(&parked, RunState::Cancelled).await;
+        assert_eq!(world.vendor.calls("stuck"), 1);
+        hand.go_home().await;
     }
 
     async fn terminate_ends_a_run_cuts_its_holder_off_and_wakes_the_next_of_its_lane(world: World) {
@@ -305,8 +309,6 @@ on_both! {
             let run = world.run(id).await;
             assert_eq!((run.state, world.told_kinds(id).await), (state, told.iter().map(|t| (*t).to_owned()).collect()), "{}", run.key);
         }
-        let (_, name, data) = world.told(&grandparent).await.remove(0);
-        assert_eq!((name.as_deref(), &data.unwrap()["state"]), (Some(parent.as_str()), &json!("terminated")));
         assert_eq!(world.count("select count(*) as n from lane_places").await, 3);
         let children = world.storage().children(&parent).await.unwrap();
         assert_eq!(children.iter().map(|run| &run.id).collect::<Vec<_>>(), [&abandoned, &cancelled, &terminated]);
@@ -336,6 +338,10 @@ on_both! {
         assert_eq!(skipped.data, Some(json!("by hand")));
         assert_eq!(world.run(&id).await.state, RunState::Queued);
         wrong_state(world.engine.skip(&id, &1).await, RunState::Queued);
+        let hand = Hand::of(&world.engine);
+        assert_eq!(world.until(&id, RunState::Completed).await.output, Some(json!("by hand")));
+        assert_eq!(world.vendor.calls("stuck"), 1);
+        hand.go_home().await;
     }
 
     async fn a_run_that_no_step_parked_has_none_to_skip(world: World) {
@@ -355,6 +361,10 @@ on_both! {
         assert_eq!((decided.kind, decided.op, &decided.name), (EventKind::ActivityDecided, failed.op, &failed.name));
         assert_eq!(decided.data, Some(json!({"decision": "happened", "result": "SM1"})));
         assert_eq!(world.run(&id).await.state, RunState::Queued);
+        let hand = Hand::of(&world.engine);
+        assert_eq!(world.until(&id, RunState::Completed).await.output, Some(json!("SM1")));
+        assert_eq!(world.vendor.calls("riddle"), 1);
+        hand.go_home().await;
         // A call that certainly failed is no matter of opinion.
         let refused = world.parked("refused", None).await;
         wrong_state(world.engine.decide(&refused, Decision::Resend).await, RunState::Parked);

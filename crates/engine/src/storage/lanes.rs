@@ -197,7 +197,10 @@ pub(super) async fn lock_all(tx: &DatabaseTransaction, lanes: &BTreeSet<String>)
     if lanes.is_empty() {
         return Ok(());
     }
-    let counts = lanes.iter().map(|lane| (lane.as_str(), Wanted::default())).collect();
+    let counts = lanes
+        .iter()
+        .map(|lane| (lane.as_str(), Wanted::default()))
+        .collect();
     take_places(tx, &counts).await.map(drop)
 }
 

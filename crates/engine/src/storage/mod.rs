@@ -6,15 +6,15 @@
 //! transaction of its own.
 mod control;
 mod dialect;
-mod family;
 mod fair;
+mod family;
 mod fold;
 mod inspect;
 mod lanes;
 mod leases;
+mod policies;
 mod progress;
 mod published;
-mod policies;
 mod payload;
 mod retention;
 mod rows;
@@ -41,9 +41,9 @@ pub(crate) use fold::{Append, NewValue, Update, continue_in, guard, recorded, st
 pub use inspect::{Filter, Page};
 pub(crate) use lanes::Entry;
 pub(crate) use leases::Claimed;
+pub use policies::Policy;
 pub use published::{Link, Published};
 pub(crate) use signals::Signal;
-pub use policies::Policy;
 pub use payload::Codec;
 pub(crate) use payload::{LARGEST, size};
 pub use retention::Retention;

@@ -86,6 +86,7 @@ pub(super) struct Family {
     doomed: BTreeMap<RunId, Run>,
     /// Those that are to be cancelled.
     cancelled: BTreeMap<RunId, Run>,
+    /// It is told in the same commit.
     parent: Option<RunId>,
 }
 
@@ -174,15 +175,6 @@ impl Family {
         }
         for run in self.cancelled.values().filter(|run| !run.state.is_final()) {
             cancel(tx, run).await?;
-        }
-        if let Some(parent) = &self.parent {
-            let (name, key) = (self.root.as_str(), format!("child/{}", self.root));
-            let data = json!({"run": self.root, "op": root.parent_op, "state": RunState::Terminated});
-            match signals::deliver(tx, parent, "child", Some(name), Some(&key), Some(&data)).await {
-                // A parent that has ended need not know.
-                Ok(_) | Err(ControlError::WrongState(..)) => {}
-                Err(error) => return Err(error),
-            }
         }
         Ok(())
     }
