@@ -45,6 +45,11 @@ enum Command {
     },
     /// Measures the pipeline with the ordinary `serve --worker` and the simulator, on `DATABASE_URL`
     Bench(commands::bench::Bench),
+    /// Kills, freezes and cuts off real processes under load, on servers of its own, and counts what that cost
+    Chaos(commands::chaos::Chaos),
+    /// The simulated Twilio of `chaos`
+    #[command(hide = true)]
+    ChaosTwilio(commands::chaos::twilio::Twilio),
 }
 
 impl Cli {
@@ -61,6 +66,8 @@ impl Cli {
             Command::Check { json } => return commands::check::run(config, json).await,
             Command::Runs { act } => return commands::runs::run(&config, act).await,
             Command::Bench(bench) => bench.run(&config).await?,
+            Command::Chaos(chaos) => return chaos.run().await,
+            Command::ChaosTwilio(twilio) => twilio.run().await?,
         }
         Ok(ExitCode::SUCCESS)
     }
