@@ -203,7 +203,7 @@ impl World {
         Ok(world)
     }
 
-    /// Does what is planned, and undoes it where that belongs to it. Returns what there is to tell.
+    /// Does what is planned, and undoes it where that belongs to it. Returns what was strange about it.
     pub(super) async fn act(&self, act: &Act, chance: &mut Chance) -> anyhow::Result<Option<String>> {
         match act {
             Act::Kill { victim, away } => {
@@ -239,10 +239,10 @@ impl World {
                     .iter()
                     .filter(|(of, _)| of == link)
                     .map(|(_, proxy)| proxy.cut(*percent, chance));
-                return Ok(Some(format!(
-                    "{} connections to {link:?} were cut",
+                crate::tell(&format!(
+                    "           {} connections to {link:?} were cut",
                     cut.sum::<usize>()
-                )));
+                ));
             }
             Act::Misbehave { faults, lasts } => {
                 let _alone = self.misbehaving.lock().await;
