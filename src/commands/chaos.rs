@@ -55,7 +55,7 @@ pub(crate) struct Chaos {
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..=5000))]
     contacts: u64,
     /// The longest, in seconds, until everything is answered when the trouble is over
-    #[arg(long, default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=3600))]
     settle: u64,
     /// Works in this folder, which must not exist yet, and leaves logs and book there
     #[arg(long)]
