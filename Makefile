@@ -5,7 +5,7 @@ ARGS ?=
 recado := cargo run --bin recado --
 
 .DEFAULT_GOAL := help
-.PHONY: help run stop test check fmt lint docs deny check-env migrate seed run-worker bench
+.PHONY: help run stop test check fmt lint docs deny check-env migrate seed run-worker bench chaos
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,3 +53,7 @@ run-worker: ## Start a worker for the database at DATABASE_URL
 
 bench: ## Measure speed, as docs and README quote it
 	cargo run --release --bin recado -- bench $(ARGS)
+
+chaos: ## Kill, freeze and cut off everything under load, and count what was lost (ARGS="--seconds 600")
+	@scripts/setup run test
+	cargo run --bin recado -- chaos $(ARGS)

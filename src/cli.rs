@@ -63,6 +63,11 @@ enum Command {
     },
     /// Measures the pipeline with the ordinary `serve --worker` and the simulator, on `DATABASE_URL`
     Bench(commands::bench::Bench),
+    /// Kills, freezes and cuts off real processes under load, on servers of its own, and counts what that cost
+    Chaos(commands::chaos::Chaos),
+    /// The simulated Twilio of `chaos`
+    #[command(hide = true)]
+    ChaosTwilio(commands::chaos::twilio::Twilio),
 }
 
 impl Cli {
@@ -84,6 +89,8 @@ impl Cli {
                 return commands::erase_owner::run(&config, &owner, yes).await;
             }
             Command::Bench(bench) => bench.run(&config).await?,
+            Command::Chaos(chaos) => return chaos.run().await,
+            Command::ChaosTwilio(twilio) => twilio.run().await?,
         }
         Ok(ExitCode::SUCCESS)
     }

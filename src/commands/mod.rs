@@ -1,5 +1,6 @@
 //! The commands that do one thing and end.
 pub(crate) mod bench;
+pub(crate) mod chaos;
 pub(crate) mod check;
 pub(crate) mod erase_owner;
 pub(crate) mod migrate;

@@ -55,6 +55,7 @@ fn is_transient(error: &SqlxError) -> bool {
     match error {
         SqlxError::Io(_)
         | SqlxError::Tls(_)
+        | SqlxError::Protocol(_)
         | SqlxError::PoolTimedOut
         | SqlxError::PoolClosed
         | SqlxError::WorkerCrashed => true,
@@ -95,5 +96,24 @@ impl From<serde_json::Error> for StoreError {
             what: "JSON text",
             problem: error.to_string(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn a_connection_that_ends_in_the_middle_of_a_sentence_is_no_refusal() {
+        let told = |error| StoreError::Db(DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error))));
+        assert!(
+            told(SqlxError::Protocol(
+                "unexpected response from SSLRequest: 0x00".to_owned()
+            ))
+            .is_transient()
+        );
+        assert!(!told(SqlxError::RowNotFound).is_transient());
     }
 }
