@@ -7,7 +7,7 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, Value};
 use serde_json::{Value as Json, json};
 
 use super::{
-    StorageError, dialect, inspect, lanes, now,
+    StorageError, dialect, inspect, lanes, now, protocol,
     rows::{Column, Rows, document, maybe_time, time},
     statement,
 };
@@ -226,10 +226,12 @@ async fn lock_and_compare(tx: &DatabaseTransaction, appends: &[&Append]) -> Resu
     for row in tx.query_all_raw(rows.statement(backend, &sql, vec![])).await? {
         epochs.insert(row.try_get("", "id")?, row.try_get("", "epoch")?);
     }
-    Ok(appends
-        .iter()
-        .map(|append| epochs.get(append.run.as_str()) == Some(&append.epoch))
-        .collect())
+    let compare = |append: &&Append| {
+        let fresh = epochs.get(append.run.as_str()) == Some(&append.epoch);
+        protocol::checkpoint(append, fresh);
+        fresh
+    };
+    Ok(appends.iter().map(compare).collect())
 }
 
 const EVENTS: &[Column] = &[
@@ -343,7 +345,10 @@ pub(crate) async fn guard(tx: &DatabaseTransaction, run: &RunId, epoch: i64) -> 
         .await?;
     match row {
         Some(row) if row.try_get::<i64>("", "epoch")? == epoch => Ok(()),
-        _ => Err(StorageError::Stale),
+        _ => {
+            protocol::refused(run, epoch);
+            Err(StorageError::Stale)
+        }
     }
 }
 

@@ -3,14 +3,14 @@
 //! A place in a lane is given by the commit that starts a run, and exists until the run leaves. Whoever has the lowest
 //! place is the head. Invariant: a lane's row is locked by everyone who gives or takes a place or asks for the head and
 //! means to wait, so that a leave cannot pass unseen between the question and the wait.
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use futures::FutureExt;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, Value};
 use serde_json::json;
 
 use super::{
-    Append, Storage, StorageError, Update, fold, now,
+    Append, Storage, StorageError, Update, fold, now, protocol,
     rows::{Column, Rows},
     statement,
 };
@@ -52,6 +52,7 @@ pub(super) async fn lock_and_number(
         places.push(run.lane.as_deref().and_then(|lane| {
             let place = next.get_mut(lane)?;
             rows.push([json!(lane), json!(*place), json!(run.id)]);
+            protocol::place_given(&run.id, lane, *place);
             *place += 1;
             Some(*place - 1)
         }));
@@ -93,13 +94,13 @@ async fn take_places(
 pub(super) async fn leave(tx: &DatabaseTransaction, appends: &[&Append]) -> Result<u64, DbErr> {
     let backend = tx.get_database_backend();
     let mut gone = Rows::new(PLACES);
-    let mut lanes = BTreeSet::new();
+    let mut lanes: BTreeMap<&str, Vec<i64>> = BTreeMap::new();
     for (append, (lane, place)) in appends
         .iter()
         .filter_map(|append| Some((append, append.leave.as_ref()?)))
     {
         gone.push([json!(lane), json!(place), json!(append.run)]);
-        lanes.insert(lane);
+        lanes.entry(lane).or_default().push(*place);
     }
     if lanes.is_empty() {
         return Ok(0);
@@ -107,17 +108,25 @@ pub(super) async fn leave(tx: &DatabaseTransaction, appends: &[&Append]) -> Resu
     let sql = "delete from lane_places where (lane, place) in (select t.lane, t.place from {rows})";
     tx.execute_raw(gone.statement(backend, sql, vec![])).await?;
     let mut rows = Rows::new(LANES);
-    for lane in lanes {
+    for lane in lanes.keys() {
         rows.push([json!(lane)]);
     }
     let sql = "update runs set state = 'queued', waiting_for = 'worker', since = $2, until = null
         where state = 'waiting' and waiting_for = 'lane' and id in (
             select p.run from {rows} join lane_places p on p.lane = t.lane
-            where p.waiting and p.place = (select min(q.place) from lane_places q where q.lane = t.lane))";
-    Ok(tx
-        .execute_raw(rows.statement(backend, sql, vec![now().into()]))
+            where p.waiting and p.place = (select min(q.place) from lane_places q where q.lane = t.lane))
+        returning id, lane";
+    let mut woken: HashMap<String, String> = HashMap::new();
+    for row in tx
+        .query_all_raw(rows.statement(backend, sql, vec![now().into()]))
         .await?
-        .rows_affected())
+    {
+        woken.insert(row.try_get("", "lane")?, row.try_get("", "id")?);
+    }
+    for (lane, places) in &lanes {
+        protocol::left(lane, places, woken.get(*lane).map(String::as_str));
+    }
+    Ok(woken.len() as u64)
 }
 
 /// A new place at the end of the lane, for a run that lost its own.
@@ -134,6 +143,7 @@ pub(super) async fn take_new_place(tx: &DatabaseTransaction, run: &RunId, lane: 
         vec![lane.into(), place.into(), run.as_str().into()],
     ))
     .await?;
+    protocol::place_given(run, lane, place);
     Ok(place)
 }
 
@@ -145,7 +155,11 @@ pub(super) async fn lock(tx: &DatabaseTransaction, lane: &str) -> Result<(), DbE
 impl Storage {
     /// Whether the run is the head of its lane. It stays the head until it leaves, so a yes needs no lock.
     pub(crate) async fn is_head(&self, lane: &str, place: i64) -> Result<bool, StorageError> {
-        Ok(is_head(self.reader(), lane, place).await?)
+        let head = is_head(self.reader(), lane, place).await?;
+        if head {
+            protocol::entered(lane, place);
+        }
+        Ok(head)
     }
 
     /// Asks for the head of the lane; if it is taken, `events` are written and the run is put down to wait for it.
@@ -163,11 +177,13 @@ impl Storage {
                 lock(tx, &lane).await?;
                 fold::guard(tx, &id, epoch).await?;
                 if is_head(tx, &lane, place).await? {
+                    protocol::entered(&lane, place);
                     return Ok(Entry::Head);
                 }
                 let sql = "update lane_places set waiting = true where lane = $1 and place = $2";
-                tx.execute_raw(statement(tx, sql, vec![lane.into(), place.into()]))
+                tx.execute_raw(statement(tx, sql, vec![lane.as_str().into(), place.into()]))
                     .await?;
+                protocol::waits(&lane, place);
                 let append = Append {
                     run: id,
                     epoch,

@@ -10,6 +10,7 @@ mod fold;
 mod inspect;
 mod lanes;
 mod leases;
+mod protocol;
 mod rows;
 mod writer;
 

@@ -22,6 +22,8 @@ pub(crate) struct Lane {
     pub(crate) runs: usize,
     /// No more places are given.
     pub(crate) places: u8,
+    /// Whether those that have lost their run are remembered; they can commit nothing, and only show in traces.
+    pub(crate) ghosts: bool,
     pub(crate) flaw: Flaw,
 }
 
@@ -330,7 +332,10 @@ impl Model for Lane {
                 state.runs[run].phase = Phase::Leaving { end, wakes };
             }
             Step::Left { ref places, wakes } => self.leave(&mut state, places, wakes)?,
-            Step::Lost(run) => state.lose(run)?,
+            Step::Lost(run) => {
+                state.lose(run)?;
+                state.runs[run].ghost = state.runs[run].ghost.filter(|_| self.ghosts);
+            }
             _ => return None,
         }
         Some(state)

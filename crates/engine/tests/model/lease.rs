@@ -207,18 +207,20 @@ impl Lease {
         for copy in state.copies.iter().filter(|copy| state.up(copy.worker)) {
             let (run, epoch) = (copy.run, copy.epoch);
             let first = copy.seq + 1;
-            let after = if first >= self.events {
-                After::Done
+            let ends = if first < self.events {
+                [After::Running, After::Waiting]
             } else {
-                After::Running
+                [After::Done; 2]
             };
-            steps.push(Step::Checkpoint {
-                run,
-                epoch,
-                first,
-                count: 1,
-                after,
-            });
+            for after in ends {
+                steps.push(Step::Checkpoint {
+                    run,
+                    epoch,
+                    first,
+                    count: 1,
+                    after,
+                });
+            }
             steps.push(Step::Refused { run, epoch });
             steps.push(Step::Heard { run, epoch });
             steps.push(Step::Dropped { run, epoch });

@@ -15,7 +15,7 @@ const MOST: usize = 400_000;
 const ONE_RUN: Lease = Lease {
     workers: 3,
     runs: 1,
-    epochs: 5,
+    epochs: 4,
     events: 2,
     flaw: lease::Flaw::None,
 };
@@ -29,12 +29,13 @@ const TWO_RUNS: Lease = Lease {
 const LANE: Lane = Lane {
     runs: 3,
     places: 4,
+    ghosts: false,
     flaw: lane::Flaw::None,
 };
 const SEND: Send = Send {
     lease: 2,
     request: 2,
-    listing: 1,
+    listing: 2,
     attempts: 2,
     stale: 1,
     flaw: send::Flaw::None,

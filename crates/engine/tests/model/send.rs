@@ -92,7 +92,7 @@ struct Request {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 struct Delivery {
     attempt: u8,
-    /// Ticks since then, until it is listed.
+    /// Ticks since then, until it is listed, which takes less than the listing's delay.
     unlisted: Option<u8>,
 }
 
@@ -189,7 +189,7 @@ impl Send {
             || state
                 .delivered
                 .iter()
-                .any(|delivery| delivery.unlisted == Some(self.listing));
+                .any(|delivery| delivery.unlisted.is_some_and(|age| age + 1 >= self.listing));
         // A process that is not frozen sends as soon as it has looked, and gives up when the time-out is over.
         let hurried = |copy: &Copy| {
             state.workers[copy.worker].life == Life::Up
