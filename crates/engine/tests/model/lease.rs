@@ -337,14 +337,14 @@ impl Model for Lease {
             } => {
                 self.write(&mut state, (run, epoch), first, count, after)?;
             }
+            // What is on its way behind it is refused as well, until the copy is dropped.
             Step::Refused { run, epoch } => {
-                let copy = before
+                before
                     .copy(run, epoch)
                     .filter(|copy| before.up(before.copies[*copy].worker))?;
                 if before.rows[run].epoch == epoch || self.flaw == Flaw::EpochNotCompared {
                     return None;
                 }
-                state.copies.remove(copy);
             }
             Step::Heard { run, epoch } => {
                 let number = before

@@ -5,7 +5,7 @@ mod lane;
 mod lease;
 mod send;
 
-use checker::{Checked, Counterexample, Model, STUCK, check};
+use checker::{Counterexample, Model, STUCK, check, follows};
 use lane::Lane;
 use lease::Lease;
 use send::Send;
@@ -41,12 +41,14 @@ const SEND: Send = Send {
     flaw: send::Flaw::None,
 };
 
-fn holds<M: Model>(model: &M) -> Checked {
+fn holds<M: Model>(model: &M) {
     match check(model, MOST) {
         Ok(checked) => {
             // A model that does nothing breaks nothing.
-            assert!(checked.states > 1_000, "{checked:?}");
-            checked
+            assert!(
+                checked.states > 10_000 && checked.steps > checked.states,
+                "{checked:?}"
+            );
         }
         Err(counterexample) => panic!("{counterexample:#?}"),
     }
@@ -62,8 +64,8 @@ fn breaks<M: Model>(model: &M, broken: &str) -> Vec<M::Step> {
 
 #[test]
 fn a_run_has_one_holder_whose_checkpoints_alone_are_accepted_and_never_stays_with_the_dead() {
-    eprintln!("{:?}", holds(&ONE_RUN));
-    eprintln!("{:?}", holds(&TWO_RUNS));
+    holds(&ONE_RUN);
+    holds(&TWO_RUNS);
 }
 
 #[test]
@@ -97,7 +99,7 @@ fn without_take_over_a_run_stays_with_the_dead() {
 
 #[test]
 fn a_lane_admits_one_at_a_time_in_the_order_of_places_and_never_stalls() {
-    eprintln!("{:?}", holds(&LANE));
+    holds(&LANE);
 }
 
 #[test]
@@ -136,7 +138,7 @@ fn a_leave_that_wakes_nobody_stalls_the_lane() {
 
 #[test]
 fn a_send_is_delivered_once_or_a_person_is_asked() {
-    eprintln!("{:?}", holds(&SEND));
+    holds(&SEND);
 }
 
 fn doubles(flaw: send::Flaw) -> Vec<send::Step> {
@@ -177,4 +179,92 @@ fn a_request_that_outlives_its_connection_may_double_a_send() {
 #[test]
 fn counting_from_the_start_of_the_only_process_needs_requests_that_do_not_outlive_theirs() {
     doubles(send::Flaw::CountsFromStart);
+}
+
+/// The number of the step at which the model refuses `trace`.
+fn refused_at<M: Model>(model: &M, trace: &[M::Step]) -> Option<usize> {
+    let refused = follows(model, trace).err()?;
+    assert_eq!(
+        format!("{:?}", refused.step),
+        format!("{:?}", trace[refused.number])
+    );
+    Some(refused.number)
+}
+
+#[test]
+fn a_forged_trace_with_two_holders_is_refused() {
+    use lease::{After, Step::*};
+    let run = 0;
+    let written = |epoch, first, after| Checkpoint {
+        run,
+        epoch,
+        first,
+        count: 1,
+        after,
+    };
+    let honest = [
+        Claimed {
+            worker: 0,
+            run,
+            epoch: 1,
+        },
+        written(1, 1, After::Running),
+        TakenOver { run, epoch: 2 },
+        Claimed {
+            worker: 1,
+            run,
+            epoch: 3,
+        },
+        Refused { run, epoch: 1 },
+        written(3, 2, After::Parked),
+    ];
+    assert_eq!(refused_at(&ONE_RUN, &honest), None);
+    let mut two_holders = honest.to_vec();
+    two_holders.remove(2);
+    assert_eq!(refused_at(&ONE_RUN, &two_holders), Some(2));
+    let mut stale = honest.to_vec();
+    stale[4] = written(1, 2, After::Running);
+    assert_eq!(refused_at(&ONE_RUN, &stale), Some(4));
+    let mut gap = honest.to_vec();
+    gap[5] = written(3, 3, After::Parked);
+    assert_eq!(refused_at(&ONE_RUN, &gap), Some(5));
+}
+
+#[test]
+fn a_forged_trace_of_a_lane_in_the_wrong_order_is_refused() {
+    use lane::Step::*;
+    let lane = Lane { ghosts: true, ..LANE };
+    let left = |place, wakes| Left {
+        places: vec![place],
+        wakes,
+    };
+    let honest = [
+        Given { run: 0, place: 1 },
+        Given { run: 1, place: 2 },
+        Waits { place: 2 },
+        Entered { place: 1 },
+        left(1, Some(1)),
+        Entered { place: 2 },
+        left(2, None),
+    ];
+    assert_eq!(refused_at(&lane, &honest), None);
+    let mut wrong_order = honest.to_vec();
+    wrong_order[2] = Entered { place: 2 };
+    assert_eq!(refused_at(&lane, &wrong_order), Some(2));
+    let mut lost_wake_up = honest.to_vec();
+    lost_wake_up[4] = left(1, None);
+    assert_eq!(refused_at(&lane, &lost_wake_up), Some(4));
+}
+
+#[test]
+fn a_forged_trace_of_a_send_that_is_repeated_without_a_definite_no_is_refused() {
+    use send::Step::*;
+    let honest = [Intended, TakenOver, Reconciled, Intended, Unknown, Completed];
+    assert_eq!(refused_at(&SEND, &honest), None);
+    assert_eq!(refused_at(&SEND, &[Intended, TakenOver, Intended]), Some(2));
+    assert_eq!(
+        refused_at(&SEND, &[Intended, TakenOver, NoBeforeItsTime]),
+        Some(2)
+    );
+    assert_eq!(refused_at(&SEND, &[Intended, Attempted, Completed]), Some(2));
 }

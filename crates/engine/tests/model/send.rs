@@ -311,6 +311,37 @@ impl Send {
         Some(())
     }
 
+    /// What can make no difference any more is made the same, so that there are fewer states.
+    fn forget_what_does_not_matter(&self, state: &mut State) {
+        let (wire, workers, open) = (&state.wire, &state.workers, state.end == End::Open);
+        state.copies.retain(|copy| match copy.hand {
+            // A copy that has lost its run can still send, and nothing else.
+            Hand::Intended | Hand::Checked => workers[copy.worker].life != Life::Dead,
+            Hand::Called => {
+                copy.current && open || wire.iter().any(|request| request.attempt == copy.attempt)
+            }
+            Hand::Empty | Hand::Accepted | Hand::NotSent => copy.current && open,
+        });
+        for copy in &mut state.copies {
+            copy.age = if copy.hand == Hand::Intended { copy.age } else { 0 };
+        }
+        state.copies.sort();
+        state.intent = state.intent.filter(|_| state.end == End::Open);
+        if let Some(intent) = &mut state.intent {
+            intent.age = if intent.unknown.is_none() { intent.age } else { 0 };
+            intent.found = intent.found.filter(|_| self.flaw == Flaw::CountsFromStart);
+        }
+        let active = |worker: usize| open || state.copies.iter().any(|copy| copy.worker == worker);
+        for number in 0..2 {
+            if !active(number) {
+                state.workers[number] = Worker {
+                    life: Life::Dead,
+                    beat: self.lease,
+                };
+            }
+        }
+    }
+
     fn see_unknown(&self, state: &mut State, number: usize) -> Option<Copy> {
         let copy = state.doing(number, Hand::Called)?;
         // What has not arrived when the connection fails never will.
@@ -334,7 +365,8 @@ impl Send {
         if let Some(number) = holder {
             state.copies[number].current = false;
         }
-        if state.copies.len() > self.stale {
+        let stale = |copy: &&Copy| !copy.current && copy.hand != Hand::Empty;
+        if state.copies.iter().filter(stale).count() > self.stale {
             return None;
         }
         state.copies.push(Copy {
@@ -412,6 +444,7 @@ impl Model for Send {
     fn accepts(&self, before: &State, step: &Step) -> Option<State> {
         let mut state = before.clone();
         let life = |worker: usize| before.workers[worker].life;
+        let has = |worker: usize| before.copies.iter().any(|copy| copy.worker == worker);
         match *step {
             Step::Tick => self.tick(&mut state)?,
             Step::TakenOver => self.take_over(&mut state)?,
@@ -437,7 +470,7 @@ impl Model for Send {
                 state.delivered[number].unlisted.take()?;
             }
             Step::Beats(worker) if life(worker) == Life::Up => state.workers[worker].beat = 0,
-            Step::Freezes(worker) if life(worker) == Life::Up => {
+            Step::Freezes(worker) if life(worker) == Life::Up && has(worker) => {
                 let sending = |copy: &Copy| copy.worker == worker && copy.hand == Hand::Checked;
                 if before.copies.iter().any(sending) && self.flaw != Flaw::FreezesAfterCheck {
                     return None;
@@ -445,7 +478,7 @@ impl Model for Send {
                 state.workers[worker].life = Life::Frozen;
             }
             Step::Thaws(worker) if life(worker) == Life::Frozen => state.workers[worker].life = Life::Up,
-            Step::Dies(worker) if life(worker) != Life::Dead => {
+            Step::Dies(worker) if life(worker) != Life::Dead && has(worker) => {
                 state.workers[worker].life = Life::Dead;
                 state.copies.retain(|copy| copy.worker != worker);
                 // The lease is owed to its heartbeat, not to it.
@@ -464,7 +497,7 @@ impl Model for Send {
                 }
             }
             Step::Restarts(worker)
-                if life(worker) == Life::Dead && !before.copies.iter().any(|c| c.worker == worker) =>
+                if life(worker) == Life::Dead && before.end == End::Open && !has(worker) =>
             {
                 state.workers[worker] = Worker {
                     life: Life::Up,
@@ -479,11 +512,7 @@ impl Model for Send {
             }
             _ => return None,
         }
-        // In a fixed order, so that the same is the same.
-        state
-            .copies
-            .retain(|copy| copy.current || state.workers[copy.worker].life != Life::Dead);
-        state.copies.sort();
+        self.forget_what_does_not_matter(&mut state);
         Some(state)
     }
 
