@@ -9,6 +9,7 @@ use serde_json::{Value as Json, json};
 use super::{
     StorageError, dialect, family, inspect, lanes, now,
     payload::Sealer,
+    protocol,
     rows::{Column, Rows, maybe_time, time},
     statement,
 };
@@ -296,13 +297,13 @@ async fn lock_and_compare(tx: &DatabaseTransaction, appends: &[&Append]) -> Resu
             (row.try_get("", "epoch")?, row.try_get("", "inbox")?),
         );
     }
-    Ok(appends
-        .iter()
-        .map(|append| {
-            let (epoch, inbox) = runs.get(append.run.as_str())?;
-            (*epoch == append.epoch).then_some(*inbox)
-        })
-        .collect())
+    let compare = |append: &&Append| {
+        let held = runs.get(append.run.as_str());
+        let inbox = held.filter(|(epoch, _)| *epoch == append.epoch).map(|(_, inbox)| *inbox);
+        protocol::checkpoint(append, inbox.is_some());
+        inbox
+    };
+    Ok(appends.iter().map(compare).collect())
 }
 
 const EVENTS: &[Column] = &[
@@ -553,7 +554,10 @@ pub(crate) async fn guard(tx: &DatabaseTransaction, run: &RunId, epoch: i64) -> 
         .await?;
     match row {
         Some(row) if row.try_get::<i64>("", "epoch")? == epoch => Ok(()),
-        _ => Err(StorageError::Stale),
+        _ => {
+            protocol::refused(run, epoch);
+            Err(StorageError::Stale)
+        }
     }
 }
 

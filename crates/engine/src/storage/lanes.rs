@@ -12,7 +12,7 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, Value};
 use serde_json::json;
 
 use super::{
-    Append, Storage, StorageError, Update, dialect, fold, now,
+    Append, Storage, StorageError, Update, dialect, fold, now, protocol,
     rows::{Column, Rows},
     statement,
 };
@@ -56,6 +56,7 @@ pub(super) async fn lock_and_number(
         places.push(run.lane.as_deref().and_then(|lane| {
             let place = next.get_mut(lane)?;
             rows.push([json!(lane), json!(*place), json!(run.id)]);
+            protocol::place_given(&run.id, lane, *place);
             *place += 1;
             Some(*place - 1)
         }));
@@ -105,13 +106,13 @@ async fn take_places(
 /// The lanes are locked already.
 pub(super) async fn leave(tx: &DatabaseTransaction, appends: &[&Append]) -> Result<u64, DbErr> {
     let mut gone = Rows::new(PLACES);
-    let mut lanes = BTreeSet::new();
+    let mut lanes: BTreeMap<&str, Vec<i64>> = BTreeMap::new();
     for (append, (lane, place)) in appends
         .iter()
         .filter_map(|append| Some((append, append.leave.as_ref()?)))
     {
         gone.push([json!(lane), json!(place), json!(append.run)]);
-        lanes.insert(lane.as_str());
+        lanes.entry(lane).or_default().push(*place);
     }
     if lanes.is_empty() {
         return Ok(0);
@@ -119,7 +120,16 @@ pub(super) async fn leave(tx: &DatabaseTransaction, appends: &[&Append]) -> Resu
     let sql = "delete from lane_places where (lane, place) in (select t.lane, t.place from {rows})";
     tx.execute_raw(gone.statement(tx.get_database_backend(), sql, vec![]))
         .await?;
-    wake(tx, &lanes).await
+    let woken = wake(tx, &lanes.keys().copied().collect()).await?;
+    for (lane, places) in &lanes {
+        let first = woken.get(*lane).and_then(|runs| runs.first());
+        protocol::left(lane, places, first.map(String::as_str));
+    }
+    Ok(count(&woken))
+}
+
+fn count(woken: &BTreeMap<String, Vec<String>>) -> u64 {
+    woken.values().map(Vec::len).sum::<usize>() as u64
 }
 
 /// Queues the runs that become heads because a start made their lane wider. Returns their number. The lanes are locked
@@ -130,14 +140,17 @@ pub(super) async fn widen(tx: &DatabaseTransaction, new: &[&NewRun]) -> Result<u
     if lanes.is_empty() {
         return Ok(0);
     }
-    wake(tx, &lanes).await
+    Ok(count(&wake(tx, &lanes).await?))
 }
 
-/// Queues the heads of `lanes` that wait for their turn.
+/// Queues the heads of `lanes` that wait for their turn. Returns them by lane.
 ///
 /// It steps from place to place, as many as the lane is wide: to look at all places of a lane at each leave would make
 /// a long lane take the square of its length.
-async fn wake(tx: &DatabaseTransaction, lanes: &BTreeSet<&str>) -> Result<u64, DbErr> {
+async fn wake(
+    tx: &DatabaseTransaction,
+    lanes: &BTreeSet<&str>,
+) -> Result<BTreeMap<String, Vec<String>>, DbErr> {
     let mut rows = Rows::new(LANES);
     for lane in lanes {
         rows.push([json!(lane)]);
@@ -152,11 +165,19 @@ async fn wake(tx: &DatabaseTransaction, lanes: &BTreeSet<&str>) -> Result<u64, D
             from heads h where h.n < h.width and h.place is not null)
         update runs set state = 'queued', waiting_for = 'worker', since = $2, until = null
         where state = 'waiting' and waiting_for = 'lane' and id in (
-            select p.run from heads h join lane_places p on p.lane = h.lane and p.place = h.place where p.waiting)";
-    Ok(tx
-        .execute_raw(rows.statement(tx.get_database_backend(), sql, vec![now().into()]))
+            select p.run from heads h join lane_places p on p.lane = h.lane and p.place = h.place where p.waiting)
+        returning id, lane";
+    let mut woken: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for row in tx
+        .query_all_raw(rows.statement(tx.get_database_backend(), sql, vec![now().into()]))
         .await?
-        .rows_affected())
+    {
+        woken
+            .entry(row.try_get("", "lane")?)
+            .or_default()
+            .push(row.try_get("", "id")?);
+    }
+    Ok(woken)
 }
 
 /// A new place at the end of the lane, for a run that lost its own.
@@ -182,6 +203,7 @@ pub(super) async fn take_new_place(tx: &DatabaseTransaction, run: &RunId, lane: 
         vec![lane.into(), place.into(), run.as_str().into()],
     ))
     .await?;
+    protocol::place_given(run, lane, place);
     Ok(place)
 }
 
@@ -214,7 +236,11 @@ pub(super) async fn lock(tx: &DatabaseTransaction, lane: &str) -> Result<(), DbE
 impl Storage {
     /// Whether the run is the head of its lane. It stays the head until it leaves, so a yes needs no lock.
     pub(crate) async fn is_head(&self, lane: &str, place: i64) -> Result<bool, StorageError> {
-        Ok(is_head(self.reader(), lane, place).await?)
+        let head = is_head(self.reader(), lane, place).await?;
+        if head {
+            protocol::entered(lane, place);
+        }
+        Ok(head)
     }
 
     /// Asks for the head of the lane; if it is taken, `events` are written and the run is put down to wait for it.
@@ -238,11 +264,13 @@ impl Storage {
                 lock(tx, &lane).await?;
                 fold::guard(tx, &id, epoch).await?;
                 if is_head(tx, &lane, place).await? {
+                    protocol::entered(&lane, place);
                     return Ok(Entry::Head);
                 }
                 let sql = "update lane_places set waiting = true where lane = $1 and place = $2";
-                tx.execute_raw(statement(tx, sql, vec![lane.into(), place.into()]))
+                tx.execute_raw(statement(tx, sql, vec![lane.as_str().into(), place.into()]))
                     .await?;
+                protocol::waits(&lane, place);
                 let append = Append {
                     run: id,
                     epoch,

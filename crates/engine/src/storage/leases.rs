@@ -3,14 +3,14 @@ use std::{collections::HashMap, time::Duration};
 
 use chrono::{DateTime, Utc};
 use futures::FutureExt;
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, Value};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, Statement, Value};
 use serde_json::json;
 
 use super::{
     Storage, StorageError, dialect,
     fair::{self, Share, Turn},
     inspect::{self, RUN_COLUMNS},
-    now, payload,
+    now, payload, protocol,
     rows::{Column, Rows},
     statement,
 };
@@ -94,10 +94,11 @@ impl Storage {
                     "update runs set state = 'queued', epoch = epoch + 1, waiting_for = 'worker', since = $1,
                         until = null, takeovers = takeovers + 1
                     where id in (select id from runs where state = 'running'
-                        and coalesce(worker, '') not in (select id from workers where {alive}){skip})"
+                        and coalesce(worker, '') not in (select id from workers where {alive}){skip})
+                    returning id, epoch"
                 );
                 let values: Vec<Value> = vec![now().into(), sole.unwrap_or_default().into()];
-                let taken = tx.execute_raw(statement(tx, &sql, values)).await?.rows_affected();
+                let taken = told(tx, statement(tx, &sql, values), protocol::taken_over).await?;
                 let gone = dialect::clock_before(backend, Duration::from_secs(24 * 3600));
                 tx.execute_raw(statement(
                     tx,
@@ -140,10 +141,11 @@ impl Storage {
                 }
                 let sql =
                     "update runs set state = 'queued', epoch = epoch + 1, waiting_for = 'worker', since = $2,
-                    until = null, takeovers = takeovers + 1 where state = 'running' and worker = $3 and id in (select t.id from {rows})";
+                    until = null, takeovers = takeovers + 1 where state = 'running' and worker = $3 and id in (select t.id from {rows})
+                    returning id, epoch";
                 let values: Vec<Value> = vec![now().into(), worker.into()];
                 let statement = rows.statement(tx.get_database_backend(), sql, values);
-                Ok(tx.execute_raw(statement).await?.rows_affected())
+                Ok(told(tx, statement, protocol::given_back).await?)
             }
             .boxed()
         })
@@ -184,9 +186,9 @@ impl Storage {
             async move {
                 let sql =
                     "update runs set state = 'queued', epoch = epoch + 1, waiting_for = 'worker', since = $2,
-                    until = null, worker = null where state = 'running' and worker = $1";
+                    until = null, worker = null where state = 'running' and worker = $1 returning id, epoch";
                 let values: Vec<Value> = vec![worker.clone().into(), now().into()];
-                let released = tx.execute_raw(statement(tx, sql, values)).await?.rows_affected();
+                let released = told(tx, statement(tx, sql, values), protocol::given_back).await?;
                 tx.execute_raw(statement(
                     tx,
                     "delete from workers where id = $1",
@@ -199,6 +201,15 @@ impl Storage {
         })
         .await
     }
+}
+
+/// Runs an update that returns id and epoch, and tells of each run. Returns their number.
+async fn told(tx: &DatabaseTransaction, update: Statement, tell: impl Fn(&str, i64)) -> Result<u64, DbErr> {
+    let rows = tx.query_all_raw(update).await?;
+    for row in &rows {
+        tell(&row.try_get::<String>("", "id")?, row.try_get("", "epoch")?);
+    }
+    Ok(rows.len() as u64)
 }
 
 /// How often a claim looks again, when others took what it was about to take.
@@ -239,6 +250,7 @@ async fn claim(tx: &DatabaseTransaction, worker: &str, limit: u64, mut turn: Tur
         run.state = RunState::Running;
         run.epoch += 1;
         run.since = at;
+        protocol::claimed(&run.id, run.epoch, worker);
         let events = journals.remove(run.id.as_str()).unwrap_or_else(|| Ok(Vec::new()));
         let events = events.and_then(|events| match run.input == payload::erased() {
             true => Err(Unreadable {

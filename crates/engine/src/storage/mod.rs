@@ -17,6 +17,7 @@ mod progress;
 mod published;
 mod payload;
 mod retention;
+mod protocol;
 mod rows;
 mod signals;
 mod writer;
