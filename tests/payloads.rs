@@ -42,7 +42,7 @@ async fn what_a_contact_wrote_is_sealed_and_ends_with_its_owner(backend: Backend
 
     // Another secret is found at the start, not at the first read.
     let other = [("SECRET_KEY", "another secret of thirty-two characters")];
-    for arguments in [&["worker"][..], &["runs", "list"]] {
+    for arguments in [&["serve", "--worker"][..], &["runs", "list"]] {
         let (code, told) = world.run_with(arguments, &other).await;
         assert!(
             code != 0 && told.contains("SECRET_KEY is not the one"),

@@ -144,7 +144,7 @@ async fn purge_batch(
     let backend = tx.get_database_backend();
     let sql = format!(
         "select id from runs where finished_at is not null and coalesce(owner, '') = $1 and finished_at < $2
-        order by coalesce(owner, ''), finished_at limit $3{}",
+        order by finished_at limit $3{}",
         dialect::skip_locked(backend)
     );
     let values: Vec<Value> = vec![owner.into(), until.into(), (batch as i64).into()];
