@@ -7,6 +7,7 @@ mod m20261121_000002_owners;
 mod m20261121_000003_conversations;
 mod m20261121_000004_billing;
 mod m20261121_000005_people;
+mod m20261121_000007_schedules;
 
 /// Every migration, oldest first.
 #[derive(Debug)]
@@ -21,6 +22,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000003_conversations::Migration),
             Box::new(m20261121_000004_billing::Migration),
             Box::new(m20261121_000005_people::Migration),
+            Box::new(m20261121_000007_schedules::Migration),
         ]
     }
 }

@@ -104,7 +104,7 @@ impl Engine {
         let run = NewRun {
             key: start.key.unwrap_or_else(|| id.to_string()),
             id,
-            workflow: W::NAME,
+            workflow: W::NAME.to_owned(),
             owner: start.owner,
             lane: start.lane,
             input,

@@ -6,11 +6,13 @@
 //! transaction of its own.
 mod control;
 mod dialect;
+mod firing;
 mod fold;
 mod inspect;
 mod lanes;
 mod leases;
 mod rows;
+mod schedules;
 mod writer;
 
 use std::{
