@@ -43,6 +43,11 @@ enum Command {
         #[command(subcommand)]
         act: commands::runs::Act,
     },
+    /// Shows and changes what the clock starts
+    Schedules {
+        #[command(subcommand)]
+        act: commands::schedules::Act,
+    },
     /// Measures the pipeline with the ordinary `serve --worker` and the simulator, on `DATABASE_URL`
     Bench(commands::bench::Bench),
 }
@@ -60,6 +65,7 @@ impl Cli {
             Command::Seed => commands::seed::run(config).await?,
             Command::Check { json } => return commands::check::run(config, json).await,
             Command::Runs { act } => return commands::runs::run(&config, act).await,
+            Command::Schedules { act } => return commands::schedules::run(config, act).await,
             Command::Bench(bench) => bench.run(&config).await?,
         }
         Ok(ExitCode::SUCCESS)

@@ -3,6 +3,7 @@ pub(crate) mod bench;
 pub(crate) mod check;
 pub(crate) mod migrate;
 pub(crate) mod runs;
+pub(crate) mod schedules;
 pub(crate) mod seed;
 
 /// Prints a line of a command's answer. Nobody there to read it (`| head`) is no failure.

@@ -3,6 +3,7 @@ mod conversations;
 mod lists;
 mod questions;
 mod runs;
+mod schedules;
 
 use poem::{EndpointExt, Route, get, handler, web::Data};
 use poem_openapi::{ContactObject, OpenApiService, SecurityScheme, Tags, auth::Bearer};
@@ -16,6 +17,8 @@ pub(super) enum Tag {
     Conversations,
     /// What the agents know the answer to.
     Questions,
+    /// Runs that the clock starts.
+    Schedules,
     /// What was turned away.
     Webhooks,
 }
@@ -64,6 +67,7 @@ pub(super) fn documented(routes: Route) -> (Route, Route) {
             runs::Runs,
             conversations::Conversations,
             questions::Questions,
+            schedules::Schedules,
             runs::Webhooks,
         ),
         "Recado",

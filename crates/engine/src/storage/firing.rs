@@ -91,7 +91,7 @@ async fn fire(tx: &DatabaseTransaction, at: DateTime<Utc>, build: &str) -> Resul
         .flat_map(|moved| moved.starts.iter().map(|tick| (moved.schedule, *tick)))
         .map(|(schedule, tick)| (schedule, new_run(schedule, schedule.key(tick), build)))
         .collect();
-    let mut started = start(tx, &runs).await?.into_iter();
+    let mut started = start(tx, runs).await?.into_iter();
     let mut batch = Batch {
         schedules: due.len(),
         ..Batch::default()
@@ -213,8 +213,13 @@ const STARTED: &[Column] = &[("schedule", "text"), ("run", "text"), ("lane", "te
 /// Starts runs of schedules whose rows are locked, each once per key.
 pub(super) async fn start(
     tx: &DatabaseTransaction,
-    runs: &[(&Schedule, NewRun)],
+    mut runs: Vec<(&Schedule, NewRun)>,
 ) -> Result<Vec<Started>, DbErr> {
+    // Ids of one millisecond have no order of their own; runs are claimed, and listed, by id.
+    let ids: BTreeSet<RunId> = runs.iter().map(|(_, run)| run.id.clone()).collect();
+    for ((_, run), id) in runs.iter_mut().zip(ids) {
+        run.id = id;
+    }
     let starts: Vec<&NewRun> = runs.iter().map(|(_, run)| run).collect();
     let folded = fold::apply(tx, &starts, &[]).await?;
     metrics::counter!("recado_journal_rows_total").increment(folded.rows);

@@ -169,7 +169,7 @@ impl Storage {
                 async move {
                     let schedule = lock(tx, &id, owner.as_deref()).await?;
                     let key = format!("schedule:{id}:manual:{}", ulid::Ulid::generate());
-                    let started = start(tx, &[(&schedule, new_run(&schedule, key, &build))]).await?;
+                    let started = start(tx, vec![(&schedule, new_run(&schedule, key, &build))]).await?;
                     let started = started.into_iter().next().ok_or(StorageError::Interrupted)?;
                     let values: Vec<Value> = vec![id.into(), now().into(), started.run.as_str().into()];
                     tx.execute_raw(statement(tx, sql, values)).await?;
@@ -199,7 +199,7 @@ impl Storage {
                         .map(|tick| (&schedule, new_run(&schedule, schedule.key(*tick), &build)))
                         .collect();
                     let mut done = Backfilled::default();
-                    for started in start(tx, &runs).await? {
+                    for started in start(tx, runs).await? {
                         match started.new {
                             true => done.started.push(started.run),
                             false => done.already += 1,
