@@ -37,6 +37,10 @@ const COUNTERS: &[(&str, &str)] = &[
         "recado_activity_attempts_total",
         "Attempts, by activity and result",
     ),
+    (
+        "recado_schedule_ticks_passed_total",
+        "Ticks of schedules that started nothing, by why",
+    ),
     ("recado_journal_commits_total", "Commits of the journal writer"),
     ("recado_journal_rows_total", "Rows written by the journal writer"),
     (

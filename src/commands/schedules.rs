@@ -7,7 +7,9 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
+use recado_domain::OwnerId;
 use recado_engine::{NewSchedule, Overlap, Schedule, ScheduleError, Schedules};
+use recado_store::owners;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
@@ -124,15 +126,23 @@ fn parse_overlap(word: &str) -> Result<Overlap, String> {
     Overlap::parse(word).ok_or_else(|| format!("one of {}", all.join(", ")))
 }
 
-/// Exits with 2 where a field is wrong, with 4 where there is no such schedule, and with 5 where the name is taken.
+/// Exits with 2 where a field is wrong or a deletion was not confirmed, with 4 where there is no such schedule or owner,
+/// and with 5 where the name is taken.
 pub(crate) async fn run(mut config: Config, act: Act) -> anyhow::Result<ExitCode> {
     // Nothing is sealed or opened here, so that whoever has no key may act all the same.
     config
         .secret_key
         .get_or_insert_with(|| SecretString::from("nothing is ever sealed with this key"));
     let app = App::open(config).await?;
+    if let Act::Create(create) = &act {
+        let owner = OwnerId::from(create.owner.clone());
+        if owners::find(&app.environment.database, &owner).await?.is_none() {
+            crate::tell(&format!("recado: there is no owner {owner}"));
+            return Ok(ExitCode::from(4));
+        }
+    }
     match act_on(app.engine.schedules(), act).await {
-        Ok(()) => Ok(ExitCode::SUCCESS),
+        Ok(code) => Ok(code),
         Err(ScheduleError::Storage(error)) => Err(error.into()),
         Err(error) => {
             crate::tell(&format!("recado: {error}"));
@@ -145,7 +155,7 @@ pub(crate) async fn run(mut config: Config, act: Act) -> anyhow::Result<ExitCode
     }
 }
 
-async fn act_on(schedules: Schedules<'_>, act: Act) -> Result<(), ScheduleError> {
+async fn act_on(schedules: Schedules<'_>, act: Act) -> Result<ExitCode, ScheduleError> {
     match act {
         Act::List { owner, limit, json } => {
             let page = schedules.list(owner.as_deref(), limit, None).await?;
@@ -205,10 +215,11 @@ async fn act_on(schedules: Schedules<'_>, act: Act) -> Result<(), ScheduleError>
                 say(format!("{id} is deleted"));
             } else {
                 say(format!("{id} stays; `--yes` deletes it without a question"));
+                return Ok(ExitCode::from(2));
             }
         }
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Asks whoever sits at the terminal; nobody there means no.

@@ -61,8 +61,11 @@ impl Engine {
                     "ticks of schedules were found too late to be caught up"
                 );
             }
-            metrics::counter!("recado_schedule_ticks_missed_total").increment(batch.missed);
-            metrics::counter!("recado_schedule_ticks_skipped_total").increment(batch.skipped);
+            for (why, ticks) in [("late", batch.missed), ("overlap", batch.skipped)] {
+                if ticks > 0 {
+                    metrics::counter!("recado_schedule_ticks_passed_total", "why" => why).increment(ticks);
+                }
+            }
             fired.started += batch.started.len() as u64;
             for workflow in batch.started {
                 count_start(workflow);

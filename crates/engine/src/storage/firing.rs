@@ -222,7 +222,6 @@ pub(super) async fn start(
     }
     let starts: Vec<&NewRun> = runs.iter().map(|(_, run)| run).collect();
     let folded = fold::apply(tx, &starts, &[]).await?;
-    metrics::counter!("recado_journal_rows_total").increment(folded.rows);
     let (mut noted, mut queued) = (Rows::new(STARTED), Rows::new(STARTED));
     for ((schedule, run), _) in runs
         .iter()
