@@ -61,6 +61,11 @@ enum Command {
         #[arg(long)]
         yes: bool,
     },
+    /// Shows and changes what the clock starts
+    Schedules {
+        #[command(subcommand)]
+        act: commands::schedules::Act,
+    },
     /// Measures the pipeline with the ordinary `serve --worker` and the simulator, on `DATABASE_URL`
     Bench(commands::bench::Bench),
     /// Kills, freezes and cuts off real processes under load, on servers of its own, and counts what that cost
@@ -88,6 +93,7 @@ impl Cli {
             Command::EraseOwner { owner, yes } => {
                 return commands::erase_owner::run(&config, &owner, yes).await;
             }
+            Command::Schedules { act } => return commands::schedules::run(config, act).await,
             Command::Bench(bench) => bench.run(&config).await?,
             Command::Chaos(chaos) => return chaos.run().await,
             Command::ChaosTwilio(twilio) => twilio.run().await?,

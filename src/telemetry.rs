@@ -41,6 +41,10 @@ const COUNTERS: &[(&str, &str)] = &[
         "recado_runs_purged_total",
         "Finished runs deleted because they are no longer kept",
     ),
+    (
+        "recado_schedule_ticks_passed_total",
+        "Ticks of schedules that started nothing, by why",
+    ),
     ("recado_journal_commits_total", "Commits of the journal writer"),
     ("recado_journal_rows_total", "Rows written by the journal writer"),
     (

@@ -8,6 +8,7 @@ mod m20261121_000003_conversations;
 mod m20261121_000004_billing;
 mod m20261121_000005_people;
 mod m20261121_000006_signals;
+mod m20261121_000007_schedules;
 mod m20261121_000008_payloads;
 mod m20261121_000009_fairness;
 
@@ -25,6 +26,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000004_billing::Migration),
             Box::new(m20261121_000005_people::Migration),
             Box::new(m20261121_000006_signals::Migration),
+            Box::new(m20261121_000007_schedules::Migration),
             Box::new(m20261121_000008_payloads::Migration),
             Box::new(m20261121_000009_fairness::Migration),
         ]

@@ -7,6 +7,7 @@ pub(crate) mod migrate;
 pub(crate) mod owners;
 pub(crate) mod retention;
 pub(crate) mod runs;
+pub(crate) mod schedules;
 pub(crate) mod seed;
 
 /// Prints a line of a command's answer. Nobody there to read it (`| head`) is no failure.

@@ -4,7 +4,7 @@ use poem::{
     error::ResponseError,
     http::{StatusCode, header},
 };
-use recado_engine::{ControlError, StorageError};
+use recado_engine::{ControlError, ScheduleError, StorageError};
 use recado_store::StoreError;
 use serde_json::{Value, json};
 
@@ -123,6 +123,17 @@ impl From<ControlError> for Problem {
                 Self::new(StatusCode::CONFLICT, error.to_string())
             }
             ControlError::Storage(error) => error.into(),
+        }
+    }
+}
+
+impl From<ScheduleError> for Problem {
+    fn from(error: ScheduleError) -> Self {
+        match error {
+            ScheduleError::Invalid { field, told } => Self::unprocessable(field, format!("{field}: {told}")),
+            ScheduleError::NoSuchSchedule(_) => Self::not_found("schedule"),
+            ScheduleError::Taken(_) => Self::new(StatusCode::CONFLICT, error.to_string()),
+            ScheduleError::Storage(error) => error.into(),
         }
     }
 }

@@ -122,7 +122,7 @@ impl Engine {
         Ok(NewRun {
             key: start.key.unwrap_or_else(|| id.to_string()),
             id,
-            workflow: W::NAME,
+            workflow: W::NAME.to_owned(),
             owner: start.owner,
             lane: start.lane,
             width: start.width.map(|width| width.max(1)),

@@ -18,8 +18,11 @@ mod purge;
 mod registry;
 mod retry;
 mod run;
+mod schedule;
+mod schedules;
 mod settings;
 mod storage;
+mod ticks;
 mod worker;
 mod workflow;
 
@@ -32,6 +35,8 @@ pub use journal::{Event, EventKind};
 pub use retry::Retry;
 pub(crate) use run::NewRun;
 pub use run::{Run, RunId, RunState, Started};
+pub use schedule::{Backfilled, Fired, NewSchedule, Overlap, Schedule, ScheduleError};
+pub use schedules::Schedules;
 pub use settings::Settings;
 pub use storage::{
     Act, Codec, ControlError, Decision, Filter, Link, Mode, Page, Policy, Published, Retention, Storage, StorageError,

@@ -22,10 +22,14 @@ pub(crate) struct Ended {
 type WorkflowFn =
     Box<dyn for<'a> Fn(Value, &'a mut Context) -> BoxFuture<'a, Result<Ended, Fault>> + Send + Sync>;
 
+/// Says why a workflow cannot read an input.
+type InputFn = fn(&Value) -> Result<(), String>;
+
 /// What this process can run.
 #[derive(Default)]
 pub(crate) struct Registry {
     workflows: HashMap<&'static str, WorkflowFn>,
+    inputs: HashMap<&'static str, InputFn>,
     activities: HashMap<&'static str, Arc<dyn AnyActivity>>,
 }
 
@@ -44,6 +48,20 @@ impl Registry {
             .boxed()
         });
         self.workflows.insert(W::NAME, run);
+        self.inputs.insert(W::NAME, |input| {
+            let read = W::deserialize(input).map(drop);
+            read.map_err(|error| format!("{} cannot read it: {error}", W::NAME))
+        });
+    }
+
+    /// Whether this build has the workflow.
+    pub(crate) fn knows(&self, workflow: &str) -> bool {
+        self.workflows.contains_key(workflow)
+    }
+
+    /// Whether the workflow can read `input`; if not, why.
+    pub(crate) fn accepts(&self, workflow: &str, input: &Value) -> Result<(), String> {
+        self.inputs.get(workflow).map_or(Ok(()), |accepts| accepts(input))
     }
 
     pub(crate) fn activity<E, A>(&mut self, env: Arc<E>)

@@ -174,7 +174,7 @@ pub struct Run {
 #[derive(Clone, Debug)]
 pub(crate) struct NewRun {
     pub(crate) id: RunId,
-    pub(crate) workflow: &'static str,
+    pub(crate) workflow: String,
     pub(crate) key: String,
     pub(crate) owner: Option<String>,
     pub(crate) lane: Option<String>,

@@ -205,6 +205,10 @@ impl Engine {
                 Ok(due) => found += due,
                 Err(error) => log_unless_away("wake due runs", &error),
             }
+            match self.fire_due_schedules().await {
+                Ok(fired) => found += fired.started,
+                Err(error) => log_unless_away("start what is scheduled", &error),
+            }
             if found > 0 {
                 heard.notify_one();
                 self.shared.storage.ready();

@@ -6,6 +6,7 @@ mod owners;
 mod questions;
 mod retention;
 mod runs;
+mod schedules;
 
 use poem::{EndpointExt, Route, get, handler, web::Data};
 use poem_openapi::{ContactObject, OpenApiService, SecurityScheme, Tags, auth::Bearer};
@@ -21,6 +22,8 @@ pub(super) enum Tag {
     Questions,
     /// Whose runs they are.
     Owners,
+    /// Runs that the clock starts.
+    Schedules,
     /// What was turned away.
     Webhooks,
 }
@@ -72,6 +75,7 @@ pub(super) fn documented(routes: Route) -> (Route, Route) {
             questions::Questions,
             owners::Owners,
             retention::Retention,
+            schedules::Schedules,
             runs::Webhooks,
         ),
         "Recado",

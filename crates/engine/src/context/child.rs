@@ -126,7 +126,7 @@ impl Core {
         let new = NewRun {
             key: child.key.unwrap_or_else(|| id.to_string()),
             id,
-            workflow,
+            workflow: workflow.to_owned(),
             owner: self.owner(),
             lane: child.lane,
             width: child.width,
@@ -238,7 +238,7 @@ impl Core {
         let id = RunId::fresh();
         let new = NewRun {
             id: id.clone(),
-            workflow: "",
+            workflow: self.run.workflow.clone(),
             key: self.run.key.clone(),
             owner: self.owner(),
             lane: self.run.lane.clone(),

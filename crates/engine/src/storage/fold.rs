@@ -166,7 +166,7 @@ async fn claim_keys(tx: &DatabaseTransaction, starts: &[&NewRun]) -> Result<Vec<
     // Sorted, so that two processes that start the same keys wait for each other in the same order.
     let mut wanted: BTreeMap<(&str, &str), &RunId> = BTreeMap::new();
     for run in starts {
-        wanted.entry((run.workflow, &run.key)).or_insert(&run.id);
+        wanted.entry((&run.workflow, &run.key)).or_insert(&run.id);
     }
     if wanted.is_empty() {
         return Ok(Vec::new());
@@ -205,10 +205,10 @@ async fn claim_keys(tx: &DatabaseTransaction, starts: &[&NewRun]) -> Result<Vec<
     }
     let claim = |run: &NewRun| {
         let first = wanted
-            .get(&(run.workflow, run.key.as_str()))
+            .get(&(run.workflow.as_str(), run.key.as_str()))
             .copied()
             .unwrap_or(&run.id);
-        let holder = holders.get(&(run.workflow.to_owned(), run.key.clone()));
+        let holder = holders.get(&(run.workflow.clone(), run.key.clone()));
         let holder = holder.map_or_else(|| first.clone(), |id| RunId::from(id.as_str()));
         Claim {
             fresh: inserted.contains(run.id.as_str()),

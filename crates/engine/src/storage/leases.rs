@@ -168,7 +168,7 @@ impl Storage {
         .await
     }
 
-    /// When the next waiting run is due.
+    /// When the next waiting run or the next tick of a schedule is due.
     pub(crate) async fn next_due(&self) -> Result<Option<DateTime<Utc>>, StorageError> {
         let sql =
             "select until from runs where state = 'waiting' and until is not null order by until limit 1";
@@ -176,7 +176,8 @@ impl Storage {
             .reader()
             .query_one_raw(statement(self.reader(), sql, vec![]))
             .await?;
-        Ok(row.map(|row| row.try_get("", "until")).transpose()?)
+        let timer: Option<DateTime<Utc>> = row.map(|row| row.try_get("", "until")).transpose()?;
+        Ok([timer, self.next_tick().await?].into_iter().flatten().min())
     }
 
     /// Gives back what a worker that goes home still holds, and takes its name off the list.

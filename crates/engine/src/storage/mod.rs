@@ -8,6 +8,7 @@ mod control;
 mod dialect;
 mod fair;
 mod family;
+mod firing;
 mod fold;
 mod inspect;
 mod lanes;
@@ -20,6 +21,7 @@ mod retention;
 mod protocol;
 mod rows;
 mod signals;
+mod schedules;
 mod writer;
 
 use std::{
