@@ -49,12 +49,20 @@ pub(super) enum Kind {
     Doubled,
     /// Answered before an earlier message of the same contact.
     Reordered,
+    /// Acknowledged and not answered yet; its run goes on, and says what it waits for.
+    Unfinished,
     /// Anything else that nobody can account for.
     Unexplained,
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 4] = [Self::Lost, Self::Doubled, Self::Reordered, Self::Unexplained];
+    pub(super) const ALL: [Self; 5] = [
+        Self::Lost,
+        Self::Doubled,
+        Self::Reordered,
+        Self::Unfinished,
+        Self::Unexplained,
+    ];
 }
 
 impl fmt::Display for Kind {
@@ -63,6 +71,7 @@ impl fmt::Display for Kind {
             Self::Lost => "lost",
             Self::Doubled => "doubled",
             Self::Reordered => "reordered",
+            Self::Unfinished => "unfinished",
             Self::Unexplained => "unexplained",
         })
     }
@@ -192,6 +201,7 @@ impl Verdict {
                 (Some(1), _) => {}
                 (Some(_), _) => self.find(Kind::Doubled, told, Some(&said.sid)),
                 (None, Some(run)) if documented(run).is_some() => {}
+                (None, Some(run)) if goes_on(run) => self.find(Kind::Unfinished, told, Some(&said.sid)),
                 (None, _) if said.acknowledged => self.find(Kind::Lost, told, Some(&said.sid)),
                 (None, Some(_)) => self.find(Kind::Lost, told, Some(&said.sid)),
                 (None, None) => {}
@@ -241,6 +251,11 @@ fn state(run: &Run) -> String {
         run.epoch,
         run.error.as_deref().unwrap_or("no error"),
     )
+}
+
+/// Whether a run is not at its end, and says what it waits for.
+fn goes_on(run: &Run) -> bool {
+    !run.state.is_final() && run.state != RunState::Parked && run.waiting_for.is_some()
 }
 
 /// Why a parked run waits for a person, if that is a documented reason.
@@ -298,36 +313,39 @@ mod tests {
         })
     }
 
-    fn counts(verdict: &Verdict) -> [usize; 4] {
+    fn counts(verdict: &Verdict) -> [usize; 5] {
         Kind::ALL.map(|kind| verdict.count(kind))
     }
 
     #[test]
     fn each_answered_once_in_order_is_nothing_to_tell() {
-        assert_eq!(counts(&judged(&["said #1", "said #2", "said #3"])), [0; 4]);
+        assert_eq!(counts(&judged(&["said #1", "said #2", "said #3"])), [0; 5]);
     }
 
     #[test]
     fn an_answer_counts_for_every_message_that_it_lists() {
-        assert_eq!(counts(&judged(&["said #1", "said #2\n#3"])), [0; 4]);
-        assert_eq!(counts(&judged(&["said #1", "said #3\n#2"])), [0, 0, 1, 0]);
+        assert_eq!(counts(&judged(&["said #1", "said #2\n#3"])), [0; 5]);
+        assert_eq!(counts(&judged(&["said #1", "said #3\n#2"])), [0, 0, 1, 0, 0]);
     }
 
     #[test]
     fn what_is_lost_doubled_reordered_or_strange_is_counted() {
-        assert_eq!(counts(&judged(&["said #1", "said #3"])), [1, 0, 0, 0]);
+        assert_eq!(counts(&judged(&["said #1", "said #3"])), [1, 0, 0, 0, 0]);
         assert_eq!(
             counts(&judged(&["said #1", "said #1", "said #2", "said #3"])),
-            [0, 1, 0, 0]
+            [0, 1, 0, 0, 0]
         );
-        assert_eq!(counts(&judged(&["said #2", "said #1", "said #3"])), [0, 0, 1, 0]);
+        assert_eq!(
+            counts(&judged(&["said #2", "said #1", "said #3"])),
+            [0, 0, 1, 0, 0]
+        );
         assert_eq!(
             counts(&judged(&["said #1", "said #2", "said #3", "hello"])),
-            [0, 0, 0, 1]
+            [0, 0, 0, 0, 1]
         );
         assert_eq!(
             counts(&judged(&["said #1", "said #2", "said #3", "said #4"])),
-            [0, 0, 0, 1]
+            [0, 0, 0, 0, 1]
         );
     }
 
@@ -337,7 +355,7 @@ mod tests {
             ours: HashSet::from(["SM1".to_owned()]),
             ..Facts::default()
         };
-        assert_eq!(counts(&Verdict::of(&facts)), [0, 0, 0, 1]);
+        assert_eq!(counts(&Verdict::of(&facts)), [0, 0, 0, 0, 1]);
         facts.said.push(Said {
             contact: 0,
             number: 1,
@@ -349,6 +367,6 @@ mod tests {
             to: address(0),
             body: "said #1".to_owned(),
         });
-        assert_eq!(counts(&Verdict::of(&facts)), [0, 0, 0, 2]);
+        assert_eq!(counts(&Verdict::of(&facts)), [0, 0, 0, 0, 2]);
     }
 }
