@@ -41,7 +41,7 @@ enum Command {
     /// Shows runs, and does with them what a person may
     Runs {
         #[command(subcommand)]
-        act: commands::runs::Act,
+        act: Box<commands::runs::Act>,
     },
     /// Shows and sets what each owner may have of the workers' time
     Owners {
@@ -87,7 +87,7 @@ impl Cli {
             }
             Command::Seed => commands::seed::run(config).await?,
             Command::Check { json } => return commands::check::run(config, json).await,
-            Command::Runs { act } => return commands::runs::run(&config, act).await,
+            Command::Runs { act } => return commands::runs::run(&config, *act).await,
             Command::Owners { act } => return commands::owners::run(&config, act).await,
             Command::Retention { act } => commands::retention::run(&config, act).await?,
             Command::EraseOwner { owner, yes } => {
