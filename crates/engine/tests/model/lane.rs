@@ -151,6 +151,10 @@ impl State {
 
     /// The run is in nobody's hands any more.
     fn lose(&mut self, run: usize) -> Option<()> {
+        // A place that was never committed is free again, and nobody else took one under the lock.
+        if let (Phase::Starting { place, .. }, true) = (self.runs[run].phase, self.lock == Some(run)) {
+            self.next = place;
+        }
         let lost = &mut self.runs[run];
         lost.phase = match lost.phase {
             Phase::Starting { parked: false, .. } => Phase::Unstarted,

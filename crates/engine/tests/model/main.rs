@@ -37,7 +37,7 @@ const SEND: Send = Send {
     request: 2,
     listing: 2,
     attempts: 2,
-    stale: 1,
+    stale: 2,
     flaw: send::Flaw::None,
 };
 
