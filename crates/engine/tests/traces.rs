@@ -229,7 +229,7 @@ on_both! {
         world.until(&first, RunState::Completed).await;
         hand.go_home().await;
         let trace = lane_is_followed(&recorder, &lane);
-        assert!(trace.contains(&lane::Step::Given { run: 0, place: 3 }), "{trace:?}");
+        assert!(trace.contains(&lane::Step::Given { run: 0, place: 2 }), "{trace:?}");
         send_is_followed(&world, &second).await;
         leases_are_followed(&recorder, &[first, second]);
     }

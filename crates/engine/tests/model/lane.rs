@@ -219,7 +219,7 @@ impl Model for Lane {
         };
         let runs = vec![run; self.runs];
         State {
-            next: 1,
+            next: 0,
             lock: None,
             places: Vec::new(),
             runs,
@@ -233,7 +233,7 @@ impl Model for Lane {
         for (number, run) in state.runs.iter().enumerate() {
             let place = run.place;
             match run.phase {
-                Phase::Unstarted | Phase::Parked if state.next <= self.places => {
+                Phase::Unstarted | Phase::Parked if state.next < self.places => {
                     steps.push(Step::Starts(number))
                 }
                 Phase::Starting { place, .. } => steps.push(Step::Given { run: number, place }),
