@@ -151,6 +151,10 @@ impl State {
 
     /// The run is in nobody's hands any more.
     fn lose(&mut self, run: usize) -> Option<()> {
+        // A place that was never committed is free again, and nobody else took one under the lock.
+        if let (Phase::Starting { place, .. }, true) = (self.runs[run].phase, self.lock == Some(run)) {
+            self.next = place;
+        }
         let lost = &mut self.runs[run];
         lost.phase = match lost.phase {
             Phase::Starting { parked: false, .. } => Phase::Unstarted,
@@ -215,7 +219,7 @@ impl Model for Lane {
         };
         let runs = vec![run; self.runs];
         State {
-            next: 1,
+            next: 0,
             lock: None,
             places: Vec::new(),
             runs,
@@ -229,7 +233,7 @@ impl Model for Lane {
         for (number, run) in state.runs.iter().enumerate() {
             let place = run.place;
             match run.phase {
-                Phase::Unstarted | Phase::Parked if state.next <= self.places => {
+                Phase::Unstarted | Phase::Parked if state.next < self.places => {
                     steps.push(Step::Starts(number))
                 }
                 Phase::Starting { place, .. } => steps.push(Step::Given { run: number, place }),

@@ -365,7 +365,10 @@ impl Model for Lease {
             }
             Step::Due(run) if before.rows[run].held == Held::Waiting => state.rows[run].held = Held::Queued,
             Step::Retried(run) if before.rows[run].held == Held::Parked => {
-                state.queue(run, before.rows[run].epoch + 1);
+                let epoch = before.rows[run].epoch + 1;
+                // With an event of its own, written under the lock of the row.
+                state.rows[run].journal.push(epoch);
+                state.queue(run, epoch);
             }
             Step::Beats(worker) if before.up(worker) => state.workers[worker].beats = true,
             Step::Silent(worker) => state.workers[worker].beats = false,

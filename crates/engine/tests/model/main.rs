@@ -37,7 +37,7 @@ const SEND: Send = Send {
     request: 2,
     listing: 2,
     attempts: 2,
-    stale: 1,
+    stale: 2,
     flaw: send::Flaw::None,
 };
 
@@ -239,20 +239,20 @@ fn a_forged_trace_of_a_lane_in_the_wrong_order_is_refused() {
         wakes,
     };
     let honest = [
-        Given { run: 0, place: 1 },
-        Given { run: 1, place: 2 },
-        Waits { place: 2 },
+        Given { run: 0, place: 0 },
+        Given { run: 1, place: 1 },
+        Waits { place: 1 },
+        Entered { place: 0 },
+        left(0, Some(1)),
         Entered { place: 1 },
-        left(1, Some(1)),
-        Entered { place: 2 },
-        left(2, None),
+        left(1, None),
     ];
     assert_eq!(refused_at(&lane, &honest), None);
     let mut wrong_order = honest.to_vec();
-    wrong_order[2] = Entered { place: 2 };
+    wrong_order[2] = Entered { place: 1 };
     assert_eq!(refused_at(&lane, &wrong_order), Some(2));
     let mut lost_wake_up = honest.to_vec();
-    lost_wake_up[4] = left(1, None);
+    lost_wake_up[4] = left(0, None);
     assert_eq!(refused_at(&lane, &lost_wake_up), Some(4));
 }
 
