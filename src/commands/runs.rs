@@ -6,9 +6,7 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::Context as _;
 
 use clap::Subcommand;
-use recado_engine::{
-    Act as RunAct, ControlError, Filter, Run, RunId, RunState, Storage, dispatch::Bells,
-};
+use recado_engine::{Act as RunAct, ControlError, Filter, Run, RunId, RunState, Storage, dispatch::Bells};
 use serde_json::{Value, json};
 
 use self::act::{Verdict, Which, parse_json};

@@ -39,7 +39,7 @@ pub use schedule::{Backfilled, Fired, NewSchedule, Overlap, Schedule, ScheduleEr
 pub use schedules::Schedules;
 pub use settings::Settings;
 pub use storage::{
-    Act, Codec, ControlError, Decision, Filter, Link, Mode, Page, Policy, Published, Retention, Storage, StorageError,
-    StorageOptions, Touched, is_transient,
+    Act, Codec, ControlError, Decision, Filter, Link, Mode, Page, Policy, Published, Retention, Storage,
+    StorageError, StorageOptions, Touched, is_transient,
 };
 pub use workflow::{Outcome, Workflow};

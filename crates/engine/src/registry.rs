@@ -9,7 +9,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::{
-    Activity, Attempt, Context, Effect, Fault, Outcome, Prepared, Reconciled, Retry, Undecided, Workflow, storage,
+    Activity, Attempt, Context, Effect, Fault, Outcome, Prepared, Reconciled, Retry, Undecided, Workflow,
+    storage,
 };
 
 /// How a workflow ended, with its type erased.

@@ -299,7 +299,9 @@ async fn lock_and_compare(tx: &DatabaseTransaction, appends: &[&Append]) -> Resu
     }
     let compare = |append: &&Append| {
         let held = runs.get(append.run.as_str());
-        let inbox = held.filter(|(epoch, _)| *epoch == append.epoch).map(|(_, inbox)| *inbox);
+        let inbox = held
+            .filter(|(epoch, _)| *epoch == append.epoch)
+            .map(|(_, inbox)| *inbox);
         protocol::checkpoint(append, inbox.is_some());
         inbox
     };

@@ -13,15 +13,15 @@ mod fold;
 mod inspect;
 mod lanes;
 mod leases;
+mod payload;
 mod policies;
 mod progress;
-mod published;
-mod payload;
-mod retention;
 mod protocol;
+mod published;
+mod retention;
 mod rows;
-mod signals;
 mod schedules;
+mod signals;
 mod writer;
 
 use std::{
@@ -44,12 +44,12 @@ pub(crate) use fold::{Append, NewValue, Update, continue_in, guard, recorded, st
 pub use inspect::{Filter, Page};
 pub(crate) use lanes::Entry;
 pub(crate) use leases::Claimed;
-pub use policies::Policy;
-pub use published::{Link, Published};
-pub(crate) use signals::Signal;
 pub use payload::Codec;
 pub(crate) use payload::{LARGEST, size};
+pub use policies::Policy;
+pub use published::{Link, Published};
 pub use retention::Retention;
+pub(crate) use signals::Signal;
 
 use self::writer::Job;
 use crate::{NewRun, Started};
