@@ -24,7 +24,15 @@ pub struct Retention {
 const IDS: &[Column] = &[("id", "text")];
 
 /// What is kept by run, beside the run itself. `run_keys` is absent: a key names its run for ever.
-const BY_RUN: &[&str] = &["journal", "blobs"];
+const BY_RUN: &[&str] = &[
+    "journal",
+    "blobs",
+    "signals",
+    "run_links",
+    "run_tags",
+    "run_values",
+    "activity_progress",
+];
 
 impl Storage {
     /// How long runs are kept, by owner. Who is not listed keeps them as long as the owner `""` says; if that is not

@@ -7,8 +7,8 @@ use serde_json::{Value as Json, json};
 
 use super::{ControlError, stop::Family};
 use crate::{
-    Event, EventKind, Run, RunId,
-    storage::{Storage, fold, inspect, lanes, now, statement},
+    Event, EventKind, NewRun, Run, RunId,
+    storage::{Storage, fold, inspect, now, statement},
 };
 
 impl Storage {
@@ -43,8 +43,7 @@ async fn fork(
         family.terminate(tx, "forked").await?;
     }
     let new = RunId::fresh();
-    insert_run(tx, old, &new, input).await?;
-    copy_journal(tx, id, &new, from).await?;
+    insert_run(tx, old, &new, input, kept).await?;
     write_ends(tx, &new, kept, json!({"from": id, "seq": from})).await?;
     copy_signals(tx, id, &new, kept).await?;
     let at: Value = now().into();
@@ -111,56 +110,33 @@ fn closed(events: &[Event]) -> BTreeSet<i64> {
     closed
 }
 
+/// Starts the new run as any other is started, and writes the events that it keeps into its journal: what is sealed is
+/// sealed anew, under its own key.
 async fn insert_run(
     tx: &DatabaseTransaction,
     old: &Run,
     new: &RunId,
     input: Option<Json>,
+    kept: &[Event],
 ) -> Result<(), ControlError> {
-    let key = format!("{}/fork/{new}", old.key);
-    let sql = "insert into run_keys (workflow, key, run) values ($1, $2, $3)";
-    let values: Vec<Value> = vec![
-        old.workflow.as_str().into(),
-        key.as_str().into(),
-        new.as_str().into(),
-    ];
-    tx.execute_raw(statement(tx, sql, values)).await?;
-    let place = match &old.lane {
-        Some(lane) => Some(lanes::take_new_place(tx, new, lane).await?),
-        None => None,
+    let run = NewRun {
+        id: new.clone(),
+        workflow: old.workflow.clone(),
+        key: format!("{}/fork/{new}", old.key),
+        owner: old.owner.clone(),
+        lane: old.lane.clone(),
+        width: None,
+        input: input.unwrap_or_else(|| old.input.clone()),
+        build: old.build.clone(),
+        parent: None,
     };
+    fold::start_in(tx, &run).await?;
+    let events: Vec<_> = kept.iter().map(|event| (new, event)).collect();
+    fold::write_events(tx, &events).await?;
     // An epoch above 0 says that there is a journal to be read.
-    let sql =
-        "insert into runs (id, workflow, key, owner, lane, place, build, input, state, waiting_for, since,
-            created_at, epoch)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, 'queued', 'worker', $9, $9, 1)";
-    let values: Vec<Value> = vec![
-        new.as_str().into(),
-        old.workflow.as_str().into(),
-        key.into(),
-        old.owner.clone().into(),
-        old.lane.clone().into(),
-        place.into(),
-        old.build.as_str().into(),
-        input.as_ref().unwrap_or(&old.input).to_string().into(),
-        now().into(),
-    ];
-    tx.execute_raw(statement(tx, sql, values)).await?;
-    Ok(())
-}
-
-/// In the database, so that not even a large journal travels.
-async fn copy_journal(
-    tx: &DatabaseTransaction,
-    old: &RunId,
-    new: &RunId,
-    from: i64,
-) -> Result<(), ControlError> {
-    let sql = "insert into journal (run, seq, op, kind, name, hash, attempt, started_at, at, input, data)
-        select $2, seq, op, kind, name, hash, attempt, started_at, at, input, data
-        from journal where run = $1 and seq <= $3";
-    let values: Vec<Value> = vec![old.as_str().into(), new.as_str().into(), from.into()];
-    tx.execute_raw(statement(tx, sql, values)).await?;
+    let sql = "update runs set epoch = 1 where id = $1";
+    tx.execute_raw(statement(tx, sql, vec![new.as_str().into()]))
+        .await?;
     Ok(())
 }
 
