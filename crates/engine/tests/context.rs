@@ -473,6 +473,55 @@ on_both! {
         hand.go_home().await;
     }
 
+    async fn signals_are_received_in_order_each_once_also_before_anybody_waits(stage: Stage) {
+        let start = || Start { key: Some("talk".into()), ..Start::default() };
+        let call = || Player { play: Play::Await(None) };
+        let one = Word("one".into());
+        let first = stage.engine.signal_with_start(&call(), start(), Word::NAME, &one, Some("1")).await.unwrap();
+        let again = stage.engine.signal_with_start(&call(), start(), Word::NAME, &one, Some("1")).await.unwrap();
+        assert_eq!((first.new, again.new, &first.run), (true, false, &again.run));
+        assert!(stage.engine.signal(&first.run, Word::NAME, &Word("two".into()), Some("2")).await.unwrap());
+        assert!(!stage.engine.signal(&first.run, Word::NAME, &Word("two".into()), Some("2")).await.unwrap());
+        let hand = Hand::of(&stage.engine);
+        assert_eq!(stage.end(&first.run).await, "one two");
+        hand.go_home().await;
+    }
+
+    async fn a_signal_wakes_a_run_that_waits_for_it(stage: Stage) {
+        let hand = Hand::of(&stage.engine);
+        let run = stage.start(Play::Await(None)).await;
+        stage.until(&run, RunState::Waiting).await;
+        stage.engine.signal(&run, Word::NAME, &Word("at last".into()), None).await.unwrap();
+        assert_eq!(stage.end(&run).await, "at last");
+        hand.go_home().await;
+    }
+
+    async fn a_cancel_breaks_an_activity_off_and_lets_the_workflow_put_things_right(stage: Stage) {
+        stage.vendor.will("slow", &[Answer::WaitForGate]);
+        let hand = Hand::of(&stage.engine);
+        let run = stage.start(Play::Compensate).await;
+        eventually(Duration::from_secs(20), || async { (stage.vendor.calls("slow") == 1).then_some(()) }).await;
+        stage.engine.cancel(&run).await.unwrap();
+        stage.until(&run, RunState::Cancelled).await;
+        assert_eq!((stage.vendor.calls("undone"), stage.vendor.calls("slow")), (1, 1));
+        assert_eq!(stage.count(&run, EventKind::Cancelled).await, 1);
+        hand.go_home().await;
+    }
+
+    async fn a_run_that_is_under_way_pauses_before_its_next_step_and_goes_on_when_it_is_resumed(stage: Stage) {
+        stage.vendor.will("x", &[Answer::WaitForGate]);
+        let hand = Hand::of(&stage.engine);
+        let run = stage.start(Play::Versioned).await;
+        eventually(Duration::from_secs(20), || async { (stage.vendor.calls("x") == 1).then_some(()) }).await;
+        stage.engine.pause(&run).await.unwrap();
+        stage.vendor.gate.notify_one();
+        let paused = stage.until(&run, RunState::Waiting).await;
+        assert_eq!((paused.waiting_for.as_deref(), stage.vendor.calls("y")), (Some("resume"), 0));
+        stage.engine.resume(&run).await.unwrap();
+        stage.end(&run).await;
+        hand.go_home().await;
+    }
+
     async fn a_signal_that_nobody_sends_is_given_up_in_time(stage: Stage) {
         let hand = Hand::of(&stage.engine);
         let run = stage.start(Play::Await(Some(Duration::from_millis(200)))).await;

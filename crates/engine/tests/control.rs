@@ -475,11 +475,11 @@ on_both! {
         let found = async |filter: Filter| -> Vec<RunId> {
             storage.runs(&filter, 10, None).await.unwrap().items.into_iter().map(|run| run.id).collect()
         };
-        assert_eq!(found(Filter { error: Some("never".into()), ..Filter::default() }).await, [parked.clone()]);
+        assert_eq!(found(Filter { error: Some("never".into()), ..Filter::default() }).await, std::slice::from_ref(&parked));
         assert!(found(Filter { error: Some("n%".into()), ..Filter::default() }).await.is_empty());
         let at = world.run(&parked).await.created_at;
-        assert_eq!(found(Filter { created_from: Some(at), ..Filter::default() }).await, [parked.clone()]);
-        assert_eq!(found(Filter { created_before: Some(at), ..Filter::default() }).await, [early.clone()]);
+        assert_eq!(found(Filter { created_from: Some(at), ..Filter::default() }).await, std::slice::from_ref(&parked));
+        assert_eq!(found(Filter { created_before: Some(at), ..Filter::default() }).await, std::slice::from_ref(&early));
         let open = Filter { unfinished: true, ..Filter::default() };
         assert_eq!(found(open).await, [parked]);
     }

@@ -1,4 +1,6 @@
 //! What can be done with a run that is under way. Each is [`Storage`](crate::Storage)'s method of that name.
+use std::sync::PoisonError;
+
 use serde::Serialize;
 
 use super::{Engine, Start, count_start};
@@ -16,7 +18,9 @@ impl Engine {
         data: &impl Serialize,
         key: Option<&str>,
     ) -> Result<bool, ControlError> {
-        self.storage().signal(run, name, json(data)?, key).await
+        let new = self.storage().signal(run, name, json(data)?, key).await?;
+        self.poke(run).await;
+        Ok(new)
     }
 
     /// Starts a run, if `start.key` names none yet, and sends it a signal, in one commit.
@@ -45,7 +49,9 @@ impl Engine {
     /// # Errors
     /// When there is no such run, or it has ended.
     pub async fn cancel(&self, run: &RunId) -> Result<(), ControlError> {
-        self.storage().cancel(run).await
+        self.storage().cancel(run).await?;
+        self.poke(run).await;
+        Ok(())
     }
 
     /// Ends a run at once.
@@ -53,7 +59,9 @@ impl Engine {
     /// # Errors
     /// When there is no such run, or it has ended.
     pub async fn terminate(&self, run: &RunId) -> Result<(), ControlError> {
-        self.storage().terminate(run).await
+        self.storage().terminate(run).await?;
+        self.poke(run).await;
+        Ok(())
     }
 
     /// Keeps a run from going on until it is resumed.
@@ -61,7 +69,9 @@ impl Engine {
     /// # Errors
     /// When there is no such run, or it is parked or has ended.
     pub async fn pause(&self, run: &RunId) -> Result<(), ControlError> {
-        self.storage().pause(run).await
+        self.storage().pause(run).await?;
+        self.poke(run).await;
+        Ok(())
     }
 
     /// Lets a paused run go on.
@@ -69,7 +79,9 @@ impl Engine {
     /// # Errors
     /// When there is no such run, or it is not paused.
     pub async fn resume(&self, run: &RunId) -> Result<(), ControlError> {
-        self.storage().resume(run).await
+        self.storage().resume(run).await?;
+        self.poke(run).await;
+        Ok(())
     }
 
     /// Gives a parked run another try at what failed.
@@ -93,7 +105,9 @@ impl Engine {
     /// # Errors
     /// When there is no such run, or no such call.
     pub async fn decide(&self, run: &RunId, decision: Decision) -> Result<(), ControlError> {
-        self.storage().decide(run, decision).await
+        self.storage().decide(run, decision).await?;
+        self.poke(run).await;
+        Ok(())
     }
 
     /// Starts a new run from the first `from` events of an old one, which ends if it has not.
@@ -107,6 +121,23 @@ impl Engine {
         input: Option<serde_json::Value>,
     ) -> Result<RunId, ControlError> {
         self.storage().fork(run, from, input).await
+    }
+
+    /// Lets a run that this process has in memory read at once what it was told; others read it within moments.
+    async fn poke(&self, run: &RunId) {
+        let mailbox = {
+            let mailboxes = self
+                .shared
+                .mailboxes
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            mailboxes.get(run).cloned()
+        };
+        if let Some(mailbox) = mailbox
+            && let Err(error) = mailbox.read(self.storage()).await
+        {
+            tracing::debug!(run.id = %run, %error, "what a run was told is read later");
+        }
     }
 }
 

@@ -108,21 +108,26 @@ async fn note(
 
 /// The steps at which a parked run failed, and the number of its last event. None where something else parked it.
 async fn failed_steps(tx: &DatabaseTransaction, id: &RunId) -> Result<(i64, Vec<i64>), ControlError> {
-    let sql = "select seq, op, kind, data from journal where run = $1 order by seq desc limit 1";
+    let sql = format!(
+        "select {} from journal j where j.run = $1 order by j.seq desc limit 1",
+        inspect::EVENT_COLUMNS
+    );
     let row = tx
-        .query_one_raw(statement(tx, sql, vec![id.as_str().into()]))
+        .query_one_raw(statement(tx, &sql, vec![id.as_str().into()]))
         .await?;
-    let Some(row) = row else {
+    let Some(event) = row.as_ref().map(inspect::event).transpose()? else {
         return Ok((0, Vec::new()));
     };
-    let (seq, kind): (i64, String) = (row.try_get("", "seq")?, row.try_get("", "kind")?);
-    let several: Option<Vec<i64>> = match kind.as_str() {
-        "parked" => inspect::document(row.try_get("", "data")?)?
+    let several = match event.kind {
+        EventKind::Parked => event
+            .data
             .and_then(|data| serde_json::from_value(data.get("ops")?.clone()).ok()),
         _ => None,
     };
-    let one: Option<i64> = row.try_get("", "op")?;
-    Ok((seq, several.unwrap_or_else(|| one.into_iter().collect())))
+    Ok((
+        event.seq,
+        several.unwrap_or_else(|| event.op.into_iter().collect()),
+    ))
 }
 
 impl Storage {
