@@ -18,7 +18,7 @@ use std::{
 };
 
 use clap::Args;
-use recado_engine::{Filter, RunState, Storage, StorageOptions};
+use recado_engine::{Codec, Filter, RunState, Storage, StorageOptions};
 use recado_simulator::{Direction, Entry};
 use sea_orm::{ConnectionTrait as _, Statement};
 use tokio::task::JoinSet;
@@ -118,7 +118,11 @@ impl Chaos {
             give_up.cancel();
             writing.join_next().await;
         }
-        let storage = Storage::open(&StorageOptions::new(&world.database), || {}).await?;
+        let options = StorageOptions {
+            codec: Some(Codec::aes(world::SECRET)),
+            ..StorageOptions::new(&world.database)
+        };
+        let storage = Storage::open(&options, || {}).await?;
         settle(&storage, patience).await;
         crate::tell(&format!("settled after {:.1} s", begun.elapsed().as_secs_f64()));
         world.close_book().await;

@@ -17,6 +17,8 @@ use super::{
     servers,
 };
 
+/// What the documents of all processes are sealed with.
+pub(super) const SECRET: &str = "recado chaos: everything here is simulated";
 /// The longest that anything may take to come up, on a busy machine.
 const COMES_UP: Duration = Duration::from_secs(60);
 /// How long a process that is asked to go home may take.
@@ -85,10 +87,7 @@ impl World {
             ("REDIS_URL", format!("redis://127.0.0.1:{}", through(1))),
             ("TWILIO_API_URL", format!("http://127.0.0.1:{}", through(2))),
             ("PUBLIC_URL", public.clone()),
-            (
-                "SECRET_KEY",
-                "recado chaos: everything here is simulated".to_owned(),
-            ),
+            ("SECRET_KEY", SECRET.to_owned()),
             ("ADMIN_TOKEN", "chaos".to_owned()),
             ("TWILIO_ACCOUNT_SID", ACCOUNT.to_owned()),
             ("TWILIO_AUTH_TOKEN", TOKEN.to_owned()),
