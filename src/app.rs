@@ -44,6 +44,29 @@ impl App {
             .context("DATABASE_URL: the database cannot be opened")?;
         require_schema(&storage).await?;
         storage.unlock().await?;
+        Self::on(config, storage, bells)
+    }
+
+    /// The same for a command that does one thing and ends: it seals if the database is sealed, and never begins with
+    /// it, so that whoever has no key may act where none is needed.
+    ///
+    /// # Errors
+    /// As [`App::open`]; when the database is sealed and `SECRET_KEY` does not open it.
+    pub(crate) async fn open_for_command(mut config: Config) -> anyhow::Result<Self> {
+        let bells = match &config.redis_url {
+            Some(url) => Bells::redis(url, "runs").await.context("REDIS_URL")?,
+            None => Bells::in_process(),
+        };
+        let ring = bells.clone();
+        let storage = storage(&config, move || ring.ring()).await?;
+        require_schema(&storage).await?;
+        config
+            .secret_key
+            .get_or_insert_with(|| SecretString::from("nothing is ever sealed with this key"));
+        Self::on(config, storage, bells)
+    }
+
+    fn on(config: Config, storage: Storage, bells: Bells) -> anyhow::Result<Self> {
         let environment = Arc::new(environment(&config, &storage)?);
         let engine = EngineBuilder::new(environment.clone());
         let engine = recado_workflows::register(recado_activities::register(engine));

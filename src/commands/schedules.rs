@@ -10,7 +10,6 @@ use clap::{Args, Subcommand};
 use recado_domain::OwnerId;
 use recado_engine::{NewSchedule, Overlap, Schedule, ScheduleError, Schedules};
 use recado_store::owners;
-use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use super::say;
@@ -128,12 +127,8 @@ fn parse_overlap(word: &str) -> Result<Overlap, String> {
 
 /// Exits with 2 where a field is wrong or a deletion was not confirmed, with 4 where there is no such schedule or owner,
 /// and with 5 where the name is taken.
-pub(crate) async fn run(mut config: Config, act: Act) -> anyhow::Result<ExitCode> {
-    // Nothing is sealed or opened here, so that whoever has no key may act all the same.
-    config
-        .secret_key
-        .get_or_insert_with(|| SecretString::from("nothing is ever sealed with this key"));
-    let app = App::open(config).await?;
+pub(crate) async fn run(config: Config, act: Act) -> anyhow::Result<ExitCode> {
+    let app = App::open_for_command(config).await?;
     if let Act::Create(create) = &act {
         let owner = OwnerId::from(create.owner.clone());
         if owners::find(&app.environment.database, &owner).await?.is_none() {
