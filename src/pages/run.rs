@@ -1,21 +1,22 @@
 //! `/runs/{id}`: what a run does, did and waits for.
+pub(super) mod acts;
 mod facts;
 mod journal;
 
 use askama::Template;
 use chrono::Utc;
 use poem::{
-    IntoResponse, Response, handler,
+    Response, handler,
     http::StatusCode,
-    web::{Data, Path, Redirect},
+    web::{Data, Path},
 };
-use recado_engine::{ControlError, Event, Run, RunId, RunState, StorageError};
+use recado_engine::{Event, Run, RunId, RunState, StorageError};
 
-use self::{facts::Facts, journal::Entry};
+use self::{acts::Acts, facts::Facts, journal::Entry};
 use super::{
     layout::{Here, Layout, html},
     live::{Followed, Sections, cursor, follow},
-    problem::{no_database, not_found, problem_at},
+    problem::{no_database, not_found},
     text::{pretty, short},
     time_line::{Line, TimeLine},
 };
@@ -29,6 +30,7 @@ struct Page<'a> {
     workflow: &'a str,
     live: bool,
     facts: Facts<'a>,
+    acts: Acts<'a>,
     drawing: Drawing,
     record: Record<'a>,
 }
@@ -70,6 +72,7 @@ pub(crate) async fn show(Path(id): Path<String>, Data(app): Data<&App>) -> Respo
         workflow: &run.workflow,
         live: !run.state.is_final(),
         facts: Facts::of(&run),
+        acts: Acts::of(&run, &events),
         drawing: Drawing {
             time_line: TimeLine::of(&run, &events, Utc::now()),
         },
@@ -84,37 +87,6 @@ pub(crate) async fn live(Path(id): Path<String>, Data(app): Data<&App>) -> Respo
         app: app.clone(),
         id: RunId::from(id),
     })
-}
-
-/// Gives a parked run another try, and shows it.
-#[handler]
-pub(crate) async fn retry(Path(id): Path<String>, Data(app): Data<&App>) -> Response {
-    let id = RunId::from(id);
-    match app.engine.storage().retry(&id).await {
-        Ok(()) => {
-            tracing::info!(run.id = %id, "retried by a person");
-            Redirect::see_other(format!("/runs/{id}")).into_response()
-        }
-        Err(ControlError::NoSuchRun(_)) => not_found(),
-        Err(ControlError::WrongState(state, _)) => {
-            let detail = format!(
-                "The run is {state} by now; only a parked run can be retried. Somebody may have been quicker."
-            );
-            problem_at(
-                StatusCode::CONFLICT,
-                "The run is not parked",
-                &detail,
-                (&format!("/runs/{id}"), "To the run"),
-            )
-        }
-        Err(ControlError::Unfit(told)) => problem_at(
-            StatusCode::CONFLICT,
-            "That does not fit",
-            &told,
-            (&format!("/runs/{id}"), "To the run"),
-        ),
-        Err(ControlError::Storage(error)) => no_database(&error),
-    }
 }
 
 struct Following {
@@ -161,6 +133,7 @@ impl Followed for Following {
         };
         Sections::from([
             ("facts", render(Facts::of(run).render())),
+            ("acts", render(Acts::of(run, events).render())),
             ("time-line", render(drawing.render())),
             ("record", render(Record::of(run, events).render())),
         ])
