@@ -1,5 +1,6 @@
 //! The steps of Recado's workflows, one retried activity per file.
 mod ask_specialist;
+mod bench_step;
 mod check_billing;
 mod environment;
 mod faults;
@@ -13,6 +14,7 @@ mod route_agent;
 mod transcribe;
 
 pub use ask_specialist::AskSpecialist;
+pub use bench_step::{BenchStep, BenchStepDone};
 pub use check_billing::{CheckBilling, Grant};
 pub use environment::Environment;
 pub use hand_off::{HandOff, HandedOff};
@@ -36,4 +38,5 @@ pub fn register(
         .activity::<AskSpecialist>()
         .activity::<HandOff>()
         .activity::<Reply>()
+        .activity::<BenchStep>()
 }

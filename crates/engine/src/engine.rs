@@ -7,9 +7,10 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
+use serde_json::Value;
 
 use crate::{
-    Activity, NewRun, RunId, Settings, Started, Storage, StorageError, Workflow, dispatch::Bells,
+    Activity, NewRun, RunId, Settings, Started, Storage, StorageError, Workflow, dispatch::Bells, ends::Ends,
     mailbox::Mailbox, registry::Registry, storage::now,
 };
 
@@ -22,6 +23,8 @@ pub(crate) struct Shared {
     pub(crate) started_at: DateTime<Utc>,
     /// What is told to the runs that this process has in memory.
     pub(crate) mailboxes: Mutex<HashMap<RunId, Arc<Mailbox>>>,
+    /// Who waits for the end of a run.
+    pub(crate) ends: Ends,
 }
 
 /// Starts runs and works on them. Clones are the same engine.
@@ -64,6 +67,20 @@ pub struct Start {
     pub width: Option<u32>,
 }
 
+/// Why a run was not started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// This build has no workflow of that name.
+    #[error("there is no workflow `{0}`")]
+    UnknownWorkflow(String),
+    /// The workflow cannot read the input; why.
+    #[error("{0}")]
+    Unfit(String),
+    /// The database did not take it.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
 impl<E: Send + Sync + 'static> EngineBuilder<E> {
     /// An engine whose activities see `env`.
     pub fn new(env: Arc<E>) -> Self {
@@ -98,6 +115,7 @@ impl<E: Send + Sync + 'static> EngineBuilder<E> {
                 bells,
                 started_at: now(),
                 mailboxes: Mutex::default(),
+                ends: Ends::default(),
             }),
         }
     }
@@ -111,25 +129,53 @@ impl Engine {
     pub async fn start<W: Workflow>(&self, call: &W, start: Start) -> Result<Started, StorageError> {
         let run = self.new_run(call, start)?;
         let started = self.shared.storage.start(run).await?;
-        count_start::<W>(&started);
+        count_start(W::NAME, &started);
+        Ok(started)
+    }
+
+    /// Starts a run of the workflow of that name.
+    ///
+    /// # Errors
+    /// When there is no such workflow, or it cannot read the input; and as [`Engine::start`].
+    pub async fn start_named(
+        &self,
+        workflow: &str,
+        input: Value,
+        start: Start,
+    ) -> Result<Started, StartError> {
+        let registry = &self.shared.registry;
+        if !registry.knows(workflow) {
+            return Err(StartError::UnknownWorkflow(workflow.to_owned()));
+        }
+        registry.accepts(workflow, &input).map_err(StartError::Unfit)?;
+        let started = self
+            .shared
+            .storage
+            .start(self.run_of(workflow, input, start))
+            .await?;
+        count_start(workflow, &started);
         Ok(started)
     }
 
     fn new_run<W: Workflow>(&self, call: &W, start: Start) -> Result<NewRun, StorageError> {
         let input = serde_json::to_value(call)
             .map_err(|error| StorageError::Database(sea_orm::DbErr::Json(error.to_string())))?;
+        Ok(self.run_of(W::NAME, input, start))
+    }
+
+    fn run_of(&self, workflow: &str, input: Value, start: Start) -> NewRun {
         let id = RunId::fresh();
-        Ok(NewRun {
+        NewRun {
             key: start.key.unwrap_or_else(|| id.to_string()),
             id,
-            workflow: W::NAME.to_owned(),
+            workflow: workflow.to_owned(),
             owner: start.owner,
             lane: start.lane,
             width: start.width.map(|width| width.max(1)),
             input,
             build: self.shared.settings.build.clone(),
             parent: None,
-        })
+        }
     }
 
     /// The engine's rows.
@@ -143,8 +189,8 @@ impl Engine {
     }
 }
 
-fn count_start<W: Workflow>(started: &Started) {
+fn count_start(workflow: &str, started: &Started) {
     if started.new {
-        metrics::counter!("recado_runs_started_total", "workflow" => W::NAME).increment(1);
+        metrics::counter!("recado_runs_started_total", "workflow" => workflow.to_owned()).increment(1);
     }
 }

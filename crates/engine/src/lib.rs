@@ -7,6 +7,7 @@ mod activity;
 mod canonical;
 mod context;
 pub mod dispatch;
+mod ends;
 mod engine;
 mod execute;
 mod export;
@@ -28,7 +29,7 @@ mod workflow;
 
 pub use activity::{Activity, Attempt, Effect, Prepared, Reconciled, Undecided};
 pub use context::{Ask, Child, ChildRun, Context, Group, OnClose, Own, Race, Receive, Signal, Sleep};
-pub use engine::{Engine, EngineBuilder, Start};
+pub use engine::{Engine, EngineBuilder, Start, StartError};
 pub use export::{Export, ExportedEvent, ExportedSignal};
 pub use fault::{Failure, Fault};
 pub use journal::{Event, EventKind};

@@ -458,7 +458,7 @@ impl Core {
     }
 
     async fn close(&self, update: Update) {
-        let committed = {
+        let (committed, over) = {
             let mut tail = self.tail.lock().await;
             let over = update.state.is_final();
             let append = Append {
@@ -474,8 +474,11 @@ impl Core {
             for earlier in in_flight {
                 let _ = earlier.await;
             }
-            committed.await
+            (committed.await, over)
         };
+        if over && matches!(committed, Ok(Ok(()))) {
+            self.shared.ends.tell(&self.run.id);
+        }
         match committed {
             Ok(Err(StorageError::Stale)) => metrics::counter!("recado_leases_lost_total").increment(1),
             Ok(Err(error)) => self.park_bare(error).await,
