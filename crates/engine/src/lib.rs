@@ -22,6 +22,9 @@ mod schedule;
 mod schedules;
 mod settings;
 mod storage;
+mod surroundings;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod ticks;
 mod worker;
 mod workflow;
