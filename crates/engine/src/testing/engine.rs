@@ -222,11 +222,13 @@ impl TestEngine {
     }
 
     /// The process will die just before its `n`th commit from now, 1 being the next. What it did in the commit is gone.
+    /// Said again, it is about the process after that, from its beginning.
     pub fn crash_before_commit(&mut self, n: u32) {
         self.simulation.crash_at(Point::BeforeCommit, n);
     }
 
     /// The process will die just after its `n`th commit from now, before anybody hears of it.
+    /// Said again, it is about the process after that, from its beginning.
     pub fn crash_after_commit(&mut self, n: u32) {
         self.simulation.crash_at(Point::AfterCommit, n);
     }
@@ -244,13 +246,24 @@ impl TestEngine {
     }
 
     async fn begin(&mut self) {
-        if let Some(memory) = self.memory.take() {
-            memory.end().await;
-            self.simulation.begin_again();
+        loop {
+            if let Some(memory) = self.memory.take() {
+                memory.end().await;
+            }
+            if self.processes > 0 {
+                self.simulation.begin_again();
+            }
+            self.processes += 1;
+            match Memory::begin(self.simulation.clone(), self.registry.clone(), &self.url).await {
+                Ok(memory) => {
+                    self.memory = Some(memory);
+                    return;
+                }
+                // It died at once.
+                Err(_) if self.simulation.is_dead() => {}
+                Err(error) => panic!("{} cannot be opened: {error}", self.url),
+            }
         }
-        let memory = Memory::begin(self.simulation.clone(), self.registry.clone(), &self.url).await;
-        self.memory = Some(memory.unwrap_or_else(|error| panic!("{} cannot be opened: {error}", self.url)));
-        self.processes += 1;
     }
 
     /// An error that comes from the death of the process is followed by another process.

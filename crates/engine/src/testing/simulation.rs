@@ -1,6 +1,6 @@
 //! Surroundings of a test: a clock that stands until it is moved, and a process that dies where it is told to.
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -36,7 +36,9 @@ struct State {
     /// Activities that do nothing but let time pass, by run.
     lingering: HashMap<RunId, usize>,
     commits: u32,
-    crash: Option<(Point, u32)>,
+    /// Where the process is to die, and the next one, and so on, each counted from `counted_from` commits.
+    crashes: VecDeque<(Point, u32)>,
+    counted_from: u32,
     dead: bool,
 }
 
@@ -101,10 +103,13 @@ impl Simulation {
         self.state().commits
     }
 
-    /// The process is to die at its `n`th commit from now.
+    /// The process is to die at its `n`th commit from now; where one is to die already, the next one at its `n`th.
     pub(super) fn crash_at(&self, point: Point, n: u32) {
         let mut state = self.state();
-        state.crash = Some((point, state.commits + n.max(1)));
+        if state.crashes.is_empty() {
+            state.counted_from = state.commits;
+        }
+        state.crashes.push_back((point, n.max(1)));
     }
 
     pub(super) fn die(&self) {
@@ -120,7 +125,7 @@ impl Simulation {
     /// Another process begins, a moment later.
     pub(super) fn begin_again(&self) {
         let mut state = self.state();
-        (state.dead, state.crash) = (false, None);
+        (state.dead, state.counted_from) = (false, state.commits);
         drop(state);
         self.set(after(self.now(), Duration::from_millis(1)));
     }
@@ -147,7 +152,11 @@ impl Surroundings for Simulation {
             return true;
         }
         state.commits += u32::from(point == Point::BeforeCommit);
-        let end = state.crash == Some((point, state.commits));
+        let here = (point, state.commits - state.counted_from);
+        let end = state.crashes.front() == Some(&here);
+        if end {
+            state.crashes.pop_front();
+        }
         drop(state);
         if end {
             self.die();
