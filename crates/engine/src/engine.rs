@@ -17,7 +17,7 @@ use crate::{
 /// What every run of this process shares.
 pub(crate) struct Shared {
     pub(crate) storage: Storage,
-    pub(crate) registry: Registry,
+    pub(crate) registry: Arc<Registry>,
     pub(crate) settings: Settings,
     pub(crate) bells: Bells,
     pub(crate) started_at: DateTime<Utc>,
@@ -25,6 +25,11 @@ pub(crate) struct Shared {
     pub(crate) mailboxes: Mutex<HashMap<RunId, Arc<Mailbox>>>,
     /// Who waits for the end of a run.
     pub(crate) ends: Ends,
+    /// Whether runs are replayed against their journals and go no further.
+    pub(crate) replays_only: bool,
+    /// The runs that this process has in memory.
+    #[cfg(feature = "testing")]
+    pub(crate) cores: Mutex<Vec<std::sync::Weak<crate::context::Core>>>,
 }
 
 /// Starts runs and works on them. Clones are the same engine.
@@ -106,8 +111,19 @@ impl<E: Send + Sync + 'static> EngineBuilder<E> {
 
     /// The engine, on `storage`, with `bells` to wake its workers.
     pub fn build(self, storage: Storage, bells: Bells, settings: Settings) -> Engine {
-        let registry = self.registry;
-        Engine {
+        Engine::of(Arc::new(self.registry), storage, bells, settings)
+    }
+
+    /// What it takes to build the same engine more than once.
+    #[cfg(feature = "testing")]
+    pub(crate) fn into_registry(self) -> Registry {
+        self.registry
+    }
+}
+
+impl Engine {
+    pub(crate) fn of(registry: Arc<Registry>, storage: Storage, bells: Bells, settings: Settings) -> Self {
+        Self {
             shared: Arc::new(Shared {
                 storage,
                 registry,
@@ -116,12 +132,13 @@ impl<E: Send + Sync + 'static> EngineBuilder<E> {
                 started_at: now(),
                 mailboxes: Mutex::default(),
                 ends: Ends::default(),
+                replays_only: false,
+                #[cfg(feature = "testing")]
+                cores: Mutex::default(),
             }),
         }
     }
-}
 
-impl Engine {
     /// Starts a run, once per key. When this returns, the run is on the disk.
     ///
     /// # Errors

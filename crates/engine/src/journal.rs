@@ -248,6 +248,12 @@ impl History {
         self.last_op
     }
 
+    /// Says that no step follows.
+    #[cfg(feature = "testing")]
+    pub(crate) fn end(&mut self) {
+        self.last_op = i64::MAX;
+    }
+
     pub(crate) fn lane(&self) -> LaneHold {
         self.lane
     }

@@ -23,6 +23,9 @@ mod schedule;
 mod schedules;
 mod settings;
 mod storage;
+mod surroundings;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod ticks;
 mod worker;
 mod workflow;

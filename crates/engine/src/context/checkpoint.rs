@@ -9,13 +9,14 @@ use tokio::sync::oneshot;
 
 use super::{
     Step,
-    core::{Core, Leave, Wait, lock},
+    core::{Core, Idling, Leave, Wait, lock},
 };
 use crate::{
     Event, EventKind, Failure, Fault, RunState,
     journal::LaneHold,
     registry::Ended,
     storage::{Append, NewValue, StorageError, Update, after, guard, now, recorded, write_one},
+    surroundings,
 };
 
 /// The end of the journal as this worker knows it.
@@ -305,7 +306,7 @@ impl Core {
     /// is at work, else as a row that brings the run back.
     pub(super) async fn wait(&self, op: i64, wait: Wait, seen: i64) -> Woken {
         let (mut mail, mut ended) = (self.mailbox.listen(), self.ended.subscribe());
-        let _idle = Idle::new(self, op, wait.clone());
+        let _idle = Idle::new(self, op, wait.clone(), seen);
         let mut shown = false;
         loop {
             if self.mailbox.seen() > seen {
@@ -330,7 +331,7 @@ impl Core {
             }
             let due = async {
                 match left {
-                    Some(left) => tokio::time::sleep(left).await,
+                    Some(left) => surroundings::sleep(left).await,
                     None => std::future::pending().await,
                 }
             };
@@ -351,6 +352,7 @@ impl Core {
         let first = branches
             .idle
             .values()
+            .map(|idling| &idling.wait)
             .min_by_key(|wait| wait.until.unwrap_or(DateTime::<Utc>::MAX_UTC))?;
         let short = first
             .until
@@ -494,8 +496,8 @@ struct Idle<'a> {
 }
 
 impl<'a> Idle<'a> {
-    fn new(core: &'a Core, op: i64, wait: Wait) -> Self {
-        lock(&core.branches).idle.insert(op, wait);
+    fn new(core: &'a Core, op: i64, wait: Wait, seen: i64) -> Self {
+        lock(&core.branches).idle.insert(op, Idling { wait, seen });
         core.stir();
         Self { core, op }
     }

@@ -157,6 +157,10 @@ impl Core {
             .collect();
         let ((winner, result), _, mut others) = select_all(branches).await;
         poll_fn(|cx| {
+            // One that may be dropped is not let go on: it would find all that is left waiting, and put the run to sleep.
+            if self.may_drop(op + 1, last) {
+                return std::task::Poll::Ready(());
+            }
             others.retain_mut(|other| other.poll_unpin(cx).is_pending());
             match others.is_empty() || self.may_drop(op + 1, last) {
                 true => std::task::Poll::Ready(()),
@@ -166,6 +170,8 @@ impl Core {
         .await;
         drop(others);
         lock(&self.branches).live = 1;
+        // One that lost before it was looked at may have a past.
+        self.forget(op + 1, last);
         self.won(op, winner).await;
         (winner, result)
     }

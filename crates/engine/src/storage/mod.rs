@@ -30,7 +30,7 @@ use std::{
     time::Duration,
 };
 
-use chrono::{DateTime, SubsecRound, Utc};
+use chrono::{DateTime, Utc};
 use futures::{FutureExt, future::BoxFuture};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
@@ -52,6 +52,7 @@ pub use retention::Retention;
 pub(crate) use signals::Signal;
 
 use self::writer::Job;
+pub(crate) use crate::surroundings::now;
 use crate::{NewRun, Started};
 
 /// Why the storage did not do what it was asked.
@@ -191,6 +192,24 @@ impl Storage {
                 turn: Mutex::default(),
             }),
         })
+    }
+
+    /// No database at all, for a run that is only replayed.
+    #[cfg(feature = "testing")]
+    pub(crate) fn absent() -> Self {
+        let (nobody, _) = mpsc::channel(1);
+        Self {
+            inner: Arc::new(Inner {
+                write: DatabaseConnection::default(),
+                read: DatabaseConnection::default(),
+                writers: vec![nobody],
+                ready: Arc::new(|| {}),
+                url: String::new(),
+                codec: None,
+                lock: OnceLock::new(),
+                turn: Mutex::default(),
+            }),
+        }
     }
 
     /// Connects as [`Storage::open`] does, for tools that only migrate or look.
@@ -376,11 +395,6 @@ impl Storage {
             .await
             .map_err(|_| StorageError::Stopped)
     }
-}
-
-/// The wall clock at the precision that both databases keep: microseconds.
-pub(crate) fn now() -> DateTime<Utc> {
-    Utc::now().trunc_subsecs(6)
 }
 
 /// `at` plus `duration`, for ever bounded.

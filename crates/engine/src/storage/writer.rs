@@ -13,7 +13,10 @@ use super::{
     fold::{self, Folded},
     payload,
 };
-use crate::{NewRun, Started};
+use crate::{
+    NewRun, Started,
+    surroundings::{self, Point},
+};
 
 /// The most that goes into one commit.
 const BATCH: usize = 512;
@@ -52,7 +55,7 @@ pub(super) fn start(
             }
         }
     };
-    tokio::spawn(payload::within(codec, work));
+    tokio::spawn(surroundings::inherited(payload::within(codec, work)));
     jobs
 }
 
@@ -143,7 +146,9 @@ async fn attempt(db: &DatabaseConnection, segments: &mut Vec<Segment>) -> Result
     for segment in segments.iter_mut() {
         written.push(segment.write(&tx).await?);
     }
+    surroundings::pass(Point::BeforeCommit).await;
     tx.commit().await?;
+    surroundings::pass(Point::AfterCommit).await;
     let ready = written.iter().any(|folded| folded.ready);
     metrics::counter!("recado_journal_commits_total").increment(1);
     metrics::counter!("recado_journal_rows_total").increment(written.iter().map(|folded| folded.rows).sum());
