@@ -206,7 +206,7 @@ pub async fn commit(
     feature: &str,
     now: DateTime<Utc>,
 ) -> Result<bool, StoreError> {
-    settle(conn, owner, run, feature, "committed", now).await
+    move_on(conn, owner, (run, feature), ("reserved", "committed"), now).await
 }
 
 /// Gives back what a run reserved and did not use. Returns whether there was anything reserved.
@@ -220,7 +220,22 @@ pub async fn release(
     feature: &str,
     now: DateTime<Utc>,
 ) -> Result<bool, StoreError> {
-    settle(conn, owner, run, feature, "released", now).await
+    move_on(conn, owner, (run, feature), ("reserved", "released"), now).await
+}
+
+/// Reserves once more what a run had given back, because what it was for is tried again; it was granted then, and is not
+/// asked for twice. Returns whether there was anything.
+///
+/// # Errors
+/// Those of the database.
+pub async fn reserve_again(
+    conn: &impl ConnectionTrait,
+    owner: &OwnerId,
+    run: &str,
+    feature: &str,
+    now: DateTime<Utc>,
+) -> Result<bool, StoreError> {
+    move_on(conn, owner, (run, feature), ("released", "reserved"), now).await
 }
 
 /// What an owner has used in the present period, of each feature of its plan that is counted.
@@ -366,23 +381,23 @@ async fn count(
     Ok(())
 }
 
-async fn settle(
+async fn move_on(
     conn: &impl ConnectionTrait,
     owner: &OwnerId,
-    run: &str,
-    feature: &str,
-    state: &str,
+    (run, feature): (&str, &str),
+    (from, to): (&str, &str),
     now: DateTime<Utc>,
 ) -> Result<bool, StoreError> {
     let sql = "
         update usage set state = $4, at = $5
-        where run = $1 and feature = $2 and owner = $3 and state = 'reserved'";
+        where run = $1 and feature = $2 and owner = $3 and state = $6";
     let values = vec![
         text(run),
         text(feature),
         text(owner.as_str()),
-        text(state),
+        text(to),
         now.into(),
+        text(from),
     ];
     Ok(execute(conn, sql, values).await? > 0)
 }

@@ -6,6 +6,7 @@ mod answer;
 mod batch;
 mod fork;
 mod halt;
+mod prove;
 mod retry;
 mod stop;
 mod tell;
