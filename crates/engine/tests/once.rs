@@ -193,6 +193,13 @@ on_both! {
         let refused = world.engine.decide(&id, Decision::Happened(json!({"sid": "SM1"}))).await;
         assert!(matches!(&refused, Err(ControlError::Unfit(told)) if told.contains("send")), "{refused:?}");
         assert_eq!(world.engine.storage().run(&id).await.unwrap().unwrap().inbox, 0);
+        // Where nobody could see that at once, it is seen later, and says nothing.
+        world.engine.storage().decide(&id, Decision::Happened(json!(5))).await.unwrap();
+        eventually(PATIENCE, || async {
+            let events = world.journal(&id).await;
+            events.iter().any(|event| event.kind == EventKind::ActivityDecided).then_some(())
+        })
+        .await;
         world.engine.decide(&id, Decision::Happened(json!("SM1"))).await.unwrap();
         assert_eq!(world.until(&id, RunState::Completed).await.output, Some("SM1".into()));
         assert_eq!(world.engine.storage().undecided(&id).await.unwrap(), None);

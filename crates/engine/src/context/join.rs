@@ -156,6 +156,7 @@ impl Core {
             })
             .collect();
         let ((winner, result), _, mut others) = select_all(branches).await;
+        lock(&self.lost).extend((op + 1..=last).filter(|step| *step != op + 1 + winner as i64));
         poll_fn(|cx| {
             others.retain_mut(|other| other.poll_unpin(cx).is_pending());
             match others.is_empty() || self.may_drop(op + 1, last) {
@@ -165,6 +166,7 @@ impl Core {
         })
         .await;
         drop(others);
+        lock(&self.lost).clear();
         lock(&self.branches).live = 1;
         self.won(op, winner).await;
         (winner, result)

@@ -183,8 +183,8 @@ impl Core {
 
     /// Looks outside for what became of an intent, until it is known or the time to hold it is over.
     async fn find_out(&self, call: &Call, intent: Intent, decided: Option<Decision>) -> Fate {
-        if let Some(decision) = decided {
-            return Fate::decided(decision, call.name);
+        if let Some(fate) = decided.and_then(|decision| Fate::decided(decision, call)) {
+            return fate;
         }
         let settings = self.shared.settings.clone();
         let definite_no = match intent.seen_unknown {
@@ -204,8 +204,9 @@ impl Core {
         self.send(Some(shown)).await;
         loop {
             let seen = self.mailbox.seen();
-            if let Some(decision) = self.decision_of(call).await {
-                return Fate::decided(decision, call.name);
+            let decision = self.decision_of(call).await;
+            if let Some(fate) = decision.and_then(|decision| Fate::decided(decision, call)) {
+                return fate;
             }
             let asked = now();
             let answer = call
@@ -399,12 +400,19 @@ impl Core {
 }
 
 impl Fate {
-    fn decided(decision: Decision, name: &str) -> Self {
-        match decision {
-            Decision::Happened(value) => Self::Happened(value),
+    /// What a person said. A result that the activity cannot have returned says nothing: it is looked for on.
+    fn decided(decision: Decision, call: &Call) -> Option<Self> {
+        Some(match decision {
+            Decision::Happened(value) => match call.activity.returns(&value) {
+                Ok(()) => Self::Happened(value),
+                Err(told) => {
+                    tracing::warn!(run.id = %call.run, told, "a decision is no result of {}", call.name);
+                    return None;
+                }
+            },
             Decision::Resend => Self::DidNotHappen,
-            Decision::GiveUp => Self::Undecided(Fault::given_up(name)),
-        }
+            Decision::GiveUp => Self::Undecided(Fault::given_up(call.name)),
+        })
     }
 }
 
