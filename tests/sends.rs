@@ -71,6 +71,16 @@ impl World {
             .collect()
     }
 
+    /// The token of the one message that a run sends.
+    async fn token(&self, run: &Value) -> String {
+        let db = self.database.connect().await;
+        let sql = "select token from messages where run = $1 and direction = 'outbound'";
+        let values = [run["id"].as_str().unwrap().into()];
+        let select = Statement::from_sql_and_values(db.get_database_backend(), sql, values);
+        let row = db.query_one_raw(select).await.unwrap().unwrap();
+        row.try_get("", "token").unwrap()
+    }
+
     async fn put(&self, path: &str, body: Value) -> Answered {
         Answered::of(self.api(Method::PUT, path).json(&body))
             .await
@@ -160,7 +170,7 @@ on_both! {
         world.accept_unheard(None);
         let sid = world.say(&contact(1), "hello").await;
         let run = world.asking(&sid).await;
-        let token = format!("{}-7", run["id"].as_str().unwrap());
+        let token = world.token(&run).await;
         let told = async || {
             let export = world.get(&format!("/runs/{}/export", run["id"].as_str().unwrap())).await.json();
             export["signals"].as_array().map_or(0, Vec::len)

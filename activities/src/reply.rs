@@ -277,11 +277,24 @@ impl Reply {
     async fn take_up_again(&self, attempt: &Attempt<'_>) -> Result<(), Fault> {
         let (tx, run, now) = (attempt.transaction()?, attempt.run().as_str(), attempt.now());
         let reopened = messages::reopen(tx, &self.owner, &attempt.key(), now).await;
-        if reopened.map_err(of_store)? {
-            let reserved = billing::reserve_again(tx, &self.owner, run, AGENT_ANSWERS, now).await;
-            reserved.map_err(of_store)?;
+        if !reopened.map_err(of_store)? || self.purpose == Purpose::Notice {
+            return Ok(());
         }
-        Ok(())
+        // What it gave back it must ask for.
+        let request = billing::Request {
+            run,
+            feature: AGENT_ANSWERS,
+            quantity: 1,
+            contact: &self.to,
+        };
+        let grant = billing::reserve(tx, &self.owner, request, now).await;
+        match grant.map_err(of_store)? {
+            billing::Grant::Granted => Ok(()),
+            billing::Grant::Refused { .. } => Err(Fault::fatal(
+                "over_quota",
+                "the plan is used up since the message was refused; nothing was sent",
+            )),
+        }
     }
 
     /// What forbids sending, now.

@@ -206,7 +206,7 @@ pub async fn commit(
     feature: &str,
     now: DateTime<Utc>,
 ) -> Result<bool, StoreError> {
-    move_on(conn, owner, (run, feature), ("reserved", "committed"), now).await
+    settle(conn, owner, run, feature, "committed", now).await
 }
 
 /// Gives back what a run reserved and did not use. Returns whether there was anything reserved.
@@ -220,22 +220,7 @@ pub async fn release(
     feature: &str,
     now: DateTime<Utc>,
 ) -> Result<bool, StoreError> {
-    move_on(conn, owner, (run, feature), ("reserved", "released"), now).await
-}
-
-/// Reserves once more what a run had given back, because what it was for is tried again; it was granted then, and is not
-/// asked for twice. Returns whether there was anything.
-///
-/// # Errors
-/// Those of the database.
-pub async fn reserve_again(
-    conn: &impl ConnectionTrait,
-    owner: &OwnerId,
-    run: &str,
-    feature: &str,
-    now: DateTime<Utc>,
-) -> Result<bool, StoreError> {
-    move_on(conn, owner, (run, feature), ("released", "reserved"), now).await
+    settle(conn, owner, run, feature, "released", now).await
 }
 
 /// What an owner has used in the present period, of each feature of its plan that is counted.
@@ -381,23 +366,23 @@ async fn count(
     Ok(())
 }
 
-async fn move_on(
+async fn settle(
     conn: &impl ConnectionTrait,
     owner: &OwnerId,
-    (run, feature): (&str, &str),
-    (from, to): (&str, &str),
+    run: &str,
+    feature: &str,
+    state: &str,
     now: DateTime<Utc>,
 ) -> Result<bool, StoreError> {
     let sql = "
         update usage set state = $4, at = $5
-        where run = $1 and feature = $2 and owner = $3 and state = $6";
+        where run = $1 and feature = $2 and owner = $3 and state = 'reserved'";
     let values = vec![
         text(run),
         text(feature),
         text(owner.as_str()),
-        text(to),
+        text(state),
         now.into(),
-        text(from),
     ];
     Ok(execute(conn, sql, values).await? > 0)
 }
