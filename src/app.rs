@@ -143,6 +143,7 @@ fn settings(config: &Config) -> Settings {
     Settings {
         request_timeout: config.twilio.timeout,
         listing_delay: config.twilio.listing_delay,
+        hold: config.twilio.hold,
         // Without Redis no bell is heard from another process: look more often.
         sweep: if config.redis_url.is_none() && !config.is_sqlite() {
             Duration::from_millis(100)

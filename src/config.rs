@@ -35,6 +35,8 @@ pub(crate) struct TwilioConfig {
     pub(crate) timeout: Duration,
     /// The longest until a message shows in Twilio's list.
     pub(crate) listing_delay: Duration,
+    /// The longest that a send of unknown fate keeps its place in the lane before a person is asked.
+    pub(crate) hold: Duration,
     pub(crate) account: Option<TwilioAccount>,
 }
 
@@ -267,6 +269,7 @@ impl Reader<'_> {
                 .unwrap_or_else(|| "https://api.twilio.com".to_owned()),
             timeout: self.seconds("TWILIO_TIMEOUT", 10.0),
             listing_delay: self.seconds("TWILIO_LISTING_DELAY", 10.0),
+            hold: self.seconds("TWILIO_HOLD", 600.0),
             account,
         }
     }

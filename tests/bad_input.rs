@@ -258,6 +258,7 @@ async fn p7_a_missing_or_malformed_setting_stops_the_start_and_is_named() {
         ("TWILIO_API_URL", "api.twilio.com", both),
         ("TWILIO_TIMEOUT", "soon", both),
         ("TWILIO_LISTING_DELAY", "-1", both),
+        ("TWILIO_HOLD", "-1", both),
         ("OPENAI_BASE_URL", "nowhere", both),
         ("OLLAMA_URL", "nowhere", both),
     ];

@@ -94,6 +94,26 @@ async fn on_postgres_what_a_contact_wrote_is_sealed_and_ends_with_its_owner() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_looks_without_a_secret_seals_nothing_and_locks_nobody_out() {
+    let world = World::new(Backend::Sqlite).await;
+    let seals = async || {
+        let db = world.database.connect().await;
+        let sql = "select count(*) as n from owner_keys";
+        let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), sql));
+        row.await.unwrap().unwrap().try_get::<i64>("", "n").unwrap()
+    };
+    for words in [["schedules", "list"], ["runs", "list"], ["retention", "list"]] {
+        let (code, told) = world.run_with(&words, &[("SECRET_KEY", "")]).await;
+        assert_eq!((code, seals().await), (0, 0), "{words:?}: {told}");
+    }
+    let _process = world.serve_and_work().await;
+    let sid = world.say(&contact(1), WORDS).await;
+    assert_eq!(world.outcome(&sid).await, "answered");
+    assert!(seals().await > 0);
+    assert_eq!(readable(&world).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_owner_says_how_long_its_runs_are_kept() {
     let world = World::new(Backend::Sqlite).await;
     let _process = world.serve_and_work().await;

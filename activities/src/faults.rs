@@ -1,6 +1,6 @@
 //! What an error of the store or of Twilio means for a step.
 use recado_clients::twilio::TwilioError;
-use recado_engine::Fault;
+use recado_engine::{Failure, Fault};
 use recado_store::StoreError;
 
 /// A statement that failed left nothing behind; what is inconsistent does not mend itself.
@@ -9,6 +9,11 @@ pub(crate) fn of_store(error: StoreError) -> Fault {
         StoreError::Db(error) => error.into(),
         other => Fault::fatal("store", other.to_string()),
     }
+}
+
+/// Twilio's error code of a failure that [`of_twilio`] made.
+pub(crate) fn twilio_code(failure: &Failure) -> Option<i64> {
+    failure.class.strip_prefix("twilio_")?.parse().ok()
 }
 
 /// A request that asks Twilio for something, told apart by whether it may have happened.
@@ -33,5 +38,26 @@ pub(crate) fn of_twilio(error: &TwilioError) -> Fault {
         }
         TwilioError::Unreachable { .. } => Fault::retry("twilio_unreachable", error.to_string()),
         TwilioError::Unknown(_) => Fault::unknown("twilio_unknown", error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use recado_clients::twilio::ErrorClass;
+
+    use super::*;
+
+    #[test]
+    fn a_refusal_keeps_twilios_error_code() {
+        let refused = |code| TwilioError::Refused {
+            status: 400,
+            code,
+            message: "no".to_owned(),
+            class: ErrorClass::Retry,
+            retry_after: None,
+        };
+        let code = |error: &TwilioError| twilio_code(of_twilio(error).failure());
+        assert_eq!(code(&refused(Some(21211))), Some(21211));
+        assert_eq!(code(&refused(None)), None);
     }
 }

@@ -3,15 +3,17 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use recado_clients::twilio::{CreateMessage, ErrorClass, ListMessages, Sender, TwilioError};
-use recado_domain::{Address, Channel, ContactId, ConversationId, ConversationState, MessageStatus, OwnerId};
-use recado_engine::{Activity, Attempt, Effect, Fault, Prepared, Reconciled, Retry};
-use recado_store::{accounts, billing, conversations, messages, opt_outs};
+use recado_domain::{
+    Address, Channel, ContactId, ConversationId, ConversationState, MessageStatus, OwnerId, UnknownSend,
+};
+use recado_engine::{Activity, Attempt, Effect, Fault, Prepared, Reconciled, Retry, Undecided};
+use recado_store::{StoreError, accounts, billing, conversations, messages, opt_outs, owners};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Environment,
     check_billing::AGENT_ANSWERS,
-    faults::{of_store, of_twilio},
+    faults::{of_store, of_twilio, twilio_code},
 };
 
 /// WhatsApp takes free text only so long after the contact's last message.
@@ -104,9 +106,10 @@ impl Activity<Environment> for Reply {
             kind: "text",
             body: &self.body,
         };
-        messages::insert_outbound(tx, &self.owner, &message, attempt.now())
-            .await
-            .map_err(of_store)?;
+        let inserted = messages::insert_outbound(tx, &self.owner, &message, attempt.now()).await;
+        if let messages::Inserted::Known(_) = inserted.map_err(of_store)? {
+            self.take_up_again(attempt).await?;
+        }
         Ok(Prepared::Go)
     }
 
@@ -184,6 +187,32 @@ impl Activity<Environment> for Reply {
         }
     }
 
+    /// The message was refused for good, or nobody can tell and nobody will ask again: the row says so, and the answer
+    /// costs nothing.
+    async fn failed(&self, _: &Environment, attempt: &Attempt<'_>, fault: &Fault) -> Result<(), Fault> {
+        let (tx, run, now) = (attempt.transaction()?, attempt.run().as_str(), attempt.now());
+        let failure = fault.failure();
+        let (token, code) = (attempt.key(), twilio_code(failure));
+        match messages::mark_refused(tx, &self.owner, &token, code, &failure.message, now).await {
+            // It failed before it was meant to be sent.
+            Ok(_) | Err(StoreError::NotFound(_)) => {}
+            Err(error) => return Err(of_store(error)),
+        }
+        billing::release(tx, &self.owner, run, AGENT_ANSWERS, now)
+            .await
+            .map(drop)
+            .map_err(of_store)
+    }
+
+    async fn undecided(&self, env: &Environment, _: &Attempt<'_>) -> Result<Undecided, Fault> {
+        let policy = owners::unknown_send(&env.database, &self.owner).await;
+        Ok(match policy.map_err(of_store)? {
+            UnknownSend::Hold => Undecided::Hold,
+            UnknownSend::Resend => Undecided::Resend,
+            UnknownSend::GiveUp => Undecided::GiveUp,
+        })
+    }
+
     /// A status callback that carried our token proves it; else Twilio's list does, messages already ours left out.
     async fn reconcile(&self, env: &Environment, attempt: &Attempt<'_>) -> Result<Reconciled<Sent>, Fault> {
         let ours = messages::by_token(&env.database, &self.owner, &attempt.key())
@@ -242,6 +271,30 @@ impl Reply {
             account_sid: found.account_sid,
             auth_token: found.auth_token,
         })
+    }
+
+    /// The message of an earlier attempt: if that was refused for good, a person lets it be tried once more.
+    async fn take_up_again(&self, attempt: &Attempt<'_>) -> Result<(), Fault> {
+        let (tx, run, now) = (attempt.transaction()?, attempt.run().as_str(), attempt.now());
+        let reopened = messages::reopen(tx, &self.owner, &attempt.key(), now).await;
+        if !reopened.map_err(of_store)? || self.purpose == Purpose::Notice {
+            return Ok(());
+        }
+        // What it gave back it must ask for.
+        let request = billing::Request {
+            run,
+            feature: AGENT_ANSWERS,
+            quantity: 1,
+            contact: &self.to,
+        };
+        let grant = billing::reserve(tx, &self.owner, request, now).await;
+        match grant.map_err(of_store)? {
+            billing::Grant::Granted => Ok(()),
+            billing::Grant::Refused { .. } => Err(Fault::fatal(
+                "over_quota",
+                "the plan is used up since the message was refused; nothing was sent",
+            )),
+        }
     }
 
     /// What forbids sending, now.

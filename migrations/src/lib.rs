@@ -11,6 +11,8 @@ mod m20261121_000006_signals;
 mod m20261121_000007_schedules;
 mod m20261121_000008_payloads;
 mod m20261121_000009_fairness;
+mod m20261121_000011_unknown_send;
+mod m20261121_000012_overlap;
 
 /// Every migration, oldest first.
 #[derive(Debug)]
@@ -29,6 +31,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000007_schedules::Migration),
             Box::new(m20261121_000008_payloads::Migration),
             Box::new(m20261121_000009_fairness::Migration),
+            Box::new(m20261121_000011_unknown_send::Migration),
+            Box::new(m20261121_000012_overlap::Migration),
         ]
     }
 }

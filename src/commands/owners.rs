@@ -1,15 +1,17 @@
-//! `recado owners`: what each owner may have of the workers' time, at the terminal.
+//! `recado owners`: what each owner may have of the workers' time, and what it wants done with sends of unknown fate.
 use std::{
     num::{NonZeroU8, NonZeroU32},
     process::ExitCode,
 };
 
 use clap::Subcommand;
+use recado_domain::{OwnerId, UnknownSend};
 use recado_engine::{Policy, Storage, StorageOptions, dispatch::Bells};
+use recado_store::owners;
 use serde_json::json;
 
 use super::say;
-use crate::config::Config;
+use crate::{app, config::Config};
 
 /// What to do with owners.
 #[derive(Clone, Debug, Subcommand)]
@@ -18,6 +20,14 @@ pub(crate) enum Act {
     Policy {
         #[command(subcommand)]
         act: PolicyAct,
+    },
+    /// Shows, or sets, what becomes of an owner's messages of which nobody can tell whether they were sent
+    UnknownSend {
+        /// The owner's id
+        owner: String,
+        /// hold: they are looked for, then a person is asked; resend: they may arrive twice; give_up: they may never
+        #[arg(value_parser = |word: &str| UnknownSend::parse(word))]
+        policy: Option<UnknownSend>,
     },
 }
 
@@ -44,7 +54,10 @@ pub(crate) enum PolicyAct {
 }
 
 pub(crate) async fn run(config: &Config, act: Act) -> anyhow::Result<ExitCode> {
-    let Act::Policy { act } = act;
+    let act = match act {
+        Act::Policy { act } => act,
+        Act::UnknownSend { owner, policy } => return unknown_send(config, owner, policy).await,
+    };
     let bells = match &config.redis_url {
         Some(url) => Bells::redis(url, "runs").await?,
         None => Bells::in_process(),
@@ -72,6 +85,24 @@ pub(crate) async fn run(config: &Config, act: Act) -> anyhow::Result<ExitCode> {
             most_running,
         } => say(as_line(&storage.set_policy(&owner, weight, most_running).await?)),
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn unknown_send(
+    config: &Config,
+    owner: String,
+    policy: Option<UnknownSend>,
+) -> anyhow::Result<ExitCode> {
+    let storage = app::storage(config, || {}).await?;
+    let owner = OwnerId::from(owner);
+    if let Some(policy) = policy {
+        let owner = owner.clone();
+        let set = storage.transaction(move |tx| {
+            Box::pin(async move { anyhow::Ok(owners::set_unknown_send(tx, &owner, policy).await?) })
+        });
+        set.await?;
+    }
+    say(owners::unknown_send(storage.reader(), &owner).await?);
     Ok(ExitCode::SUCCESS)
 }
 

@@ -99,7 +99,7 @@ pub(crate) struct Create {
     /// The zone in which that is read
     #[arg(long, default_value = "UTC")]
     time_zone: String,
-    /// What becomes of a tick while an earlier run is at work: skip, queue or allow
+    /// What becomes of a tick while an earlier run is at work: skip, queue, allow, cancel or terminate
     #[arg(long, default_value = "skip", value_parser = parse_overlap)]
     overlap: Overlap,
     /// How old a tick may be when it is found, in seconds

@@ -4,7 +4,7 @@ use std::{future::Future, time::Duration};
 use poem::{Body, Request, Response, handler, http::StatusCode, web::Data};
 use recado_clients::twilio::{self, FormError, InboundForm, StatusForm};
 use recado_domain::{MessageStatus, OwnerId};
-use recado_engine::Start;
+use recado_engine::{Start, Storage};
 use recado_store::{
     accounts::{self, Signers},
     callbacks::{self, Callback},
@@ -103,12 +103,19 @@ async fn note(app: &App, request: &Request, body: Body) -> Result<(), Problem> {
                 error_code: form.error_code.map(i64::from),
                 raw: &raw,
             };
-            callbacks::apply(tx, &callback, chrono::Utc::now())
-                .await
-                .map_err(Refused::Store)
+            // The run is told first: its row is locked before its messages, here as in its own steps.
+            let proved = callbacks::proves(tx, &callback).await?;
+            let told = match proved {
+                Some(token) => Storage::prove(tx, token).await?,
+                None => None,
+            };
+            callbacks::apply(tx, &callback, chrono::Utc::now()).await?;
+            Ok::<_, Refused>(told)
         })
     });
-    apply.await?;
+    if let Some(run) = apply.await? {
+        app.engine.wake(&run).await;
+    }
     Ok(())
 }
 
@@ -116,6 +123,12 @@ async fn note(app: &App, request: &Request, body: Body) -> Result<(), Problem> {
 enum Refused {
     Store(recado_store::StoreError),
     Storage(recado_engine::StorageError),
+}
+
+impl From<recado_store::StoreError> for Refused {
+    fn from(error: recado_store::StoreError) -> Self {
+        Self::Store(error)
+    }
 }
 
 impl From<recado_engine::StorageError> for Refused {

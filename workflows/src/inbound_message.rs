@@ -54,6 +54,8 @@ pub enum Reception {
     Refused,
     /// The contact asked not to be written to, or to be again; Twilio answers that itself.
     Silent,
+    /// There was an answer, and nobody can tell whether it was sent; its owner, or a person, gave it up.
+    GivenUp,
     /// There was an answer, and at the moment of sending something forbade it.
     Withheld(Withheld),
 }
@@ -66,6 +68,7 @@ impl Outcome for Reception {
             Self::LeftToPeople => "left_to_people",
             Self::Refused => "refused",
             Self::Silent => "silent",
+            Self::GivenUp => "given_up",
             Self::Withheld(_) => "withheld",
         }
     }
@@ -166,9 +169,10 @@ impl Receive {
         }
         match self.find_answer(ctx).await? {
             Answer::Text(text) => Ok(match self.send(ctx, &text, Purpose::Answer).await? {
-                Some(Withheld::InHumanHands) => Reception::LeftToPeople,
-                Some(why) => Reception::Withheld(why),
-                None => Reception::Answered,
+                Delivery::Sent => Reception::Answered,
+                Delivery::Withheld(Withheld::InHumanHands) => Reception::LeftToPeople,
+                Delivery::Withheld(why) => Reception::Withheld(why),
+                Delivery::GivenUp => Reception::GivenUp,
             }),
             Answer::Person { notice, reason } => {
                 let (owner, conversation) = (self.owner.id.clone(), self.arrival.conversation.clone());
@@ -223,8 +227,8 @@ impl Receive {
         }
     }
 
-    /// Sends a text in as many parts as it needs, in order. Returns why, if it was withheld.
-    async fn send(&self, ctx: &mut Context, body: &str, purpose: Purpose) -> Result<Option<Withheld>, Fault> {
+    /// Sends a text in as many parts as it needs, in order.
+    async fn send(&self, ctx: &mut Context, body: &str, purpose: Purpose) -> Result<Delivery, Fault> {
         for (part, body) in text::split(body, PART).into_iter().enumerate() {
             let reply = Reply {
                 owner: self.owner.id.clone(),
@@ -237,10 +241,20 @@ impl Receive {
                 part: part as u32,
                 purpose,
             };
-            if let Sent::Withheld(why) = ctx.run(reply).await? {
-                return Ok(Some(why));
+            match ctx.run(reply).await {
+                Ok(Sent::Accepted { .. }) => {}
+                Ok(Sent::Withheld(why)) => return Ok(Delivery::Withheld(why)),
+                Err(fault) if fault.is_given_up() => return Ok(Delivery::GivenUp),
+                Err(fault) => return Err(fault),
             }
         }
-        Ok(None)
+        Ok(Delivery::Sent)
     }
+}
+
+/// What became of a text.
+enum Delivery {
+    Sent,
+    Withheld(Withheld),
+    GivenUp,
 }

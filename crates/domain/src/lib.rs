@@ -6,6 +6,7 @@ mod message;
 mod opt_out;
 mod phone;
 pub mod text;
+mod unknown_send;
 
 pub use address::{Address, Channel, InvalidAddress};
 pub use conversation::{Actor, ConversationState, Transition};
@@ -13,6 +14,7 @@ pub use id::{AccountId, ContactId, ConversationId, MessageId, OwnerId, UserId};
 pub use message::{Direction, MessageStatus};
 pub use opt_out::OptOut;
 pub use phone::{InvalidPhone, PhoneNumber};
+pub use unknown_send::UnknownSend;
 
 /// A word that is none of those a type knows; `what` names the type in a reader's words.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -70,6 +70,18 @@ pub trait Activity<E>: Serialize + DeserializeOwned + Send + Sync + 'static {
         async { Ok(Reconciled::CannotTell) }
     }
 
+    /// `Once` only: writes what it means that the step failed for good with `fault`, in the transaction that commits
+    /// that: the call was refused, its attempts are exhausted, or it was given up ([`Fault::is_given_up`]). Where it
+    /// still may have happened, and a person is asked, this is not called.
+    fn failed(
+        &self,
+        _env: &E,
+        _attempt: &Attempt<'_>,
+        _fault: &Fault,
+    ) -> impl Future<Output = Result<(), Fault>> + Send {
+        async { Ok(()) }
+    }
+
     /// `Once` only: what is to be done with an intent of which it still cannot be told, after the time in which a trace
     /// must have appeared, whether it happened.
     fn undecided(
@@ -90,7 +102,8 @@ pub enum Undecided {
     Hold,
     /// It is repeated, and may so happen twice.
     Resend,
-    /// It is not repeated, and may so never have happened: the workflow receives a fault of the class `given_up`.
+    /// It is not repeated, and may so never have happened: the workflow receives a fault that
+    /// [`is_given_up`](Fault::is_given_up).
     GiveUp,
 }
 

@@ -22,6 +22,11 @@ impl Failure {
     }
 }
 
+/// The class of a statement that failed.
+const DATABASE: &str = "database";
+/// The class of a call that was given up.
+const GIVEN_UP: &str = "given_up";
+
 /// How an attempt failed, which decides whether it may be repeated.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(rename_all = "snake_case", tag = "fault")]
@@ -97,6 +102,23 @@ impl Fault {
         }
     }
 
+    /// A call of which nobody can tell whether it happened, and that is not repeated.
+    pub(crate) fn given_up(name: &str) -> Self {
+        let told = format!("nobody can tell whether {name} happened, and it was given up");
+        Self::fatal(GIVEN_UP, told)
+    }
+
+    /// Whether nobody can tell if the call happened, and it was given up: by a person, or by
+    /// [`Undecided::GiveUp`](crate::Undecided::GiveUp).
+    pub fn is_given_up(&self) -> bool {
+        matches!(self, Self::Fatal { failure } if failure.class == GIVEN_UP)
+    }
+
+    /// Whether a statement failed, so that it may be the database that is away.
+    pub(crate) fn is_of_database(&self) -> bool {
+        matches!(self, Self::Retry { failure, .. } if failure.class == DATABASE)
+    }
+
     /// What went wrong.
     pub fn failure(&self) -> &Failure {
         match self {
@@ -111,6 +133,6 @@ impl Fault {
 impl From<sea_orm::DbErr> for Fault {
     /// A statement that failed inside a transaction left nothing behind.
     fn from(error: sea_orm::DbErr) -> Self {
-        Self::retry("database", error.to_string())
+        Self::retry(DATABASE, error.to_string())
     }
 }

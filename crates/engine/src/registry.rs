@@ -5,7 +5,7 @@ use std::{
 };
 
 use futures::{FutureExt, future::BoxFuture};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::{
@@ -139,11 +139,19 @@ pub(crate) trait AnyActivity: Send + Sync {
         input: &'a Value,
         attempt: &'a Attempt<'a>,
     ) -> BoxFuture<'a, Result<Reconciled<Value>, Fault>>;
+    fn failed<'a>(
+        &'a self,
+        input: &'a Value,
+        attempt: &'a Attempt<'a>,
+        fault: &'a Fault,
+    ) -> BoxFuture<'a, Result<(), Fault>>;
     fn undecided<'a>(
         &'a self,
         input: &'a Value,
         attempt: &'a Attempt<'a>,
     ) -> BoxFuture<'a, Result<Undecided, Fault>>;
+    /// Says why `output` is nothing that the activity can have returned.
+    fn returns(&self, output: &Value) -> Result<(), String>;
 }
 
 struct Bound<E, A> {
@@ -221,6 +229,17 @@ where
         })
     }
 
+    fn failed<'a>(
+        &'a self,
+        input: &'a Value,
+        attempt: &'a Attempt<'a>,
+        fault: &'a Fault,
+    ) -> BoxFuture<'a, Result<(), Fault>> {
+        guarded(A::NAME, input, move |call: A| async move {
+            call.failed(&self.env, attempt, fault).await
+        })
+    }
+
     fn undecided<'a>(
         &'a self,
         input: &'a Value,
@@ -229,6 +248,12 @@ where
         guarded(A::NAME, input, move |call: A| async move {
             call.undecided(&self.env, attempt).await
         })
+    }
+
+    fn returns(&self, output: &Value) -> Result<(), String> {
+        A::Output::deserialize(output)
+            .map(drop)
+            .map_err(|error| error.to_string())
     }
 }
 

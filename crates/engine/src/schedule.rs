@@ -19,11 +19,21 @@ pub enum Overlap {
     Queue,
     /// Its run begins at once, beside the earlier ones.
     Allow,
+    /// The earlier ones are cancelled, and its run begins when they have ended.
+    Cancel,
+    /// The earlier ones are terminated, and its run begins at once.
+    Terminate,
 }
 
 impl Overlap {
     /// Every policy.
-    pub const ALL: [Self; 3] = [Self::Skip, Self::Queue, Self::Allow];
+    pub const ALL: [Self; 5] = [
+        Self::Skip,
+        Self::Queue,
+        Self::Allow,
+        Self::Cancel,
+        Self::Terminate,
+    ];
 
     /// The word in SQL and JSON.
     pub fn as_str(self) -> &'static str {
@@ -31,6 +41,8 @@ impl Overlap {
             Self::Skip => "skip",
             Self::Queue => "queue",
             Self::Allow => "allow",
+            Self::Cancel => "cancel",
+            Self::Terminate => "terminate",
         }
     }
 
@@ -112,7 +124,8 @@ pub struct Schedule {
     pub last_run: Option<RunId>,
     /// How many ticks passed by longer than `catch_up` ago while nobody looked, a thousand an absence at most.
     pub missed: i64,
-    /// How many ticks started nothing because an earlier run was at work.
+    /// How many ticks started nothing because an earlier run was at work, or because a later tick would have ended theirs
+    /// at once.
     pub skipped: i64,
     /// When it was created.
     pub created_at: DateTime<Utc>,

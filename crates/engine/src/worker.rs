@@ -25,14 +25,16 @@ const POST: Duration = Duration::from_millis(100);
 const CLAIM: usize = 64;
 
 impl Engine {
-    /// Works until `stop`, then lets its runs go on for the grace time and gives back what is left.
+    /// Works until `stop`, then lets its runs go on for the grace time and gives back what is left. Dropped before that,
+    /// it falls silent at once, as a process does that is killed.
     pub async fn work(&self, stop: CancellationToken) {
         let worker = format!("worker-{}", ulid::Ulid::generate());
         let lease = Arc::new(Lease::new(worker.clone(), self.shared.settings.lease));
         let heard = Arc::new(Notify::new());
         // The heart beats until the last run is out of hand.
         let dead = CancellationToken::new();
-        let heart = tokio::spawn(self.clone().beat(lease.clone(), dead.clone()));
+        let mut parts = JoinSet::new();
+        parts.spawn(self.clone().beat(lease.clone(), dead.clone()));
         while lease.left().is_zero() && !stop.is_cancelled() {
             tokio::select! {
                 () = stop.cancelled() => {}
@@ -40,12 +42,12 @@ impl Engine {
             }
         }
         let bells = self.shared.bells.clone();
-        let ears = tokio::spawn({
+        parts.spawn({
             let (worker, heard, stop) = (worker.clone(), heard.clone(), stop.clone());
             async move { bells.listen(&worker, heard, stop).await }
         });
-        let sweep = tokio::spawn(self.clone().sweep(lease.clone(), heard.clone(), stop.clone()));
-        let post = tokio::spawn(self.clone().deliver_until(lease.clone(), dead.clone()));
+        parts.spawn(self.clone().sweep(lease.clone(), heard.clone(), stop.clone()));
+        parts.spawn(self.clone().deliver_until(lease.clone(), dead.clone()));
         tracing::info!(worker, "working");
         let mut runs = JoinSet::new();
         self.claim_until(&lease, &heard, &stop, &mut runs).await;
@@ -58,7 +60,7 @@ impl Engine {
         }
         runs.shutdown().await;
         dead.cancel();
-        let _ = tokio::join!(heart, ears, sweep, post);
+        while parts.join_next().await.is_some() {}
         if let Err(error) = self.shared.storage.release(&worker).await {
             tracing::warn!(worker, %error, "the runs were not given back; they are taken over when the lease is out");
         }

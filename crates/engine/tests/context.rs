@@ -22,6 +22,7 @@ enum Play {
     JoinMany(u32),
     RaceWithTimer,
     RaceSendWithTimer,
+    RaceWithWord,
     Sleep(Duration),
     Children(OnClose),
     LetGo(OnClose),
@@ -146,6 +147,11 @@ impl Workflow for Player {
                     .race(send("slow letter"), Sleep(Duration::from_millis(50)))
                     .await?;
                 format!("{won:?}")
+            }
+            Play::RaceWithWord => {
+                let first = ctx.race(look("quick"), Receive::<Word>::new()).await?;
+                let heard = ctx.signal::<Word>(Some(Duration::from_millis(200))).await?;
+                format!("{first:?}, then {heard:?}")
             }
             Play::Sleep(duration) => {
                 let before = ctx.now().await;
@@ -384,6 +390,15 @@ on_both! {
         assert_eq!(completed.count(), 1);
         let sent = stage.vendor.book().into_iter().filter(|entry| entry == "slow letter");
         assert_eq!(sent.count(), 1);
+        hand.go_home().await;
+    }
+
+    async fn a_signal_is_not_taken_by_a_step_that_loses_its_race(stage: Stage) {
+        let run = stage.start(Play::RaceWithWord).await;
+        stage.engine.signal(&run, Word::NAME, &Word("kept".into()), None).await.unwrap();
+        let hand = Hand::of(&stage.engine);
+        assert_eq!(stage.end(&run).await, r#"First("saw quick"), then Some(Word("kept"))"#);
+        assert_eq!(stage.count(&run, EventKind::SignalReceived).await, 1);
         hand.go_home().await;
     }
 

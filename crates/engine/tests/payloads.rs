@@ -10,9 +10,9 @@ use std::{
 
 use chrono::{TimeDelta, Utc};
 use recado_engine::{
-    Activity, Attempt, Codec, Context, Effect, Engine, EngineBuilder, Event, Fault, Outcome, Retention,
-    Retry, Run, RunId, RunState, Settings, Start, Storage, StorageError, StorageOptions, Workflow,
-    dispatch::Bells,
+    Activity, Attempt, Codec, Context, ControlError, Effect, Engine, EngineBuilder, Event, Fault, Outcome,
+    Retention, Retry, Run, RunId, RunState, Settings, Signal, Start, Storage, StorageError, StorageOptions,
+    Workflow, dispatch::Bells,
 };
 use recado_testkit::{Backend, TestDatabase, eventually};
 use sea_orm::{ConnectionTrait, Statement};
@@ -119,6 +119,92 @@ impl Workflow for Letter {
     }
 }
 
+/// Tells how far it has come, waits at the gate, and answers with what the attempt before it told.
+#[derive(Serialize, Deserialize)]
+struct Tell {
+    words: String,
+}
+
+impl Activity<World> for Tell {
+    const NAME: &'static str = "tell";
+    const EFFECT: Effect = Effect::Pure;
+    const TIMEOUT: Duration = Duration::from_secs(60);
+    const HEARTBEAT: Option<Duration> = Some(Duration::from_secs(60));
+    type Output = Option<String>;
+
+    async fn run(&self, world: &World, attempt: &Attempt<'_>) -> Result<Option<String>, Fault> {
+        let before = attempt.details();
+        attempt.heartbeat(&self.words);
+        world.gate.acquire().await.unwrap().forget();
+        Ok(before)
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Word(String);
+
+impl Signal for Word {
+    const NAME: &'static str = "word";
+}
+
+/// Publishes its words, tells of them while it works, and answers with what it was told.
+#[derive(Clone, Serialize, Deserialize)]
+struct Diary {
+    owner: String,
+    words: String,
+    /// How often it publishes them in a row.
+    times: usize,
+}
+
+impl Workflow for Diary {
+    const NAME: &'static str = "diary";
+    type Output = Written;
+
+    async fn run(self, ctx: &mut Context) -> Result<Written, Fault> {
+        ctx.tag_owner(&self.owner);
+        ctx.publish("page", &self.words.repeat(self.times)).await;
+        let told = ctx.run(Tell { words: self.words }).await?;
+        let heard = ctx.signal::<Word>(None).await?;
+        Ok(Written(format!(
+            "{} {}",
+            told.unwrap_or_default(),
+            heard.unwrap().0
+        )))
+    }
+}
+
+/// A diary whose words, more than a row holds, are told, published and on their way as a signal; and its worker.
+async fn half_a_diary(engine: &Engine, database: &TestDatabase) -> (RunId, String, Hand) {
+    let words = format!("{MARKER} {}", "x".repeat(70_000));
+    let diary = Diary {
+        owner: "ana".into(),
+        words: words.clone(),
+        times: 1,
+    };
+    let run = engine.start(&diary, Start::default()).await.unwrap().run;
+    engine
+        .signal(&run, Word::NAME, &Word(words.clone()), None)
+        .await
+        .unwrap();
+    let hand = Hand::of(engine);
+    eventually(Duration::from_secs(60), || async {
+        let written = count(database, "activity_progress").await + count(database, "run_values").await;
+        (written == 2).then_some(())
+    })
+    .await;
+    (run, words, hand)
+}
+
+/// What the run was told.
+async fn told(engine: &Engine, run: &RunId) -> Vec<serde_json::Value> {
+    let export = engine.storage().export(run).await.unwrap().unwrap();
+    export
+        .signals
+        .into_iter()
+        .filter_map(|signal| signal.data)
+        .collect()
+}
+
 fn letter(bytes: usize) -> Letter {
     Letter {
         words: MARKER.into(),
@@ -154,8 +240,10 @@ async fn engine(database: &TestDatabase, secret: Option<&str>, passes: usize) ->
     });
     let engine = EngineBuilder::new(world.clone())
         .workflow::<Letter>()
+        .workflow::<Diary>()
         .activity::<Make>()
-        .activity::<Pause>();
+        .activity::<Pause>()
+        .activity::<Tell>();
     let settings = Settings {
         lease: Duration::from_secs(2),
         sweep: Duration::from_millis(100),
@@ -220,6 +308,9 @@ async fn readable(database: &TestDatabase, words: &str) -> i64 {
         "runs where coalesce(input, '') || coalesce(output, '')",
         "journal where coalesce(input, '') || coalesce(data, '')",
         "blobs where data",
+        "signals where coalesce(data, '')",
+        "run_values where data",
+        "activity_progress where data",
     ];
     let mut found = 0;
     for table in tables {
@@ -322,6 +413,71 @@ on_both! {
         let run = start(&engine, &letter(100_000), "plain").await;
         until(&engine, &run, RunState::Completed).await;
         assert!(readable(&database, MARKER).await >= 4);
+        hand.go_home().await;
+    }
+
+    async fn what_a_run_is_told_publishes_and_says_of_its_progress_is_sealed_too(database: TestDatabase) {
+        let (engine, _) = engine(&database, Some(SECRET), 0).await;
+        let (run, words, hand) = half_a_diary(&engine, &database).await;
+        assert_eq!(readable(&database, MARKER).await, 0);
+        assert_eq!(engine.storage().values(&run).await.unwrap()[0].data, json!(words));
+        assert_eq!(told(&engine, &run).await, [json!(words)]);
+        let forked = engine.fork(&run, 0, None).await.unwrap();
+        assert_eq!((told(&engine, &forked).await, readable(&database, MARKER).await), (vec![json!(words)], 0));
+        hand.1.abort();
+        // Another process finds out how far it had come, and what it was told.
+        let (successor, _) = self::engine(&database, Some(SECRET), 9).await;
+        let hand = Hand::of(&successor);
+        let done = until(&successor, &forked, RunState::Completed).await;
+        assert!(done.output.unwrap().as_str().unwrap().ends_with(&words));
+        assert_eq!(readable(&database, MARKER).await, 0);
+        hand.go_home().await;
+    }
+
+    async fn without_a_codec_they_are_read_all_the_same_and_stay_readable_after_there_is_one(database: TestDatabase) {
+        let (before, _) = engine(&database, None, 0).await;
+        let (run, words, hand) = half_a_diary(&before, &database).await;
+        assert!(readable(&database, MARKER).await >= 3, "of the signal, the value and the progress");
+        hand.1.abort();
+        let (engine, _) = engine(&database, Some(SECRET), 9).await;
+        assert_eq!((engine.storage().values(&run).await.unwrap()[0].data.clone(), told(&engine, &run).await), (json!(words), vec![json!(words)]));
+        let hand = Hand::of(&engine);
+        let done = until(&engine, &run, RunState::Completed).await;
+        assert_eq!(done.output.unwrap(), json!(format!("{words} {words}")));
+        hand.go_home().await;
+    }
+
+    async fn what_an_erased_owners_run_was_told_and_published_is_gone_and_purged_with_its_blobs(database: TestDatabase) {
+        let (engine, world) = engine(&database, Some(SECRET), 0).await;
+        let (run, _, hand) = half_a_diary(&engine, &database).await;
+        world.gate.add_permits(1);
+        until(&engine, &run, RunState::Completed).await;
+        hand.go_home().await;
+        assert!(engine.storage().erase_owner_key("ana").await.unwrap());
+        let erased = json!({"erased": true});
+        assert_eq!((engine.storage().values(&run).await.unwrap()[0].data.clone(), told(&engine, &run).await), (erased.clone(), vec![erased]));
+        assert!(count(&database, "blobs").await >= 3);
+        engine.storage().set_retention("", Some(1)).await.unwrap();
+        assert_eq!(engine.storage().purge(Utc::now() + TimeDelta::days(2), 10).await.unwrap(), 1);
+        for table in ["blobs", "signals", "run_values", "activity_progress"] {
+            assert_eq!(count(&database, table).await, 0, "{table}");
+        }
+    }
+
+    async fn what_is_too_large_to_be_told_or_published_is_refused_and_named(database: TestDatabase) {
+        let (engine, _) = engine(&database, Some(SECRET), 9).await;
+        let huge = "x".repeat(5 << 20);
+        let run = start(&engine, &letter(10), "small").await;
+        let refused = engine.signal(&run, Word::NAME, &Word(huge.clone()), None).await.unwrap_err();
+        assert!(matches!(refused, ControlError::Storage(StorageError::TooLarge { .. })), "{refused}");
+        assert_eq!((engine.storage().run(&run).await.unwrap().unwrap().inbox, count(&database, "blobs").await), (0, 0));
+
+        let hand = Hand::of(&engine);
+        let swelling = Diary { owner: "ana".into(), words: "x".repeat(1 << 20), times: 5 };
+        let run = engine.start(&swelling, Start::default()).await.unwrap().run;
+        let parked = until(&engine, &run, RunState::Parked).await;
+        assert!(parked.error.as_deref().unwrap().starts_with("too_large: what it publishes as page"), "{:?}", parked.error);
+        assert_eq!(count(&database, "run_values").await, 0);
         hand.go_home().await;
     }
 

@@ -144,6 +144,65 @@ on_both! {
         hand.go_home().await;
     }
 
+    async fn cancel_begins_when_the_earlier_run_has_ended_in_its_own_way(world: World) {
+        world.vendor.will("look cancel", &[Answer::WaitForGate]);
+        let new = NewSchedule { catch_up: Duration::from_secs(7 * 86_400), ..nightly("cancel", Overlap::Cancel) };
+        let first = create(&world, new).await;
+        assert_eq!(fire(&world.engine, first).await, 1);
+        let hand = Hand::of(&world.engine);
+        eventually(Duration::from_secs(20), async || (world.vendor.calls("look cancel") == 1).then_some(())).await;
+        // Of several ticks at once only the last would not be cancelled.
+        assert_eq!(fire(&world.engine, first + DAY * 3).await, 1);
+        assert_eq!(get(&world, "cancel").await.skipped, 2);
+        let ids: Vec<_> = runs(world.engine.storage()).await.into_iter().map(|run| run.id).collect();
+        assert_eq!(ids.len(), 2);
+        let cancelled = world.until(&ids[0], RunState::Cancelled).await;
+        let done = world.until(&ids[1], RunState::Completed).await;
+        assert_eq!(done.key, key("cancel", first + DAY * 3));
+        let begun = world.engine.storage().journal(&done.id).await.unwrap()[0].at;
+        assert!(begun >= cancelled.finished_at.unwrap(), "not beside the one before");
+        assert_eq!(world.vendor.book().iter().filter(|entry| *entry == "cancel").count(), 1);
+        hand.go_home().await;
+    }
+
+    async fn cancel_also_ends_a_run_that_had_not_begun(world: World) {
+        let first = create(&world, nightly("cancel", Overlap::Cancel)).await;
+        for day in 0..3 {
+            assert_eq!(fire(&world.engine, first + DAY * day).await, 1);
+        }
+        let ids: Vec<_> = runs(world.engine.storage()).await.into_iter().map(|run| run.id).collect();
+        let hand = Hand::of(&world.engine);
+        world.until(&ids[0], RunState::Cancelled).await;
+        world.until(&ids[1], RunState::Cancelled).await;
+        world.until(&ids[2], RunState::Completed).await;
+        assert_eq!(world.vendor.calls("look cancel"), 1);
+        hand.go_home().await;
+    }
+
+    async fn terminate_ends_the_earlier_run_at_once_and_no_other_whoever_fires(world: World) {
+        world.vendor.will("look terminate", &[Answer::WaitForGate]);
+        let other = world.another().await;
+        let first = create(&world, nightly("terminate", Overlap::Terminate)).await;
+        let hand = Hand::of(&world.engine);
+        for day in 0..2 {
+            let at = first + DAY * day;
+            let race = (0..6).map(|n| {
+                let engine = [&world.engine, &other][n % 2].clone();
+                tokio::spawn(async move { fire(&engine, at).await })
+            });
+            let started: u64 = futures::future::join_all(race).await.into_iter().map(Result::unwrap).sum();
+            assert_eq!(started, 1, "day {day}");
+            if day == 0 {
+                eventually(Duration::from_secs(20), async || (world.vendor.calls("look terminate") == 1).then_some(())).await;
+            }
+        }
+        let ids: Vec<_> = runs(world.engine.storage()).await.into_iter().map(|run| run.id).collect();
+        world.until(&ids[0], RunState::Terminated).await;
+        world.until(&ids[1], RunState::Completed).await;
+        assert_eq!((ids.len(), world.vendor.calls("look terminate")), (2, 2));
+        hand.go_home().await;
+    }
+
     async fn queue_lets_runs_begin_one_after_another(world: World) {
         world.vendor.will("look queue", &[Answer::WaitForGate, Answer::WaitForGate]);
         world.vendor.will("queue", &[Answer::Never]);

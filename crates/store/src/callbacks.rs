@@ -72,6 +72,25 @@ pub async fn apply(
     }
 }
 
+/// The token of a message of which this callback is the first proof that Twilio has it: none where that is known
+/// already, where the token is nobody's, or where its owner does not hold the account that signed. To be asked before
+/// the callback is applied.
+///
+/// # Errors
+/// Those of the database.
+pub async fn proves<'a>(
+    conn: &impl ConnectionTrait,
+    callback: &Callback<'a>,
+) -> Result<Option<&'a str>, StoreError> {
+    let Some(token) = callback.token else {
+        return Ok(None);
+    };
+    let message = message_of(conn, callback).await?;
+    Ok(message
+        .filter(|message| message.twilio_sid.is_none())
+        .map(|_| token))
+}
+
 /// Applies the orphans of messages that have appeared, at most 500; returns how many. A message and its callback
 /// that are stored at the same instant do not see each other, so that this is run from time to time. Needs a
 /// transaction.

@@ -15,7 +15,7 @@ mod status;
 mod thread;
 
 pub(crate) use status::{Report, report};
-pub use status::{mark_refused, mark_sent};
+pub use status::{mark_refused, mark_sent, reopen};
 pub use thread::{Turn, claimed_sids, recent_turns, thread};
 
 /// One message. `Debug` leaves out what it says.

@@ -1,6 +1,6 @@
 //! Owners, the tenants.
 use chrono::{DateTime, Utc};
-use recado_domain::{Address, OwnerId};
+use recado_domain::{Address, OwnerId, UnknownSend};
 use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait, QueryOrder};
 use secrecy::SecretString;
 
@@ -8,7 +8,7 @@ pub use entity::Model as Owner;
 
 use crate::{
     Secret, StoreError, accounts, plans,
-    statement::{statement, text, without_nul},
+    statement::{execute, statement, text, without_nul},
     subscriptions::{self, Period, SubscriptionState},
 };
 
@@ -43,6 +43,8 @@ mod entity {
         pub settings: String,
         /// When it was created.
         pub created_at: ChronoDateTimeUtc,
+        /// What becomes of a message of which nobody can tell whether it was sent, an `UnknownSend`.
+        pub unknown_send: String,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -70,6 +72,7 @@ pub async fn create(
         handoff_notice: Set(HANDOFF_NOTICE.to_owned()),
         settings: Set("{}".to_owned()),
         created_at: Set(now),
+        unknown_send: Set(UnknownSend::default().to_string()),
     };
     let insert = entity::Entity::insert(owner).on_conflict_do_nothing();
     Ok(
@@ -83,6 +86,35 @@ pub async fn create(
 /// Those of the database.
 pub async fn find(conn: &impl ConnectionTrait, id: &OwnerId) -> Result<Option<Owner>, StoreError> {
     Ok(entity::Entity::find_by_id(id.as_str()).one(conn).await?)
+}
+
+/// What the owner wants done with a message of which nobody can tell whether it was sent.
+///
+/// # Errors
+/// [`StoreError::NotFound`] when there is no such owner.
+pub async fn unknown_send(conn: &impl ConnectionTrait, id: &OwnerId) -> Result<UnknownSend, StoreError> {
+    let sql = "select unknown_send from owners where id = $1";
+    let row = conn
+        .query_one_raw(statement(conn, sql, vec![text(id.as_str())]))
+        .await?
+        .ok_or(StoreError::NotFound("owner"))?;
+    Ok(UnknownSend::parse(&row.try_get::<String>("", "unknown_send")?)?)
+}
+
+/// Sets it, also for messages that are being asked about already.
+///
+/// # Errors
+/// [`StoreError::NotFound`] when there is no such owner.
+pub async fn set_unknown_send(
+    conn: &impl ConnectionTrait,
+    id: &OwnerId,
+    policy: UnknownSend,
+) -> Result<(), StoreError> {
+    let sql = "update owners set unknown_send = $2 where id = $1";
+    match execute(conn, sql, vec![text(id.as_str()), text(policy.as_str())]).await? {
+        0 => Err(StoreError::NotFound("owner")),
+        _ => Ok(()),
+    }
 }
 
 /// All owners, for the operator.

@@ -278,7 +278,13 @@ impl Control {
         body: Json<DecideBody>,
     ) -> poem::Result<Json<RunItem>> {
         let decision = decision(&body.0.decision, body.0.result)?;
-        act(app, id.0, owner, Act::Decide(decision)).await
+        let run = find(app, id.0, &owner).await?;
+        app.engine
+            .decide(&run.id, decision)
+            .await
+            .map_err(Problem::from)?;
+        tracing::info!(run.id = %run.id, act = "decide", "acted on by a person");
+        Ok(Json(find(app, run.id.to_string(), &owner).await?.into()))
     }
 
     /// Does one thing with all runs that a filter finds

@@ -4,11 +4,11 @@ use std::num::{NonZeroU8, NonZeroU32};
 use chrono::{DateTime, Utc};
 use poem::web::Data;
 use poem_openapi::{Object, OpenApi, param::Path, payload::Json};
-use recado_domain::OwnerId;
+use recado_domain::{OwnerId, UnknownSend};
 use recado_engine::Policy;
 use recado_store::owners;
 
-use super::{Operator, Tag};
+use super::{Operator, Tag, conversations::Refused};
 use crate::{app::App, http::Problem};
 
 /// Owners.
@@ -35,6 +35,14 @@ pub(super) struct NewPolicy {
     weight: u8,
     /// The most of its runs in the hands of workers at the same time, from 1; no limit if null or absent.
     most_running: Option<u32>,
+}
+
+/// What becomes of an owner's messages of which nobody can tell whether they were sent.
+#[derive(Object)]
+pub(super) struct UnknownSendItem {
+    /// hold: they are looked for until a person is asked. resend: they are sent again, and may arrive twice. give_up:
+    /// they are not, and may never arrive.
+    policy: String,
 }
 
 fn one() -> u8 {
@@ -95,6 +103,43 @@ impl Owners {
         known(app, &owner.0).await?;
         let set = app.engine.storage().set_policy(&owner.0, weight, most_running);
         Ok(Json(set.await.map_err(Problem::from)?.into()))
+    }
+
+    /// Shows what becomes of an owner's messages of which nobody can tell whether they were sent
+    #[oai(path = "/owners/:owner/unknown-send", method = "get")]
+    async fn unknown_send(
+        &self,
+        Data(app): Data<&App>,
+        _operator: Operator,
+        owner: Path<String>,
+    ) -> poem::Result<Json<UnknownSendItem>> {
+        known(app, &owner.0).await?;
+        let policy = owners::unknown_send(&app.environment.database, &OwnerId::from(owner.0)).await;
+        Ok(Json(UnknownSendItem {
+            policy: policy.map_err(Problem::from)?.to_string(),
+        }))
+    }
+
+    /// Sets what becomes of an owner's messages of which nobody can tell whether they were sent
+    ///
+    /// It counts at once, also for those that are being looked for.
+    #[oai(path = "/owners/:owner/unknown-send", method = "put")]
+    async fn set_unknown_send(
+        &self,
+        Data(app): Data<&App>,
+        _operator: Operator,
+        owner: Path<String>,
+        item: Json<UnknownSendItem>,
+    ) -> poem::Result<Json<UnknownSendItem>> {
+        let policy = UnknownSend::parse(&item.policy)
+            .map_err(|error| Problem::unprocessable("policy", error.to_string()))?;
+        known(app, &owner.0).await?;
+        let owner = OwnerId::from(owner.0);
+        let set = app.engine.storage().transaction(move |tx| {
+            Box::pin(async move { Ok::<_, Refused>(owners::set_unknown_send(tx, &owner, policy).await?) })
+        });
+        set.await.map_err(Problem::from)?;
+        Ok(item)
     }
 }
 

@@ -33,7 +33,7 @@ pub(super) struct ScheduleItem {
     cron: String,
     /// The zone in which that is read.
     time_zone: String,
-    /// skip, queue or allow: what becomes of a tick while an earlier run is at work.
+    /// skip, queue, allow, cancel or terminate: what becomes of a tick, or of that run, while an earlier run is at work.
     overlap: String,
     /// How old a tick may be when it is found, in seconds.
     catch_up_seconds: u64,
@@ -96,7 +96,7 @@ pub(super) struct ScheduleBody {
     /// The zone in which that is read, by its IANA name.
     #[oai(default = "utc")]
     time_zone: String,
-    /// skip, queue or allow: what becomes of a tick while an earlier run is at work.
+    /// skip, queue, allow, cancel or terminate: what becomes of a tick, or of that run, while an earlier run is at work.
     #[oai(default = "skip")]
     overlap: String,
     /// How old a tick may be when it is found, in seconds: 10 to 2678400.

@@ -243,7 +243,7 @@ impl Core {
         first: DateTime<Utc>,
         fault: Fault,
     ) -> Result<u32, Fault> {
-        if fault.failure().class == "database" && self.shared.storage.wait_until_back().await {
+        if fault.is_of_database() && self.shared.storage.wait_until_back().await {
             return Ok(number - 1);
         }
         let retry = step.activity.retry();
@@ -257,16 +257,14 @@ impl Core {
             let deadline = step.activity.deadline().map(|deadline| after(first, deadline));
             deadline.is_none_or(|deadline| after(now(), *wait) < deadline)
         });
-        let mut data = serde_json::to_value(&fault).unwrap_or_default();
-        let told = fault.to_string();
         tracing::info!(run.id = %self.run.id, attempt = number, class = fault.failure().class, "{} failed", step.name);
-        let kind = if wait.is_some() {
-            EventKind::ActivityAttempted
-        } else {
-            EventKind::ActivityFailed
+        let Some(wait) = wait else {
+            let failed = self.step_event(step, EventKind::ActivityFailed, number, started);
+            return Err(self.fail(step, failed, fault).await);
         };
-        let due = wait.map(|wait| after(now(), wait));
-        if let (Some(due), Some(data)) = (due, data.as_object_mut()) {
+        let due = after(now(), wait);
+        let mut data = serde_json::to_value(&fault).unwrap_or_default();
+        if let Some(data) = data.as_object_mut() {
             data.insert(
                 "again_at".to_owned(),
                 serde_json::to_value(due).unwrap_or_default(),
@@ -274,16 +272,26 @@ impl Core {
         }
         self.note(Event {
             data: Some(data),
-            ..self.step_event(step, kind, number, started)
+            ..self.step_event(step, EventKind::ActivityAttempted, number, started)
         })
         .await;
-        match due {
-            None => Err(fault),
-            Some(due) => {
-                self.until(step, number, due, Some(told)).await?;
-                Ok(number)
-            }
+        self.until(step, number, due, Some(fault.to_string())).await?;
+        Ok(number)
+    }
+
+    /// Gives up: the workflow receives the fault, which is returned.
+    pub(super) async fn fail(&self, step: &Step, failed: Event, fault: Fault) -> Fault {
+        let failed = Event {
+            data: serde_json::to_value(&fault).ok(),
+            ..failed
+        };
+        // What a call means that may have happened after all is not decided here.
+        if step.activity.effect() == Effect::Once && !matches!(fault, Fault::Unknown { .. }) {
+            self.fail_with_writes(step, failed, &fault).await;
+        } else {
+            self.note(failed).await;
         }
+        fault
     }
 
     /// Waits for the time of the next attempt.

@@ -101,6 +101,8 @@ pub(crate) struct Core {
     pub(super) bound: Mutex<HashSet<i64>>,
     /// Steps whose intent to call out is open; a race does not drop them.
     pub(super) intended: Mutex<HashSet<i64>>,
+    /// Steps that have lost the present race.
+    pub(super) lost: Mutex<HashSet<i64>>,
     /// Signals that the workflow has received.
     pub(super) consumed: Mutex<HashSet<i64>>,
     /// Whether the cancel has been told to the workflow.
@@ -156,6 +158,7 @@ impl Core {
             ended: watch::Sender::default(),
             bound: Mutex::default(),
             intended: Mutex::default(),
+            lost: Mutex::default(),
             cancelled: Mutex::default(),
         }
     }

@@ -156,6 +156,7 @@ impl Core {
             })
             .collect();
         let ((winner, result), _, mut others) = select_all(branches).await;
+        lock(&self.lost).extend((op + 1..=last).filter(|step| *step != op + 1 + winner as i64));
         poll_fn(|cx| {
             // One that may be dropped is not let go on: it would find all that is left waiting, and put the run to sleep.
             if self.may_drop(op + 1, last) {
@@ -169,6 +170,7 @@ impl Core {
         })
         .await;
         drop(others);
+        lock(&self.lost).clear();
         lock(&self.branches).live = 1;
         // One that lost before it was looked at may have a past.
         self.forget(op + 1, last);

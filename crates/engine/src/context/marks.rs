@@ -4,8 +4,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{Context, Core, core::lock};
-use crate::{Event, EventKind, storage};
+use super::{Context, Core, Leave, core::lock};
+use crate::{Event, EventKind, Failure, storage};
 
 impl Context {
     /// The time, recorded, so that a replay sees the same.
@@ -77,9 +77,15 @@ impl Context {
     }
 
     /// Publishes something of the workflow's state under a name, to be read while it runs
-    /// ([`Storage::values`](crate::Storage::values)). It is written with the next checkpoint.
+    /// ([`Storage::values`](crate::Storage::values)). It is written with the next checkpoint. What is too large to be
+    /// kept parks the run.
     pub async fn publish(&mut self, name: &str, value: &impl Serialize) {
         let value = serde_json::to_value(value).unwrap_or(Value::Null);
+        if let Err(error) = storage::refuse_too_large(&value) {
+            let told = format!("what it publishes as {name}: {error}");
+            let failure = Failure::new("too_large", told);
+            return self.core.leave(Leave::Parked(failure)).await;
+        }
         self.core.tail.lock().await.publish(name, value);
     }
 }

@@ -24,6 +24,9 @@ use crate::{
 const SHORTEST_LOOK: Duration = Duration::from_millis(100);
 const LONGEST_LOOK: Duration = Duration::from_secs(10);
 
+/// How often it is tried to let an activity write down what its failure means.
+const WRITES: u32 = 8;
+
 /// What became of an intent of unknown fate.
 enum Fate {
     Happened(Value),
@@ -55,7 +58,9 @@ impl Core {
                 let call = self.call(&step, intent.attempt, now(), Some(intent.first_at));
                 match self.find_out(&call, intent, decided.take()).await {
                     Fate::Happened(value) => return self.conclude(&step, call, value).await,
-                    Fate::Undecided(fault) => return self.fail(&step, intent.attempt, fault).await,
+                    Fate::Undecided(fault) => {
+                        return Err(self.fail_after_intent(&step, intent.attempt, fault).await);
+                    }
                     Fate::DidNotHappen => {
                         let event = self.step_event(
                             &step,
@@ -69,7 +74,8 @@ impl Core {
                         if step.activity.retry().wait(failed, None, 0.0).is_none() {
                             let told =
                                 format!("{} did not happen, and its attempts are exhausted", step.name);
-                            return self.fail(&step, failed, Fault::retry("exhausted", told)).await;
+                            let fault = Fault::retry("exhausted", told);
+                            return Err(self.fail_after_intent(&step, failed, fault).await);
                         }
                     }
                 }
@@ -177,8 +183,8 @@ impl Core {
 
     /// Looks outside for what became of an intent, until it is known or the time to hold it is over.
     async fn find_out(&self, call: &Call, intent: Intent, decided: Option<Decision>) -> Fate {
-        if let Some(decision) = decided {
-            return decision.into();
+        if let Some(fate) = decided.and_then(|decision| Fate::decided(decision, call)) {
+            return fate;
         }
         let settings = self.shared.settings.clone();
         let definite_no = match intent.seen_unknown {
@@ -198,8 +204,9 @@ impl Core {
         self.send(Some(shown)).await;
         loop {
             let seen = self.mailbox.seen();
-            if let Some(decision) = self.decision_of(call).await {
-                return decision.into();
+            let decision = self.decision_of(call).await;
+            if let Some(fate) = decision.and_then(|decision| Fate::decided(decision, call)) {
+                return fate;
             }
             let asked = now();
             let answer = call
@@ -229,7 +236,7 @@ impl Core {
                     }
                     Ok(Undecided::GiveUp) => {
                         reconciled("given_up");
-                        return Fate::Undecided(given_up(call.name));
+                        return Fate::Undecided(Fault::given_up(call.name));
                     }
                     Ok(Undecided::Hold) | Err(_) => {}
                 }
@@ -298,7 +305,16 @@ impl Core {
             };
             match self.record(&call, completed).await {
                 Ok(event) => return Ok(event.data.unwrap_or_default()),
-                Err(fault @ Fault::Fatal { .. }) => return self.fail(step, call.number, fault).await,
+                Err(fault @ Fault::Fatal { .. }) => {
+                    // It happened, so that its failure is nothing to be written by the activity.
+                    self.note(Event {
+                        data: serde_json::to_value(&fault).ok(),
+                        input: None,
+                        ..self.step_event(step, EventKind::ActivityFailed, call.number, now())
+                    })
+                    .await;
+                    return Err(fault);
+                }
                 Err(fault) => {
                     tracing::warn!(run.id = %self.run.id, class = fault.failure().class, "recording {} failed", step.name);
                     tokio::time::sleep(wait).await;
@@ -329,34 +345,75 @@ impl Core {
         self.transact(completed, work).await
     }
 
-    /// Gives up: the workflow receives the fault.
-    async fn fail(&self, step: &Step, number: u32, fault: Fault) -> Result<Value, Fault> {
-        let event = self.step_event(step, EventKind::ActivityFailed, number, now());
-        self.note(Event {
-            data: serde_json::to_value(&fault).ok(),
-            input: None,
-            ..event
-        })
-        .await;
-        Err(fault)
+    /// The failure of a step whose input stands at its intent.
+    async fn fail_after_intent(&self, step: &Step, number: u32, fault: Fault) -> Fault {
+        let failed = self.step_event(step, EventKind::ActivityFailed, number, now());
+        self.fail(
+            step,
+            Event {
+                input: None,
+                ..failed
+            },
+            fault,
+        )
+        .await
     }
-}
 
-impl From<Decision> for Fate {
-    fn from(decision: Decision) -> Self {
-        match decision {
-            Decision::Happened(value) => Self::Happened(value),
-            Decision::Resend => Self::DidNotHappen,
-            Decision::GiveUp => Self::Undecided(given_up("it")),
+    /// Commits the failure of the step, and what the activity writes with it. Where that cannot be written, the failure
+    /// is noted all the same.
+    pub(super) async fn fail_with_writes(&self, step: &Step, failed: Event, fault: &Fault) {
+        let epoch = self.run.epoch;
+        let number = u32::try_from(failed.attempt.unwrap_or_default()).unwrap_or_default();
+        let call = self.call(step, number, now(), None);
+        let work = {
+            let fault = fault.clone();
+            move |draft: Draft| -> StepWork {
+                let (call, fault) = (call.clone(), fault.clone());
+                Box::new(move |tx| {
+                    Box::pin(async move {
+                        let attempt = call.attempt(Some(tx));
+                        call.in_time(call.activity.failed(&call.input, &attempt, &fault))
+                            .await?;
+                        let event = draft.event.clone();
+                        Ok((event.clone(), draft.append(&call.run, epoch, event)))
+                    })
+                })
+            }
+        };
+        let mut wait = SHORTEST_LOOK;
+        for _ in 0..WRITES {
+            match self.transact(failed.clone(), &work).await {
+                Ok(_) => return,
+                Err(broken) => {
+                    tracing::warn!(run.id = %self.run.id, class = broken.failure().class, "writing down that {} failed did not succeed", step.name);
+                    if !matches!(broken, Fault::Retry { .. }) {
+                        break;
+                    }
+                }
+            }
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(LONGEST_LOOK);
+            self.shared.storage.wait_until_back().await;
         }
+        self.note(failed).await;
     }
 }
 
-fn given_up(name: &str) -> Fault {
-    Fault::fatal(
-        "given_up",
-        format!("nobody can tell whether {name} happened, and it was given up"),
-    )
+impl Fate {
+    /// What a person said. A result that the activity cannot have returned says nothing: it is looked for on.
+    fn decided(decision: Decision, call: &Call) -> Option<Self> {
+        Some(match decision {
+            Decision::Happened(value) => match call.activity.returns(&value) {
+                Ok(()) => Self::Happened(value),
+                Err(told) => {
+                    tracing::warn!(run.id = %call.run, told, "a decision is no result of {}", call.name);
+                    return None;
+                }
+            },
+            Decision::Resend => Self::DidNotHappen,
+            Decision::GiveUp => Self::Undecided(Fault::given_up(call.name)),
+        })
+    }
 }
 
 fn reconciled(outcome: &'static str) {

@@ -29,7 +29,7 @@ pub(super) enum Decision {
     Happened(Value),
     /// It did not, or it does not matter: once more.
     Resend,
-    /// The workflow receives a fault of the class `given_up`.
+    /// The workflow receives a fault that [`is_given_up`](Fault::is_given_up).
     GiveUp,
 }
 

@@ -123,10 +123,7 @@ impl Core {
         loop {
             let seen = self.mailbox.seen();
             self.may_act(op, name).await?;
-            if let Some(signal) = self.next_signal(name) {
-                let data = json!({ "n": signal.n, "data": signal.data });
-                self.note_signal(op, name, EventKind::SignalReceived, data.clone())
-                    .await;
+            if let Some(data) = self.receive(op, name).await {
                 return Ok(data);
             }
             if until.is_some_and(|until| until <= now()) {
@@ -144,14 +141,34 @@ impl Core {
         }
     }
 
-    /// The first signal of that name that nobody has received, which from now on somebody has.
+    /// Takes the first signal of that name that nobody has received, and writes that down.
+    ///
+    /// Invariant: it is taken, written down and returned without a pause between, and not by a step that has lost its
+    /// race; so that whoever takes a signal is the one that receives it.
+    async fn receive(&self, op: i64, name: &str) -> Option<Value> {
+        self.next_signal(name)?;
+        let mut tail = self.tail.lock().await;
+        if lock(&self.lost).contains(&op) {
+            drop(tail);
+            return std::future::pending().await;
+        }
+        let signal = self.next_signal(name)?;
+        lock(&self.consumed).insert(signal.n);
+        let data = json!({ "n": signal.n, "data": signal.data });
+        tail.push(Event {
+            name: Some(name.to_owned()),
+            data: Some(data.clone()),
+            ..Self::event(Some(op), EventKind::SignalReceived)
+        });
+        Some(data)
+    }
+
+    /// The first signal of that name that nobody has received.
     fn next_signal(&self, name: &str) -> Option<crate::storage::Signal> {
-        let mut consumed = lock(&self.consumed);
-        let signal = self.mailbox.find(|signal| {
+        let consumed = lock(&self.consumed);
+        self.mailbox.find(|signal| {
             signal.kind == "signal" && signal.name.as_deref() == Some(name) && !consumed.contains(&signal.n)
-        })?;
-        consumed.insert(signal.n);
-        Some(signal)
+        })
     }
 
     async fn note_signal(&self, op: i64, name: &str, kind: EventKind, data: Value) {

@@ -103,8 +103,18 @@ impl Engine {
     /// Says what became of a call whose fate nobody can tell.
     ///
     /// # Errors
-    /// When there is no such run, or no such call.
+    /// When there is no such run, or no such call; when what happened is said to have a result that the activity cannot
+    /// have returned.
     pub async fn decide(&self, run: &RunId, decision: Decision) -> Result<(), ControlError> {
+        if let Decision::Happened(result) = &decision
+            && let Some((name, _)) = self.storage().undecided(run).await?
+            && let Some(activity) = self.shared.registry.find(&name)
+            && let Err(told) = activity.returns(result)
+        {
+            return Err(ControlError::Unfit(format!(
+                "this is nothing that {name} can have returned: {told}"
+            )));
+        }
         self.storage().decide(run, decision).await?;
         self.poke(run).await;
         Ok(())
@@ -121,6 +131,15 @@ impl Engine {
         input: Option<serde_json::Value>,
     ) -> Result<RunId, ControlError> {
         self.storage().fork(run, from, input).await
+    }
+
+    /// Lets a run go on that was told something in a transaction of the caller's own ([`Storage::prove`]). Without it,
+    /// it hears of it a little later.
+    ///
+    /// [`Storage::prove`]: crate::Storage::prove
+    pub async fn wake(&self, run: &RunId) {
+        self.storage().ready();
+        self.poke(run).await;
     }
 
     /// Lets a run that this process has in memory read at once what it was told; others read it within moments.

@@ -6,6 +6,7 @@ mod answer;
 mod batch;
 mod fork;
 mod halt;
+mod prove;
 mod retry;
 mod stop;
 mod tell;
@@ -13,6 +14,7 @@ mod tell;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, Value};
 use serde_json::Value as Json;
 
+pub(super) use self::stop::{cancel_in, terminate_in};
 pub use self::{
     answer::Decision,
     batch::{Act, Mode, Touched},

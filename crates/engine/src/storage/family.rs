@@ -3,7 +3,11 @@ use std::collections::HashSet;
 
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
 
-use super::{Append, ControlError, StorageError, signals::deliver, statement};
+use super::{
+    Append, ControlError, StorageError,
+    signals::{self, deliver},
+    statement,
+};
 use crate::RunId;
 
 /// Tells the parents of the runs that end with `appends`, and those of their children for whom it means something.
@@ -50,18 +54,12 @@ pub(super) async fn hand_down(
     new: &RunId,
     received: &HashSet<i64>,
 ) -> Result<(), StorageError> {
-    let sql = "select n, name, key, data from signals where run = $1 and kind = 'signal' order by n";
-    for row in tx
-        .query_all_raw(statement(tx, sql, vec![old.as_str().into()]))
-        .await?
-    {
-        if received.contains(&row.try_get::<i64>("", "n")?) {
+    for signal in signals::after(tx, old, 0).await? {
+        if signal.kind != "signal" || received.contains(&signal.n) {
             continue;
         }
-        let name: Option<String> = row.try_get("", "name")?;
-        let key: Option<String> = row.try_get("", "key")?;
-        let data = super::inspect::document(row.try_get("", "data")?)?;
-        let delivered = deliver(tx, new, "signal", name.as_deref(), key.as_deref(), data.as_ref()).await;
+        let (name, key) = (signal.name.as_deref(), signal.key.as_deref());
+        let delivered = deliver(tx, new, "signal", name, key, signal.data.as_ref()).await;
         ignore_ended(delivered)?;
     }
     Ok(())

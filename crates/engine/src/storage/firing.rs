@@ -44,6 +44,7 @@ impl Storage {
         at: DateTime<Utc>,
         build: &str,
     ) -> Result<Batch, StorageError> {
+        self.make_room(at).await?;
         let build = build.to_owned();
         let fired: Result<Batch, StorageError> = self
             .control(move |tx| async move { Ok(fire(tx, at, &build).await?) }.boxed())
@@ -182,8 +183,11 @@ impl<'a> Move<'a> {
         };
         let mut starts = due.ticks;
         let found = starts.len();
-        if schedule.overlap == Overlap::Skip {
-            starts.truncate(if busy { 0 } else { 1 });
+        match schedule.overlap {
+            Overlap::Skip => starts.truncate(if busy { 0 } else { 1 }),
+            // Each would end the one before it.
+            Overlap::Cancel | Overlap::Terminate => drop(starts.drain(..found.saturating_sub(1))),
+            Overlap::Queue | Overlap::Allow => {}
         }
         Self {
             skipped: (found - starts.len()) as i64,
@@ -201,7 +205,8 @@ pub(super) fn new_run(schedule: &Schedule, key: String, build: &str) -> NewRun {
         workflow: schedule.workflow.clone(),
         key,
         owner: schedule.owner.clone(),
-        lane: (schedule.overlap == Overlap::Queue).then(|| format!("schedule:{}", schedule.id)),
+        lane: matches!(schedule.overlap, Overlap::Queue | Overlap::Cancel)
+            .then(|| format!("schedule:{}", schedule.id)),
         input: schedule.input.clone(),
         build: build.to_owned(),
         width: None,

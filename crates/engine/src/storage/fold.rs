@@ -117,8 +117,8 @@ pub(super) async fn apply(
     let mut sealer = Sealer::for_runs(tx, &with_owners(&accepted)).await?;
     insert_events(tx, &events, &mut sealer).await?;
     let stirred = update_runs(tx, &accepted, &inboxes, &mut sealer).await?;
+    write_values(tx, &accepted, &mut sealer).await?;
     sealer.finish(tx).await?;
-    write_values(tx, &accepted).await?;
     write_tags(tx, &events).await?;
     let told = family::tell(tx, &accepted).await?;
     let woken = lanes::leave(tx, &accepted).await? + lanes::widen(tx, &new).await? + told + stirred;
@@ -141,7 +141,7 @@ fn with_owners<'a>(appends: &[&'a Append]) -> BTreeMap<&'a RunId, Option<&'a str
             .update
             .as_ref()
             .is_some_and(|update| update.output.is_some());
-        if owner.is_some() || output || append.events.iter().any(has_documents) {
+        if owner.is_some() || output || !append.values.is_empty() || append.events.iter().any(has_documents) {
             let told = runs.entry(&append.run).or_default();
             *told = owner.or(*told);
         }
@@ -439,7 +439,11 @@ async fn update_runs(
 
 const VALUES: &[Column] = &[("run", "text"), ("name", "text"), ("data", "text")];
 
-async fn write_values(tx: &DatabaseTransaction, appends: &[&Append]) -> Result<(), DbErr> {
+async fn write_values(
+    tx: &DatabaseTransaction,
+    appends: &[&Append],
+    sealer: &mut Sealer,
+) -> Result<(), DbErr> {
     // The last value of a name counts; a statement that meets a row twice is refused.
     let mut last: BTreeMap<(&RunId, &str), &Json> = BTreeMap::new();
     for append in appends {
@@ -455,7 +459,8 @@ async fn write_values(tx: &DatabaseTransaction, appends: &[&Append]) -> Result<(
     }
     let mut rows = Rows::new(VALUES);
     for ((run, name), data) in last {
-        rows.push([json!(run), json!(name), json!(data.to_string())]);
+        let data = sealer.cell(run, &format!("value.{name}"), Some(data))?;
+        rows.push([json!(run), json!(name), data]);
     }
     let sql =
         "insert into run_values (run, name, data, at) select t.run, t.name, t.data, $2 from {rows} where true

@@ -6,6 +6,7 @@ use serde_json::Value as Json;
 use super::{
     Storage, StorageError,
     inspect::{self, RUN_COLUMNS},
+    payload::{keys_of_run, opened},
     statement,
 };
 use crate::{Run, RunId};
@@ -40,7 +41,11 @@ impl Storage {
     /// # Errors
     /// When the database does not answer.
     pub async fn values(&self, run: &RunId) -> Result<Vec<Published>, StorageError> {
-        let sql = "select name, data, at from run_values where run = $1 order by name";
+        let sql = concat!(
+            "select v.name, v.at, ",
+            opened!("v.data", keys_of_run!("v.run"), "data"),
+            " from run_values v where v.run = $1 order by v.name"
+        );
         let rows = self.of_run(sql, run).await?;
         rows.iter()
             .map(|row| {

@@ -6,8 +6,18 @@ use chrono::{DateTime, Utc};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, QueryResult, Value};
 use serde_json::Value as Json;
 
-use super::{ControlError, Storage, StorageError, control, inspect, now, statement};
+use super::{
+    ControlError, Storage, StorageError, control, inspect, now,
+    payload::{self, keys_of_run, opened},
+    statement,
+};
 use crate::{RunId, RunState};
+
+/// The columns of a signal, for [`signal`].
+const COLUMNS: &str = concat!(
+    "s.n, s.kind, s.name, s.key, s.at, ",
+    opened!("s.data", keys_of_run!("s.run"), "data")
+);
 
 /// Something that a run was told.
 #[derive(Clone, Debug)]
@@ -18,6 +28,8 @@ pub(crate) struct Signal {
     pub(crate) kind: String,
     /// What a `signal` is called, or which step a `decision` is about.
     pub(crate) name: Option<String>,
+    /// A second one with this key is ignored.
+    pub(crate) key: Option<String>,
     pub(crate) data: Option<Json>,
     pub(crate) at: DateTime<Utc>,
 }
@@ -26,7 +38,7 @@ pub(crate) struct Signal {
 /// where it was told under this key before.
 ///
 /// # Errors
-/// When there is no such run, or it has ended.
+/// When there is no such run, or it has ended; when `data` is too large to be kept.
 pub(crate) async fn deliver(
     tx: &DatabaseTransaction,
     run: &RunId,
@@ -48,17 +60,15 @@ pub(crate) async fn deliver(
         ));
     }
     let (n, at) = (found.inbox + 1, now());
-    let sql = "insert into signals (run, n, kind, name, key, data, at) values ($1, $2, $3, $4, $5, $6, $7)";
-    let values: Vec<Value> = vec![
-        run.as_str().into(),
-        n.into(),
-        kind.into(),
-        name.into(),
-        key.into(),
-        data.map(Json::to_string).into(),
-        at.into(),
-    ];
-    tx.execute_raw(statement(tx, sql, values)).await?;
+    let signal = Signal {
+        n,
+        kind: kind.to_owned(),
+        name: name.map(str::to_owned),
+        key: key.map(str::to_owned),
+        data: data.cloned(),
+        at,
+    };
+    insert(tx, run, &signal).await?;
     let wake = found.state == RunState::Waiting && found.waiting_for.as_deref() != Some("resume");
     let sql = match wake {
         true => {
@@ -73,6 +83,38 @@ pub(crate) async fn deliver(
     }
     tx.execute_raw(statement(tx, sql, values)).await?;
     Ok(true)
+}
+
+/// Writes a signal of a run that the caller has locked.
+pub(super) async fn insert(
+    tx: &DatabaseTransaction,
+    run: &RunId,
+    signal: &Signal,
+) -> Result<(), StorageError> {
+    if let Some(data) = &signal.data {
+        payload::refuse_too_large(data)?;
+    }
+    let data = payload::store(tx, run, &format!("signal.{}", signal.n), signal.data.as_ref()).await?;
+    let sql = "insert into signals (run, n, kind, name, key, data, at) values ($1, $2, $3, $4, $5, $6, $7)";
+    let values: Vec<Value> = vec![
+        run.as_str().into(),
+        signal.n.into(),
+        signal.kind.as_str().into(),
+        signal.name.as_deref().into(),
+        signal.key.as_deref().into(),
+        data.into(),
+        signal.at.into(),
+    ];
+    tx.execute_raw(statement(tx, sql, values)).await?;
+    Ok(())
+}
+
+/// What `run` was told after number `n`, in order.
+pub(super) async fn after(conn: &impl ConnectionTrait, run: &RunId, n: i64) -> Result<Vec<Signal>, DbErr> {
+    let sql = format!("select {COLUMNS} from signals s where s.run = $1 and s.n > $2 order by s.n");
+    let values = vec![run.as_str().into(), n.into()];
+    let rows = conn.query_all_raw(statement(conn, &sql, values)).await?;
+    rows.iter().map(signal).collect()
 }
 
 async fn is_known(tx: &DatabaseTransaction, run: &RunId, key: &str) -> Result<bool, DbErr> {
@@ -101,13 +143,7 @@ impl Storage {
 
     /// What `run` was told after number `n`, in order.
     pub(crate) async fn signals_after(&self, run: &RunId, n: i64) -> Result<Vec<Signal>, StorageError> {
-        let sql = "select n, kind, name, data, at from signals where run = $1 and n > $2 order by n";
-        let values = vec![run.as_str().into(), n.into()];
-        let rows = self
-            .reader()
-            .query_all_raw(statement(self.reader(), sql, values))
-            .await?;
-        Ok(rows.iter().map(signal).collect::<Result<Vec<_>, _>>()?)
+        Ok(after(self.reader(), run, n).await?)
     }
 }
 
@@ -116,6 +152,7 @@ fn signal(row: &QueryResult) -> Result<Signal, DbErr> {
         n: row.try_get("", "n")?,
         kind: row.try_get("", "kind")?,
         name: row.try_get("", "name")?,
+        key: row.try_get("", "key")?,
         data: inspect::document(row.try_get("", "data")?)?,
         at: row.try_get("", "at")?,
     })

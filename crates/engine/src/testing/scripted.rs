@@ -155,6 +155,20 @@ impl AnyActivity for Scripted {
         async { Ok(happened.map_or(Reconciled::NoTrace, Reconciled::Happened)) }.boxed()
     }
 
+    fn failed<'a>(
+        &'a self,
+        _: &'a Value,
+        _: &'a Attempt<'a>,
+        _: &'a Fault,
+    ) -> BoxFuture<'a, Result<(), Fault>> {
+        async { Ok(()) }.boxed()
+    }
+
+    /// A script's outputs have their types where they are written.
+    fn returns(&self, _: &Value) -> Result<(), String> {
+        Ok(())
+    }
+
     fn undecided<'a>(&'a self, _: &'a Value, _: &'a Attempt<'a>) -> BoxFuture<'a, Result<Undecided, Fault>> {
         async { Ok(Undecided::Hold) }.boxed()
     }

@@ -10,7 +10,7 @@ use std::{
 
 use recado_engine::{
     Activity, Attempt, Context, Effect, Engine, EngineBuilder, Fault, Outcome, Prepared, Reconciled, Retry,
-    Run, RunId, RunState, Settings, Start, Storage, StorageOptions, Workflow, dispatch::Bells,
+    Run, RunId, RunState, Settings, Start, Storage, StorageOptions, Undecided, Workflow, dispatch::Bells,
 };
 use recado_testkit::{Backend, TestDatabase, eventually};
 use sea_orm::{ConnectionTrait, Statement};
@@ -27,6 +27,8 @@ pub(crate) struct Vendor {
     pub(crate) script: Mutex<HashMap<String, Vec<Answer>>>,
     pub(crate) gate: Notify,
     pub(crate) prepared: AtomicU32,
+    /// What is to be done with a send of which nobody can tell.
+    pub(crate) undecided: Mutex<Undecided>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -119,16 +121,17 @@ impl Activity<Vendor> for Write {
     type Output = ();
 
     async fn run(&self, vendor: &Vendor, attempt: &Attempt<'_>) -> Result<(), Fault> {
-        let tx = attempt.transaction()?;
-        let sql = "insert into notes (what) values ($1)";
-        tx.execute_raw(Statement::from_sql_and_values(
-            tx.get_database_backend(),
-            sql,
-            [self.what.as_str().into()],
-        ))
-        .await?;
+        note(attempt, &self.what).await?;
         vendor.call(&self.what).await
     }
+}
+
+async fn note(attempt: &Attempt<'_>, what: &str) -> Result<(), Fault> {
+    let tx = attempt.transaction()?;
+    let sql = "insert into notes (what) values ($1)";
+    let insert = Statement::from_sql_and_values(tx.get_database_backend(), sql, [what.into()]);
+    tx.execute_raw(insert).await?;
+    Ok(())
 }
 
 #[derive(Serialize, Deserialize)]
@@ -160,6 +163,16 @@ impl Activity<Vendor> for Send {
     async fn record(&self, vendor: &Vendor, attempt: &Attempt<'_>, _: &String) -> Result<(), Fault> {
         attempt.transaction()?;
         vendor.call(&format!("record {}", self.what)).await
+    }
+
+    async fn failed(&self, vendor: &Vendor, attempt: &Attempt<'_>, _: &Fault) -> Result<(), Fault> {
+        let what = format!("failed {}", self.what);
+        note(attempt, &what).await?;
+        vendor.call(&what).await
+    }
+
+    async fn undecided(&self, vendor: &Vendor, _: &Attempt<'_>) -> Result<Undecided, Fault> {
+        Ok(*vendor.undecided.lock().unwrap())
     }
 
     async fn reconcile(&self, vendor: &Vendor, _: &Attempt<'_>) -> Result<Reconciled<String>, Fault> {
@@ -311,7 +324,7 @@ impl Hand {
         }
     }
 
-    /// Dies as a process does: nothing is given back.
+    /// Dies as a process does: its heart stops, and nothing is given back.
     pub(crate) fn die(self) {
         self.work.abort();
     }

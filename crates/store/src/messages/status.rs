@@ -78,6 +78,23 @@ pub async fn mark_refused(
     Ok(id)
 }
 
+/// Forgets that the message of a token was refused, because it is to be sent once more. Returns whether it was.
+///
+/// # Errors
+/// Those of the database.
+pub async fn reopen(
+    conn: &impl ConnectionTrait,
+    owner: &OwnerId,
+    token: &str,
+    now: DateTime<Utc>,
+) -> Result<bool, StoreError> {
+    let sql = "
+        update messages set status = null, error_code = null, error_message = null, updated_at = $3
+        where owner = $1 and token = $2 and twilio_sid is null and status = 'failed'";
+    let values = vec![text(owner.as_str()), text(token), now.into()];
+    Ok(execute(conn, sql, values).await? > 0)
+}
+
 /// What is said of a message.
 pub(crate) struct Report<'a> {
     pub(crate) sid: Option<&'a str>,

@@ -118,6 +118,35 @@ async fn a_callback_with_our_token_proves_the_send() {
 }
 
 #[tokio::test]
+async fn only_the_first_callback_of_a_messages_own_account_is_news_of_its_sending() {
+    on_both(async |at| {
+        at.intend("token", "olá", at.now).await;
+        let proves = async |account_sid, token, sid| {
+            let callback = Callback {
+                account_sid,
+                token,
+                sid,
+                status: Sent,
+                error_code: None,
+                raw: "",
+            };
+            let token = callbacks::proves(&at.db, &callback).await.unwrap();
+            token.map(str::to_owned)
+        };
+        assert_eq!(proves(THEIR_ACCOUNT, Some("token"), "SM1").await, None, "forged");
+        assert_eq!(proves(ACCOUNT, Some("another"), "SM1").await, None, "nobody's");
+        assert_eq!(proves(ACCOUNT, None, "SM1").await, None);
+        assert_eq!(
+            proves(ACCOUNT, Some("token"), "SM1").await.as_deref(),
+            Some("token")
+        );
+        at.call_back(Some("token"), "SM1", Sent).await;
+        assert_eq!(proves(ACCOUNT, Some("token"), "SM1").await, None, "known");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_callback_that_comes_first_is_applied_when_its_message_appears() {
     on_both(async |at| {
         assert_eq!(

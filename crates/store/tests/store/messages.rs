@@ -19,6 +19,39 @@ async fn a_message_is_stored_once_for_its_sid() {
 }
 
 #[tokio::test]
+async fn a_refused_message_may_be_tried_again_and_one_that_was_sent_may_not() {
+    on_both(async |at| {
+        at.intend("token", "olá", at.now).await;
+        let reopen = async |owner| messages::reopen(&at.db, owner, "token", at.now).await.unwrap();
+        let stored = async || {
+            let stored = messages::by_token(&at.db, &at.owner, "token").await;
+            let stored = stored.unwrap().unwrap();
+            (stored.status, stored.error_code, stored.error_message)
+        };
+        assert!(!reopen(&at.owner).await, "it was not refused");
+        messages::mark_refused(&at.db, &at.owner, "token", Some(21211), "no such number", at.now)
+            .await
+            .unwrap();
+        assert!(!reopen(&at.other).await, "another's");
+        assert_eq!(
+            stored().await,
+            (
+                Some(MessageStatus::Failed),
+                Some(21211),
+                Some("no such number".to_owned())
+            )
+        );
+        assert!(reopen(&at.owner).await);
+        assert_eq!(stored().await, (None, None, None));
+        messages::mark_sent(&at.db, &at.owner, "token", "SM1", MessageStatus::Failed, at.now)
+            .await
+            .unwrap();
+        assert!(!reopen(&at.owner).await, "Twilio has it");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn an_intent_is_stored_once_for_its_token() {
     on_both(async |at| {
         let first = at.intend("token", "olá", at.now).await;

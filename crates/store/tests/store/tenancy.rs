@@ -1,8 +1,8 @@
-use recado_domain::{Actor, ConversationState, MessageStatus};
+use recado_domain::{Actor, ConversationState, MessageStatus, UnknownSend};
 use recado_store::{
     StoreError, accounts, billing, contacts, conversations,
     messages::{self, NewInbound},
-    plans, questions, specialists, transitions,
+    owners, plans, questions, specialists, transitions,
     transitions::Change,
     users::{self, NewUser, Role},
 };
@@ -254,6 +254,25 @@ async fn an_email_address_is_one_persons() {
                 .unwrap()
                 .is_none()
         );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_an_owner_wants_done_with_unknown_sends_is_its_own() {
+    on_both(async |at| {
+        let policy = async |owner| owners::unknown_send(&at.db, owner).await.unwrap();
+        assert_eq!(policy(&at.owner).await, UnknownSend::Hold);
+        for wanted in UnknownSend::ALL {
+            owners::set_unknown_send(&at.db, &at.owner, wanted).await.unwrap();
+            assert_eq!(
+                (policy(&at.owner).await, policy(&at.other).await),
+                (wanted, UnknownSend::Hold)
+            );
+        }
+        let nobody = "nobody".to_owned().into();
+        let refused = owners::set_unknown_send(&at.db, &nobody, UnknownSend::Hold).await;
+        assert!(matches!(refused, Err(StoreError::NotFound("owner"))));
     })
     .await;
 }

@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 
 use super::{ControlError, failed_steps, requeue, retry::write_retried, take};
 use crate::{
-    Event, EventKind, RunId, RunState,
+    Event, EventKind, Run, RunId, RunState,
     storage::{Storage, fold, inspect, now, signals, statement},
 };
 
@@ -50,6 +50,28 @@ impl Storage {
             .await;
         self.after_act(done)
     }
+
+    /// The activity whose call a run asks about, or was parked for, because nobody can tell whether it happened; and
+    /// the step. None where there is nothing to be decided.
+    ///
+    /// # Errors
+    /// When there is no such run.
+    pub async fn undecided(&self, id: &RunId) -> Result<Option<(String, i64)>, ControlError> {
+        let id = id.clone();
+        let found = self.transaction(move |tx| {
+            async move {
+                let run = super::find(tx, &id).await?;
+                let event = match question(tx, &run).await? {
+                    Some(Question::Parked { failed, .. }) => Some(failed),
+                    Some(Question::Asked(event)) => Some(event),
+                    None => None,
+                };
+                Ok::<_, ControlError>(event.and_then(|event| event.name.zip(event.op)))
+            }
+            .boxed()
+        });
+        found.await
+    }
 }
 
 async fn skip(tx: &DatabaseTransaction, id: &RunId, result: Json) -> Result<(), ControlError> {
@@ -79,32 +101,54 @@ async fn skip(tx: &DatabaseTransaction, id: &RunId, result: Json) -> Result<(), 
 async fn decide(tx: &DatabaseTransaction, id: &RunId, decision: Decision) -> Result<(), ControlError> {
     let run = take(tx, id).await?;
     let data = serde_json::to_value(&decision).unwrap_or_default();
+    match question(tx, &run).await? {
+        Some(Question::Parked { failed, seq, others }) => {
+            answer(tx, id, seq + 1, EventKind::ActivityDecided, failed, data).await?;
+            if !others.is_empty() {
+                write_retried(tx, id, seq + 1, &others).await?;
+            }
+            requeue(tx, &run).await
+        }
+        Some(Question::Asked(event)) => {
+            let step = event.op.map(|op| op.to_string());
+            signals::deliver(tx, id, "decision", step.as_deref(), None, Some(&data)).await?;
+            Ok(())
+        }
+        None => Err(ControlError::WrongState(run.state, ONLY_UNKNOWN)),
+    }
+}
+
+/// A call whose fate nobody can tell.
+enum Question {
+    /// The run was parked for it, with its last event at `seq` and other steps that failed beside it.
+    Parked {
+        failed: Event,
+        seq: i64,
+        others: Vec<i64>,
+    },
+    /// The run still asks.
+    Asked(Event),
+}
+
+async fn question(tx: &DatabaseTransaction, run: &Run) -> Result<Option<Question>, ControlError> {
     match run.state {
         RunState::Parked => {
-            let (seq, steps) = failed_steps(tx, id).await?;
+            let (seq, steps) = failed_steps(tx, &run.id).await?;
             for (index, op) in steps.iter().enumerate() {
-                let Some(failed) = last_of_step(tx, id, *op).await?.filter(is_of_unknown_fate) else {
+                let Some(failed) = last_of_step(tx, &run.id, *op).await?.filter(is_of_unknown_fate) else {
                     continue;
                 };
-                answer(tx, id, seq + 1, EventKind::ActivityDecided, failed, data).await?;
                 let mut others = steps.clone();
                 others.remove(index);
-                if !others.is_empty() {
-                    write_retried(tx, id, seq + 1, &others).await?;
-                }
-                return requeue(tx, &run).await;
+                return Ok(Some(Question::Parked { failed, seq, others }));
             }
+            Ok(None)
         }
         RunState::Queued | RunState::Running | RunState::Waiting => {
-            if let Some(op) = open_step(tx, id).await? {
-                let name = op.to_string();
-                signals::deliver(tx, id, "decision", Some(&name), None, Some(&data)).await?;
-                return Ok(());
-            }
+            Ok(open_step(tx, &run.id).await?.map(Question::Asked))
         }
-        _ => {}
+        _ => Ok(None),
     }
-    Err(ControlError::WrongState(run.state, ONLY_UNKNOWN))
 }
 
 /// Writes what was said of the step of `failed`, which keeps its name and the hash of its input.
@@ -127,7 +171,11 @@ async fn answer(
 }
 
 /// The last event of a step that tells what became of its activity.
-async fn last_of_step(tx: &DatabaseTransaction, id: &RunId, op: i64) -> Result<Option<Event>, ControlError> {
+pub(super) async fn last_of_step(
+    tx: &DatabaseTransaction,
+    id: &RunId,
+    op: i64,
+) -> Result<Option<Event>, ControlError> {
     let sql = format!(
         "select {} from journal j where j.run = $1 and j.op = $2 and (j.kind like 'activity%' or j.kind = 'skipped')
         order by j.seq desc limit 1",
@@ -143,7 +191,7 @@ fn has_no_result(event: &Event) -> bool {
     !matches!(event.kind, EventKind::ActivityCompleted | EventKind::Skipped)
 }
 
-fn is_of_unknown_fate(event: &Event) -> bool {
+pub(super) fn is_of_unknown_fate(event: &Event) -> bool {
     match event.kind {
         EventKind::ActivityIntended | EventKind::ActivityUnknown => true,
         EventKind::ActivityFailed => event
@@ -154,8 +202,8 @@ fn is_of_unknown_fate(event: &Event) -> bool {
     }
 }
 
-/// The last step with an intent of which the journal tells no end.
-async fn open_step(tx: &DatabaseTransaction, id: &RunId) -> Result<Option<i64>, ControlError> {
+/// What the journal says last of the last step with an intent of which it tells no end.
+async fn open_step(tx: &DatabaseTransaction, id: &RunId) -> Result<Option<Event>, ControlError> {
     let sql =
         "select distinct op from journal where run = $1 and kind = 'activity_intended' order by op desc";
     for row in tx
@@ -163,9 +211,9 @@ async fn open_step(tx: &DatabaseTransaction, id: &RunId) -> Result<Option<i64>, 
         .await?
     {
         let op: i64 = row.try_get("", "op")?;
-        let last = last_of_step(tx, id, op).await?;
-        if last.as_ref().is_some_and(is_of_unknown_fate) {
-            return Ok(Some(op));
+        let last = last_of_step(tx, id, op).await?.filter(is_of_unknown_fate);
+        if last.is_some() {
+            return Ok(last);
         }
     }
     Ok(None)

@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 use super::{ControlError, stop::Family};
 use crate::{
     Event, EventKind, NewRun, Run, RunId,
-    storage::{Storage, fold, inspect, now, statement},
+    storage::{Signal, Storage, fold, inspect, now, signals, statement},
 };
 
 impl Storage {
@@ -177,21 +177,13 @@ async fn copy_signals(
         .filter(|event| event.kind == EventKind::SignalReceived)
         .filter_map(|event| event.data.as_ref()?["n"].as_i64())
         .collect();
-    let sql = "select n from signals where run = $1 and kind = 'signal' order by n";
-    let rows = tx
-        .query_all_raw(statement(tx, sql, vec![old.as_str().into()]))
-        .await?;
     let mut inbox = 0i64;
-    for row in rows {
-        let n: i64 = row.try_get("", "n")?;
-        if received.contains(&n) {
+    for signal in signals::after(tx, old, 0).await? {
+        if signal.kind != "signal" || received.contains(&signal.n) {
             continue;
         }
         inbox += 1;
-        let sql = "insert into signals (run, n, kind, name, key, data, at)
-            select $2, $4, kind, name, key, data, at from signals where run = $1 and n = $3";
-        let values: Vec<Value> = vec![old.as_str().into(), new.as_str().into(), n.into(), inbox.into()];
-        tx.execute_raw(statement(tx, sql, values)).await?;
+        signals::insert(tx, new, &Signal { n: inbox, ..signal }).await?;
     }
     let sql = "update runs set inbox = $2 where id = $1";
     tx.execute_raw(statement(tx, sql, vec![new.as_str().into(), inbox.into()]))

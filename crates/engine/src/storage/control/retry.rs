@@ -26,7 +26,7 @@ impl Storage {
     }
 }
 
-async fn retry(tx: &DatabaseTransaction, id: &RunId) -> Result<(), ControlError> {
+pub(super) async fn retry(tx: &DatabaseTransaction, id: &RunId) -> Result<(), ControlError> {
     let run = take(tx, id).await?;
     if run.state != RunState::Parked {
         return Err(ControlError::WrongState(run.state, ONLY_PARKED));

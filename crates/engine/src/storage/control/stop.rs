@@ -20,13 +20,7 @@ impl Storage {
     pub async fn cancel(&self, id: &RunId) -> Result<(), ControlError> {
         let id = id.clone();
         let done = self
-            .transaction(move |tx| {
-                async move {
-                    let run = take(tx, &id).await?;
-                    cancel(tx, &run).await
-                }
-                .boxed()
-            })
+            .transaction(move |tx| async move { cancel_in(tx, &id).await }.boxed())
             .await;
         self.after_act(done)
     }
@@ -40,13 +34,7 @@ impl Storage {
         loop {
             let id = id.clone();
             let done = self
-                .transaction(move |tx| {
-                    async move {
-                        let locked = Family::lock(tx, &id).await?;
-                        locked.terminate(tx, "by a person").await
-                    }
-                    .boxed()
-                })
+                .transaction(move |tx| async move { terminate_in(tx, &id, "by a person").await }.boxed())
                 .await;
             match done {
                 // It started another child meanwhile, which no longer happens when it is tried again and again.
@@ -55,6 +43,24 @@ impl Storage {
             }
         }
     }
+}
+
+/// [`Storage::cancel`] in a transaction of the caller's.
+pub(in crate::storage) async fn cancel_in(tx: &DatabaseTransaction, id: &RunId) -> Result<(), ControlError> {
+    let run = take(tx, id).await?;
+    cancel(tx, &run).await
+}
+
+/// [`Storage::terminate`] in a transaction of the caller's.
+///
+/// # Errors
+/// [`StorageError::Interrupted`] where it is to be tried again.
+pub(in crate::storage) async fn terminate_in(
+    tx: &DatabaseTransaction,
+    id: &RunId,
+    why: &str,
+) -> Result<(), ControlError> {
+    Family::lock(tx, id).await?.terminate(tx, why).await
 }
 
 /// Tells a run whose lane and row are locked to end.
