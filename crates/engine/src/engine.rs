@@ -9,7 +9,7 @@ use std::{
 use chrono::{DateTime, Utc};
 
 use crate::{
-    Activity, NewRun, RunId, Settings, Started, Storage, StorageError, Workflow, dispatch::Bells,
+    Activity, NewRun, RunId, Settings, Started, Storage, StorageError, Workflow, crash, dispatch::Bells,
     mailbox::Mailbox, registry::Registry, storage::now,
 };
 
@@ -94,7 +94,7 @@ impl<E: Send + Sync + 'static> EngineBuilder<E> {
             shared: Arc::new(Shared {
                 storage,
                 registry,
-                settings,
+                settings: crash::settings(settings),
                 bells,
                 started_at: now(),
                 mailboxes: Mutex::default(),

@@ -7,7 +7,7 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, QueryResult, Value};
 use serde_json::Value as Json;
 
 use super::{ControlError, Storage, StorageError, control, inspect, now, statement};
-use crate::{RunId, RunState};
+use crate::{RunId, RunState, crash};
 
 /// Something that a run was told.
 #[derive(Clone, Debug)]
@@ -48,6 +48,11 @@ pub(crate) async fn deliver(
         ));
     }
     let (n, at) = (found.inbox + 1, now());
+    crash::note(|| {
+        format!("tell {kind} {}", name.unwrap_or_default())
+            .trim()
+            .to_owned()
+    });
     let sql = "insert into signals (run, n, kind, name, key, data, at) values ($1, $2, $3, $4, $5, $6, $7)";
     let values: Vec<Value> = vec![
         run.as_str().into(),
