@@ -1,5 +1,10 @@
 //! One cell: the scenario is played, a process dies or freezes on the way, and what came of it is counted.
-use std::path::PathBuf;
+use std::{
+    cell::Cell,
+    os::unix::process::ExitStatusExt as _,
+    path::PathBuf,
+    process::{Command, ExitStatus, Stdio},
+};
 
 use recado_simulator::{CreateFault, Inbound};
 use recado_testkit::{Process, eventually};
@@ -14,6 +19,9 @@ use crate::{
     world::{PATIENCE, World, contact, creates},
 };
 
+const KILL: i32 = 9;
+/// How often a process may die in one cell.
+const MOST_DEATHS: usize = 5;
 /// How long a worker of a cell is silent before it is taken for dead, in milliseconds.
 const LEASE: &str = "1500";
 
@@ -47,6 +55,8 @@ struct Attempt<'a> {
     mark: PathBuf,
     vendor: PathBuf,
     contact: String,
+    /// Whether a process was seen to die or freeze at the point.
+    reached: Cell<bool>,
 }
 
 impl Slot {
@@ -86,6 +96,7 @@ impl Slot {
             mark,
             row,
             slot: self,
+            reached: Cell::default(),
         };
         attempt.play().await
     }
@@ -101,7 +112,7 @@ impl Attempt<'_> {
             (_, Fate::Freezes) => self.message_freezes().await,
         };
         let mut outcome = Outcome {
-            reached: self.mark.exists(),
+            reached: self.reached.get(),
             ..Outcome::default()
         };
         if let Err(stuck) = played {
@@ -154,24 +165,23 @@ impl Attempt<'_> {
         let (spare, this) = (self.slot.redis.take(), &*self);
         let keep = async {
             let mut redis = spare;
-            for _ in 0..5 {
+            for _ in 0..MOST_DEATHS {
                 let mut process = this.spawn(&["serve", "--worker"]);
-                tokio::select! {
-                    _died = process.wait(LONGEST * 2) => {}
-                    () = over.cancelled() => {
-                        // What it has in hand it brings to an end, so that nothing can come after the counting.
-                        process.terminate();
-                        process.wait(PATIENCE).await;
-                        return (redis, Ok(()));
-                    }
-                }
+                let status = tokio::select! {
+                    status = process.wait(LONGEST * 2) => status,
+                    () = over.cancelled() => this.goes_home(&mut process).await,
+                };
                 if let Some(redis) = &mut redis {
                     redis.kill9();
                     redis.again().await;
                 }
-                if !this.mark.exists() {
-                    return (redis, Err(format!("it died by itself: {}", process.output())));
+                if this.died_at_its_point(status) {
+                    continue;
                 }
+                return match over.is_cancelled() && status.success() {
+                    true => (redis, Ok(())),
+                    false => (redis, Err(format!("it died by itself: {}", process.output()))),
+                };
             }
             (redis, Err("it dies again and again".to_owned()))
         };
@@ -201,7 +211,7 @@ impl Attempt<'_> {
     }
 
     async fn everything_dies(&mut self) -> Result<(), String> {
-        for _ in 0..5 {
+        for _ in 0..MOST_DEATHS {
             let mut process = self.spawn_everything();
             let status = self
                 .in_time(async { Ok(process.wait(LONGEST * 2).await) })
@@ -209,7 +219,7 @@ impl Attempt<'_> {
             if status.success() {
                 return Ok(());
             }
-            if !self.mark.exists() {
+            if !self.died_at_its_point(status) {
                 return Err(format!("it died by itself: {}", process.output()));
             }
             self.slot.redis_again().await;
@@ -252,13 +262,40 @@ impl Attempt<'_> {
         Process::spawn(program, &["--everything", url, &vendor], &environment)
     }
 
+    /// Whether a process ended as it was told to by its point, and nothing else.
+    fn died_at_its_point(&self, status: ExitStatus) -> bool {
+        let died = self.mark.exists() && status.signal() == Some(KILL);
+        self.reached.set(self.reached.get() || died);
+        died
+    }
+
+    /// Asks a process to end: what it has in hand it brings to its end, so that nothing can come after the counting.
+    async fn goes_home(&self, process: &mut Process) -> ExitStatus {
+        let ready = format!("{}/health/ready", self.world().url);
+        let answers = eventually(PATIENCE, async || {
+            self.world().client.get(&ready).send().await.ok()
+        });
+        // Its point may be the last thing that it comes to.
+        tokio::select! {
+            status = process.wait(LONGEST * 2) => return status,
+            _answer = answers => {}
+        }
+        let _dead_already = Command::new("kill")
+            .args(["-TERM", &process.id().to_string()])
+            .stderr(Stdio::null())
+            .status();
+        process.wait(PATIENCE).await
+    }
+
     /// Lets the process go on that froze.
     fn thaw(&self, processes: &mut [Process]) {
         let frozen = std::fs::read_to_string(&self.mark).unwrap_or_default();
-        if let Some(process) = processes
+        let frozen = processes
             .iter_mut()
-            .find(|process| process.id().to_string() == frozen)
-        {
+            .find(|process| process.id().to_string() == frozen);
+        if let Some(process) = frozen {
+            let state = std::fs::read_to_string(format!("/proc/{}/stat", process.id())).unwrap_or_default();
+            self.reached.set(state.contains(") T "));
             process.thaw();
         }
     }

@@ -9,8 +9,12 @@
 
 mod attempt;
 mod everything;
+mod jobs;
 mod matrix;
+mod mutants;
+mod options;
 mod plan;
+mod record;
 mod slot;
 mod verdict;
 #[path = "../world/mod.rs"]
@@ -34,7 +38,7 @@ async fn main() -> ExitCode {
             everything::run(url, Path::new(vendor)).await;
             ExitCode::SUCCESS
         }
-        words => match matrix::Options::read(words) {
+        words => match options::Options::read(words) {
             Ok(options) => matrix::run(options).await,
             Err(wrong) => {
                 println!("{wrong}");

@@ -1,6 +1,8 @@
 //! What the matrix is made of: scenarios, places, cells.
 use std::fmt;
 
+use crate::attempt::Order;
+
 /// What happens while a process dies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Scenario {
@@ -127,6 +129,11 @@ impl Mutant {
             (Self::Key, _) => "commit start inbound_message#1:after",
         }
     }
+
+    /// Whether this is such a cell.
+    pub(crate) fn is_named(self, row: Row, order: &Order) -> bool {
+        matches!(order, Order::At(point) if point == self.must_show(row.scenario))
+    }
 }
 
 /// A row of the table.
@@ -159,6 +166,15 @@ impl Row {
             });
         }
         rows
+    }
+
+    /// Its first columns.
+    pub(crate) fn names(self) -> String {
+        let fate = match self.fate {
+            Fate::Dies => "dies",
+            Fate::Freezes => "freezes",
+        };
+        format!("{} | {} | {fate}", self.scenario.name(), self.place.name())
     }
 
     /// Whether a point is a cell of this row.

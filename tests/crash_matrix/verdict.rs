@@ -1,5 +1,5 @@
 //! What must not be, counted.
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 /// What a cell came to. All zero is green.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -50,6 +50,21 @@ impl Counts {
         counts.lost = times.iter().filter(|times| **times == 0).count();
         counts.doubled = times.iter().map(|times| times.saturating_sub(1)).sum();
         counts
+    }
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words = [
+            ("lost", self.lost),
+            ("doubled", self.doubled),
+            ("reordered", self.reordered),
+            ("stuck", self.stuck),
+            ("other", self.other),
+        ];
+        let words = words.iter().filter(|(_, count)| *count > 0);
+        let words: Vec<_> = words.map(|(word, count)| format!("{count} {word}")).collect();
+        f.write_str(&words.join(", "))
     }
 }
 

@@ -3,7 +3,7 @@
 //! A *point* is the moment just before or just after a commit of a run's life or an outside call. It is named by what it
 //! is (`commit inbound_message 3 activity_completed persist`, `call reply 1`), with a number where a process passes
 //! several of the same name (`#2`), and its side (`:before`, `:after`). A commit that holds the rows of several runs is a
-//! point for each of them. Heartbeats, and sweeps that find nothing, are none. [`on`] says how a process is told what
+//! point for each of them. Heartbeats, and sweeps that find nothing, are none. `on.rs` says how a process is told what
 //! to do at which point.
 #[cfg(not(feature = "crash"))]
 mod off;
