@@ -6,17 +6,15 @@ use std::{
     process::{Command, ExitStatus, Stdio},
 };
 
-use recado_simulator::{CreateFault, Inbound};
 use recado_testkit::{Process, eventually};
-use sea_orm::DatabaseConnection;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     everything,
     plan::{Fate, Mutant, Row, Scenario},
-    slot::{LONGEST, Slot, texts},
-    verdict::{Counts, numbers},
-    world::{PATIENCE, World, contact, creates},
+    slot::{LONGEST, Slot},
+    verdict::Counts,
+    world::{PATIENCE, World, contact},
 };
 
 const KILL: i32 = 9;
@@ -47,14 +45,14 @@ pub(crate) struct Outcome {
 }
 
 /// A cell that is being tried out.
-struct Attempt<'a> {
-    slot: &'a mut Slot,
-    row: Row,
+pub(crate) struct Attempt<'a> {
+    pub(crate) slot: &'a mut Slot,
+    pub(crate) row: Row,
     environment: Vec<(String, String)>,
     list: PathBuf,
     mark: PathBuf,
-    vendor: PathBuf,
-    contact: String,
+    pub(crate) vendor: PathBuf,
+    pub(crate) contact: String,
     /// Whether a process was seen to die or freeze at the point.
     reached: Cell<bool>,
 }
@@ -125,29 +123,8 @@ impl Attempt<'_> {
         outcome
     }
 
-    fn world(&self) -> &World {
+    pub(crate) fn world(&self) -> &World {
         &self.slot.world
-    }
-
-    fn misbehave(&self) {
-        self.world().misbehave(|faults| match self.row.scenario {
-            // Long enough for the others to come to the lane meanwhile.
-            Scenario::Burst => faults.model.slow_ms = 500,
-            Scenario::FailingSend => {
-                faults.twilio.create = CreateFault::Status(500);
-                faults.twilio.times = Some(2);
-            }
-            Scenario::AcceptedThenDropped => {
-                faults.twilio.create = CreateFault::AcceptAndDrop;
-                faults.twilio.times = Some(1);
-                // Only the list can prove it, and it is late.
-                faults.callbacks.none = true;
-                faults.listing_lag_ms = 200;
-            }
-            // The cancel comes before its answer.
-            Scenario::Cancelled => faults.model.slow_ms = 25_000,
-            Scenario::Text | Scenario::Everything => {}
-        });
     }
 
     fn spawn(&self, words: &[&str]) -> Process {
@@ -202,10 +179,11 @@ impl Attempt<'_> {
             .spawn_with(&["serve"], &[("RECADO_CRASH_LEASE", LEASE)]);
         let mut workers = [self.spawn(&["worker"]), self.spawn(&["worker"])];
         let played = self.in_time(self.converse()).await;
-        self.thaw(&mut workers);
         for process in workers.iter_mut().chain([&mut front]) {
-            process.terminate();
-            process.wait(PATIENCE).await;
+            ask_to_end(process);
+        }
+        for process in workers.iter_mut().chain([&mut front]) {
+            self.thawed(process).await;
         }
         played
     }
@@ -238,9 +216,8 @@ impl Attempt<'_> {
                 }
             })
             .await;
-        self.thaw(&mut processes);
         for process in &mut processes {
-            let status = process.wait(PATIENCE).await;
+            let status = self.thawed(process).await;
             if !status.success() {
                 return Err(format!("it did not end well: {}", process.output()));
             }
@@ -280,23 +257,26 @@ impl Attempt<'_> {
             status = process.wait(LONGEST * 2) => return status,
             _answer = answers => {}
         }
-        let _dead_already = Command::new("kill")
-            .args(["-TERM", &process.id().to_string()])
-            .stderr(Stdio::null())
-            .status();
+        ask_to_end(process);
         process.wait(PATIENCE).await
     }
 
-    /// Lets the process go on that froze.
-    fn thaw(&self, processes: &mut [Process]) {
-        let frozen = std::fs::read_to_string(&self.mark).unwrap_or_default();
-        let frozen = processes
-            .iter_mut()
-            .find(|process| process.id().to_string() == frozen);
-        if let Some(process) = frozen {
-            let state = std::fs::read_to_string(format!("/proc/{}/stat", process.id())).unwrap_or_default();
-            self.reached.set(state.contains(") T "));
-            process.thaw();
+    /// Waits for the end of a process. If it is the one that froze, or does so only now, it is let go on.
+    async fn thawed(&self, process: &mut Process) -> ExitStatus {
+        let id = process.id();
+        let is_frozen = || {
+            let marked = std::fs::read_to_string(&self.mark).unwrap_or_default() == id.to_string();
+            let state = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+            marked && state.contains(") T ")
+        };
+        tokio::select! {
+            biased;
+            () = eventually(LONGEST * 2, async || is_frozen().then_some(())) => {
+                self.reached.set(true);
+                process.thaw();
+                process.wait(PATIENCE).await
+            }
+            status = process.wait(PATIENCE) => status,
         }
     }
 
@@ -309,192 +289,12 @@ impl Attempt<'_> {
             )),
         }
     }
+}
 
-    /// The contact writes, whatever else the scenario has happens, and all runs come to their end.
-    async fn converse(&self) -> Result<(), String> {
-        for number in 1..=self.row.scenario.messages() {
-            let inbound = Inbound {
-                from: self.contact.clone(),
-                body: format!("pedido #{number}"),
-                sid: Some(format!("SM{:016x}{number:016x}", self.slot.cells)),
-                ..Inbound::default()
-            };
-            // Twilio tries again, as it can be told to, until it is heard.
-            eventually(LONGEST * 2, async || {
-                let received = self.world().simulator.send_inbound(inbound.clone()).await;
-                received
-                    .is_ok_and(|received| received.is_accepted())
-                    .then_some(())
-            })
-            .await;
-        }
-        match self.row.scenario {
-            Scenario::FailingSend => {
-                self.world()
-                    .simulator
-                    .wait_for(|book| creates(book, &self.contact).len() >= 2, LONGEST * 2)
-                    .await
-                    .ok();
-                self.world().misbehave(|faults| {
-                    faults.twilio.create = CreateFault::RateLimited { retry_after: 1 };
-                    faults.twilio.times = Some(1);
-                });
-            }
-            Scenario::Cancelled => self.cancel().await?,
-            _ => {}
-        }
-        self.until_all_have_ended(self.row.scenario.messages() as usize)
-            .await
-    }
-
-    /// Cancels the run while the model thinks, until somebody says that it is.
-    async fn cancel(&self) -> Result<(), String> {
-        let asked = |book: &recado_simulator::Book| {
-            let requests = book.requests();
-            let mut asked = requests
-                .iter()
-                .filter(|request| request.path.ends_with("/chat/completions"));
-            asked.any(|request| request.at >= self.begun())
-        };
-        self.world().simulator.wait_for(asked, LONGEST * 2).await.ok();
-        let db = self.world().database.connect().await;
-        let runs = texts(&db, "select id from runs")
-            .await
-            .map_err(|error| error.to_string())?;
-        let run = runs
-            .first()
-            .map(|row| row[0].clone())
-            .ok_or("there is no run to cancel")?;
-        let path = format!("/runs/{run}/cancel");
-        eventually(LONGEST * 2, async || {
-            let request = self.world().api(reqwest::Method::POST, &path);
-            let status = request.send().await.ok()?.status().as_u16();
-            // 409: the answer to an earlier try got lost, and it has ended since.
-            matches!(status, 200..300 | 409).then_some(())
-        })
-        .await;
-        Ok(())
-    }
-
-    async fn until_all_have_ended(&self, least: usize) -> Result<(), String> {
-        let db = self.world().database.connect().await;
-        let parked = eventually(LONGEST * 2, async || {
-            let states = texts(&db, "select state from runs").await.ok()?;
-            let ended = |row: &Vec<String>| matches!(row[0].as_str(), "completed" | "cancelled" | "failed");
-            let parked = states.iter().any(|row| row[0] == "parked");
-            (parked || (states.len() >= least && states.iter().all(ended))).then_some(parked)
-        });
-        match parked.await {
-            true => Err(format!("parked: {}", self.runs().await)),
-            false => Ok(()),
-        }
-    }
-
-    async fn runs(&self) -> String {
-        let db = self.world().database.connect().await;
-        let sql = "select state, outcome, waiting_for, error from runs order by id";
-        texts(&db, sql)
-            .await
-            .map_or_else(|error| error.to_string(), |runs| format!("{runs:?}"))
-    }
-
-    /// When the cell began: its first entry in the vendor's book.
-    fn begun(&self) -> chrono::DateTime<chrono::Utc> {
-        let messages = self.world().simulator.book().messages();
-        let first = messages.iter().find(|message| message.contact() == self.contact);
-        first.map_or(chrono::DateTime::<chrono::Utc>::MAX_UTC, |message| {
-            message.created
-        })
-    }
-
-    async fn judge(&self, outcome: &mut Outcome) {
-        let db = self.world().database.connect().await;
-        match self.row.scenario {
-            Scenario::Everything => self.judge_effects(&db, outcome).await,
-            _ => self.judge_answers(&db, outcome).await,
-        }
-        // What holds at the end of whatever happened.
-        let wrong = [
-            (
-                "a run did not end",
-                "select id, state, waiting_for, error from runs where state not in ('completed', 'cancelled')",
-            ),
-            (
-                "a journal has a gap",
-                "select run from journal group by run having max(seq) <> count(*)",
-            ),
-            ("a place in a lane was left behind", "select run from lane_places"),
-        ];
-        for (what, sql) in wrong {
-            match texts(&db, sql).await {
-                Ok(rows) if rows.is_empty() => {}
-                found => {
-                    outcome.counts.other += usize::from(outcome.counts.stuck == 0);
-                    outcome.told.push(format!("{what}: {found:?}"));
-                }
-            }
-        }
-    }
-
-    /// Every message answered once, in order; a cancelled one not at all. The vendor's book agrees with ours.
-    async fn judge_answers(&self, db: &DatabaseConnection, outcome: &mut Outcome) {
-        let expected: Vec<_> = (1..=self.row.scenario.messages())
-            .map(|number| number.to_string())
-            .collect();
-        let sent = self.world().simulator.book().outbound_to(&self.contact);
-        let done: Vec<_> = sent.iter().flat_map(|message| numbers(&message.body)).collect();
-        if self.row.scenario == Scenario::Cancelled {
-            let states = texts(db, "select state from runs").await.unwrap_or_default();
-            outcome.counts.lost += usize::from(states != [["cancelled"]]);
-            outcome.counts.doubled += sent.len();
-        } else {
-            outcome.counts.add(&Counts::of(&expected, &done));
-        }
-        let mut theirs: Vec<_> = sent.iter().map(|message| vec![message.sid.clone()]).collect();
-        theirs.sort();
-        let ours = "select twilio_sid from messages where direction = 'outbound' and twilio_sid is not null order by 1";
-        let ours = texts(db, ours).await.unwrap_or_default();
-        if ours != theirs {
-            outcome.counts.other += 1;
-            outcome
-                .told
-                .push(format!("the vendor has {theirs:?}, we have {ours:?}"));
-        }
-        if !outcome.counts.is_zero() {
-            let bodies: Vec<_> = sent.iter().map(|message| &message.body).collect();
-            outcome
-                .told
-                .push(format!("answers: {bodies:?}, runs: {}", self.runs().await));
-        }
-    }
-
-    async fn judge_effects(&self, db: &DatabaseConnection, outcome: &mut Outcome) {
-        let noted = texts(db, "select what from effects order by id")
-            .await
-            .unwrap_or_default();
-        let noted: Vec<_> = noted.into_iter().flatten().collect();
-        let letters = everything::book(&self.vendor, "letters");
-        // Repeating a call under its key is harmless; another key is another call.
-        let mut keys = everything::book(&self.vendor, "posts");
-        keys.sort();
-        keys.dedup();
-        let posted: Vec<_> = keys
-            .iter()
-            .filter_map(|line| Some(line.split('\t').next()?.to_owned()))
-            .collect();
-        let of_notes = Counts {
-            // Runs of different lanes note in no particular order.
-            reordered: 0,
-            ..Counts::of(&everything::effects(), &noted)
-        };
-        outcome.counts.add(&of_notes);
-        outcome.counts.add(&Counts::of(&everything::posts(), &posted));
-        outcome.counts.add(&Counts::of(&everything::letters(), &letters));
-        if !outcome.counts.is_zero() {
-            outcome.told.push(format!(
-                "noted {noted:?}, posted {posted:?}, letters {letters:?}, runs: {}",
-                self.runs().await
-            ));
-        }
-    }
+/// SIGTERM. It may have died already; its id is still its own, because nobody has asked for its end.
+fn ask_to_end(process: &Process) {
+    let _dead_already = Command::new("kill")
+        .args(["-TERM", &process.id().to_string()])
+        .stderr(Stdio::null())
+        .status();
 }

@@ -227,7 +227,7 @@ impl Workflow for Everything {
                 },
             ))
             .await;
-        (noted?, posted?, sent?, seen?);
+        noted.and(posted).and(sent).and(seen)?;
         ctx.publish("round", &round).await;
         let slow = Look {
             takes: Duration::from_secs(20),

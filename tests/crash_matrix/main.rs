@@ -10,12 +10,14 @@
 mod attempt;
 mod everything;
 mod jobs;
+mod judge;
 mod matrix;
 mod mutants;
 mod options;
 mod plan;
 mod record;
 mod slot;
+mod story;
 mod verdict;
 #[path = "../world/mod.rs"]
 #[expect(dead_code, reason = "each file of tests uses a part of the world")]

@@ -18,10 +18,12 @@ pub(crate) struct Cells {
     pub(crate) good: bool,
 }
 
-/// Plays every row twice without any crash. A point that is passed both times is firm: its cell must pass it too.
+/// Plays every row twice without any crash, or for a sample once. A point that is passed each time is firm: its cell must
+/// pass it too.
 pub(crate) async fn record(options: &Options, rows: &[Row], without: Option<Mutant>) -> Cells {
-    let twice = rows.iter().flat_map(|row| [*row, *row]);
-    let jobs = twice.map(|row| Job {
+    let times = if options.sample { 1 } else { 2 };
+    let each = rows.iter().flat_map(|row| std::iter::repeat_n(*row, times));
+    let jobs = each.map(|row| Job {
         row,
         order: Order::Record,
         without: None,

@@ -125,4 +125,4 @@ pub(crate) async fn texts(db: &DatabaseConnection, sql: &str) -> Result<Vec<Vec<
 }
 
 /// The longest that a cell may take before what is not done counts as stuck.
-pub(crate) const LONGEST: Duration = Duration::from_secs(45);
+pub(crate) const LONGEST: Duration = Duration::from_secs(120);
