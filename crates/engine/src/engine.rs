@@ -10,8 +10,8 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use crate::{
-    Activity, NewRun, RunId, Settings, Started, Storage, StorageError, Workflow, dispatch::Bells, ends::Ends,
-    mailbox::Mailbox, registry::Registry, storage::now,
+    Activity, NewRun, RunId, Settings, Started, Storage, StorageError, Workflow, crash, dispatch::Bells,
+    ends::Ends, mailbox::Mailbox, registry::Registry, storage::now,
 };
 
 /// What every run of this process shares.
@@ -127,7 +127,7 @@ impl Engine {
             shared: Arc::new(Shared {
                 storage,
                 registry,
-                settings,
+                settings: crash::settings(settings),
                 bells,
                 started_at: now(),
                 mailboxes: Mutex::default(),

@@ -6,6 +6,7 @@
 mod activity;
 mod canonical;
 mod context;
+mod crash;
 pub mod dispatch;
 mod ends;
 mod engine;

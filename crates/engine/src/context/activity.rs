@@ -11,7 +11,7 @@ use super::{
     past::Past,
 };
 use crate::{
-    Effect, Event, EventKind, Fault, canonical,
+    Effect, Event, EventKind, Fault, canonical, crash,
     storage::{after, now},
     surroundings::chance,
 };
@@ -163,7 +163,10 @@ impl Core {
             );
         }
         let attempt = call.attempt(None);
-        let work = call.in_time(call.activity.run(&call.input, &attempt));
+        let work = crash::call(
+            || call.told(),
+            call.in_time(call.activity.run(&call.input, &attempt)),
+        );
         tokio::pin!(work);
         tokio::select! {
             result = &mut work => return result,
@@ -216,7 +219,8 @@ impl Core {
             Box::new(move |tx| {
                 Box::pin(async move {
                     let attempt = call.attempt(Some(tx));
-                    let value = call.in_time(call.activity.run(&call.input, &attempt)).await?;
+                    let work = call.in_time(call.activity.run(&call.input, &attempt));
+                    let value = crash::call(|| call.told(), work).await?;
                     let event = Event {
                         at: now(),
                         data: Some(value),

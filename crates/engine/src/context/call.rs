@@ -62,6 +62,11 @@ impl Call {
         })
     }
 
+    /// What it is, in a few words.
+    pub(super) fn told(&self) -> String {
+        format!("{} {}", self.name, self.number)
+    }
+
     /// The fault of an attempt that took too long. What may have gone out may have happened.
     pub(super) fn too_late(&self, class: &str, told: String) -> Fault {
         match self.intended_at {

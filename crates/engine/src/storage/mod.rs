@@ -54,7 +54,7 @@ pub(crate) use signals::Signal;
 
 use self::writer::Job;
 pub(crate) use crate::surroundings::now;
-use crate::{NewRun, Started};
+use crate::{NewRun, Started, crash};
 
 /// Why the storage did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -259,7 +259,7 @@ impl Storage {
         E: From<StorageError> + Send + 'static,
         F: for<'a> FnOnce(&'a DatabaseTransaction) -> BoxFuture<'a, Result<T, E>> + Send + 'static,
     {
-        self.transaction_on(&self.inner.read, work).await
+        self.transaction_on(&self.inner.read, "transaction", work).await
     }
 
     /// The same for the engine's own affairs, which wait for no run.
@@ -269,34 +269,27 @@ impl Storage {
         E: From<StorageError> + Send + 'static,
         F: for<'a> FnOnce(&'a DatabaseTransaction) -> BoxFuture<'a, Result<T, E>> + Send + 'static,
     {
-        let work = self.transaction_on(&self.inner.write, work);
+        let work = self.transaction_on(&self.inner.write, "", work);
         let late = || DbErr::Conn(RuntimeErr::Internal("no answer in time".to_owned()));
         tokio::time::timeout(CONTROL, work)
             .await
             .unwrap_or_else(|_| Err(StorageError::Database(late()).into()))
     }
 
-    async fn transaction_on<T, E, F>(&self, pool: &DatabaseConnection, work: F) -> Result<T, E>
+    /// `whole` is what it is called where nothing in it has a name of its own; empty if nobody need know.
+    async fn transaction_on<T, E, F>(
+        &self,
+        pool: &DatabaseConnection,
+        whole: &'static str,
+        work: F,
+    ) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<StorageError> + Send + 'static,
         F: for<'a> FnOnce(&'a DatabaseTransaction) -> BoxFuture<'a, Result<T, E>> + Send + 'static,
     {
         if self.backend() == DbBackend::Postgres {
-            let tx = pool.begin().await.map_err(StorageError::from)?;
-            let result = payload::within(self.inner.codec.clone(), work(&tx)).await;
-            return match result {
-                Ok(value) => tx
-                    .commit()
-                    .await
-                    .map(|()| value)
-                    .map_err(|error| StorageError::from(error).into()),
-                Err(error) => {
-                    // A failed rollback means a lost connection, which rolls back by itself.
-                    let _ = tx.rollback().await;
-                    Err(error)
-                }
-            };
+            return crash::transaction(self.on_its_own(pool, whole, work)).await;
         }
         let (result_tx, result) = oneshot::channel();
         let work: Work = Box::new(move |tx| {
@@ -306,6 +299,9 @@ impl Storage {
                     return false;
                 };
                 let keep = result.is_ok();
+                if keep {
+                    crash::note_whole(whole);
+                }
                 let _ = result_tx.send(result);
                 keep
             })
@@ -317,6 +313,35 @@ impl Storage {
             Ok(Err(error)) => Err(error),
             Ok(Ok(value)) => committed.map(|()| value).map_err(E::from),
             Err(_) => Err(committed.err().unwrap_or(StorageError::Stopped).into()),
+        }
+    }
+
+    /// A transaction on a connection of its own.
+    async fn on_its_own<T, E, F>(
+        &self,
+        pool: &DatabaseConnection,
+        whole: &'static str,
+        work: F,
+    ) -> Result<T, E>
+    where
+        E: From<StorageError>,
+        F: for<'a> FnOnce(&'a DatabaseTransaction) -> BoxFuture<'a, Result<T, E>>,
+    {
+        let tx = pool.begin().await.map_err(StorageError::from)?;
+        let result = payload::within(self.inner.codec.clone(), work(&tx)).await;
+        match result {
+            Ok(value) => {
+                crash::note_whole(whole);
+                crash::commit(tx.commit())
+                    .await
+                    .map(|()| value)
+                    .map_err(|error| StorageError::from(error).into())
+            }
+            Err(error) => {
+                // A failed rollback means a lost connection, which rolls back by itself.
+                let _ = tx.rollback().await;
+                Err(error)
+            }
         }
     }
 
