@@ -11,6 +11,7 @@ mod m20261121_000006_signals;
 mod m20261121_000007_schedules;
 mod m20261121_000008_payloads;
 mod m20261121_000009_fairness;
+mod m20261121_000010_offers;
 
 /// Every migration, oldest first.
 #[derive(Debug)]
@@ -29,6 +30,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000007_schedules::Migration),
             Box::new(m20261121_000008_payloads::Migration),
             Box::new(m20261121_000009_fairness::Migration),
+            Box::new(m20261121_000010_offers::Migration),
         ]
     }
 }

@@ -16,12 +16,10 @@ use sea_orm::DbErr;
 use serde_json::{Value as Json, json};
 
 pub use self::codec::Codec;
-#[expect(
-    unused_imports,
-    reason = "for what a run is told, whose rows are written one by one"
-)]
-pub(super) use self::sealer::store;
-pub(super) use self::{codec::admit, sealer::Sealer};
+pub(super) use self::{
+    codec::admit,
+    sealer::{Sealer, store},
+};
 use super::StorageError;
 
 /// The most that stands in the row itself, in bytes.

@@ -177,10 +177,6 @@ impl Sealer {
 }
 
 /// The text of one document of a run that the caller has locked, for a statement of its own.
-#[expect(
-    dead_code,
-    reason = "for what a run is told, whose rows are written one by one"
-)]
 pub(in crate::storage) async fn store(
     tx: &DatabaseTransaction,
     run: &RunId,
