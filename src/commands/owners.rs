@@ -5,7 +5,10 @@ use std::{
 };
 
 use clap::Subcommand;
+use recado_domain::OwnerId;
 use recado_engine::{Policy, Storage, StorageOptions, dispatch::Bells};
+use recado_store::owners::{self, LONGEST_QUIET_PERIOD};
+use sea_orm::TransactionTrait;
 use serde_json::json;
 
 use super::say;
@@ -19,6 +22,21 @@ pub(crate) enum Act {
         #[command(subcommand)]
         act: PolicyAct,
     },
+    /// How long a contact of an owner must have written nothing before an agent is asked
+    QuietPeriod {
+        /// Its id
+        owner: String,
+        /// Seconds, from 0 to 60; as QUIET_PERIOD says if absent
+        #[arg(value_parser = quiet_period)]
+        seconds: Option<f64>,
+    },
+}
+
+fn quiet_period(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(seconds) if (0.0..=LONGEST_QUIET_PERIOD).contains(&seconds) => Ok(seconds),
+        _ => Err(format!("must be a number of seconds from 0 to {LONGEST_QUIET_PERIOD}")),
+    }
 }
 
 /// What to do with policies.
@@ -44,7 +62,10 @@ pub(crate) enum PolicyAct {
 }
 
 pub(crate) async fn run(config: &Config, act: Act) -> anyhow::Result<ExitCode> {
-    let Act::Policy { act } = act;
+    let act = match act {
+        Act::Policy { act } => act,
+        Act::QuietPeriod { owner, seconds } => return set_quiet_period(config, owner, seconds).await,
+    };
     let bells = match &config.redis_url {
         Some(url) => Bells::redis(url, "runs").await?,
         None => Bells::in_process(),
@@ -72,6 +93,20 @@ pub(crate) async fn run(config: &Config, act: Act) -> anyhow::Result<ExitCode> {
             most_running,
         } => say(as_line(&storage.set_policy(&owner, weight, most_running).await?)),
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn set_quiet_period(config: &Config, owner: String, seconds: Option<f64>) -> anyhow::Result<ExitCode> {
+    let db = Storage::connect(&config.database_url).await?;
+    let tx = db.begin().await?;
+    if !owners::set_quiet_period(&tx, &OwnerId::from(owner.as_str()), seconds).await? {
+        anyhow::bail!("there is no owner {owner}");
+    }
+    tx.commit().await?;
+    say(match seconds {
+        Some(seconds) => format!("{owner}: {seconds} s of quiet before an agent is asked"),
+        None => format!("{owner}: as QUIET_PERIOD says"),
+    });
     Ok(ExitCode::SUCCESS)
 }
 

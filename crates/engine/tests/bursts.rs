@@ -63,11 +63,15 @@ impl Workflow for Parent {
     }
 }
 
-fn again(what: &str, again: u32) -> Chat {
+fn chat(what: &str) -> Chat {
     Chat {
-        again,
-        ..Chat::of(what)
+        what: what.to_owned(),
+        ..Chat::default()
     }
+}
+
+fn again(what: &str, again: u32) -> Chat {
+    Chat { again, ..chat(what) }
 }
 
 async fn waits_for(world: &World, run: &RunId, what: &str) {
@@ -110,7 +114,7 @@ async fn line(world: &World, lane: &str, names: &[&str]) -> Vec<RunId> {
         .will(&format!("look {}", names[0]), &[Answer::WaitForGate]);
     let mut ids = Vec::new();
     for name in names {
-        ids.push(world.say(&Chat::of(name), lane).await);
+        ids.push(world.say(&chat(name), lane).await);
     }
     is_called(world, &format!("look {}", names[0]), 1).await;
     for id in &ids[1..] {
@@ -143,7 +147,7 @@ on_both! {
         assert_eq!((gathered.len(), runs), (1, expected));
         assert_eq!(storage.links(&ids[1]).await.unwrap().len(), 2);
         // Whoever comes later finds the lane free, and who had nobody behind it has nothing to tell.
-        let next = world.say(&Chat::of("e"), "lane").await;
+        let next = world.say(&chat("e"), "lane").await;
         assert_eq!(ended(&world, &next).await, Said::Sent("e".into()));
         assert!(of_kind(&world, &next, EventKind::Gathered).await.is_empty());
         hand.go_home().await;
@@ -234,7 +238,7 @@ on_both! {
         let patient = |what: &str| Chat {
             quiet: QUIET,
             at_most: Duration::from_secs(600),
-            ..Chat::of(what)
+            ..chat(what)
         };
         let hand = Hand::of(&world.engine);
         let first = world.say(&patient("a"), "lane").await;
@@ -254,7 +258,7 @@ on_both! {
         let restless = Chat {
             quiet: Duration::from_secs(3600),
             at_most: Duration::from_millis(700),
-            ..Chat::of("a")
+            ..chat("a")
         };
         let id = world.say(&restless, "lane").await;
         waits_for(&world, &id, "quiet").await;
@@ -317,7 +321,7 @@ on_both! {
         };
         let mut ids = Vec::new();
         for (what, owner) in [("a", "x"), ("b", "x"), ("c", "y"), ("d", "y")] {
-            ids.push(world.engine.start(&Chat::of(what), start(what, owner)).await.unwrap().run);
+            ids.push(world.engine.start(&chat(what), start(what, owner)).await.unwrap().run);
         }
         let errand = world::Errand { what: "e".into() };
         ids.push(world.engine.start(&errand, start("e", "y")).await.unwrap().run);
@@ -349,6 +353,15 @@ on_both! {
 }
 
 impl World {
+    async fn say(&self, chat: &Chat, lane: &str) -> RunId {
+        let start = Start {
+            key: Some(chat.what.clone()),
+            lane: Some(lane.to_owned()),
+            ..Start::default()
+        };
+        self.engine.start(chat, start).await.unwrap().run
+    }
+
     async fn with_parent(&self) -> recado_engine::Engine {
         let bells = recado_engine::dispatch::Bells::in_process();
         let ring = bells.clone();

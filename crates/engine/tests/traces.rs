@@ -17,7 +17,7 @@ mod world;
 
 use std::time::Duration;
 
-use recado_engine::{Event, EventKind, RunId, RunState};
+use recado_engine::{Event, EventKind, RunId, RunState, Start};
 use recado_testkit::{Backend, eventually, unique};
 use sea_orm::ConnectionTrait;
 use world::{Answer, Hand, World, chat::Chat};
@@ -223,7 +223,9 @@ on_both! {
         world.vendor.will("look a", &[Answer::WaitForGate]);
         let mut ids = Vec::new();
         for what in ["a", "b", "c", "d"] {
-            ids.push(world.say(&Chat::of(what), &lane).await);
+            let chat = Chat { what: what.into(), ..Chat::default() };
+            let start = Start { lane: Some(lane.clone()), ..Start::default() };
+            ids.push(world.engine.start(&chat, start).await.unwrap().run);
         }
         let hand = Hand::of(&world.engine);
         for id in &ids[1..] {

@@ -1,13 +1,13 @@
 //! A conversation in which one run answers for all that wait behind it.
 use std::time::Duration;
 
-use recado_engine::{Context, Fault, Outcome, Patience, RunId, Start, Workflow};
+use recado_engine::{Context, Fault, Outcome, Patience, RunId, Workflow};
 use serde::{Deserialize, Serialize};
 
-use super::{Look, Send, World};
+use super::{Look, Send};
 
 /// Waits for a quiet moment, looks at all that is there, as often as somebody comes by meanwhile, and sends it.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Chat {
     pub(crate) what: String,
     #[serde(default)]
@@ -61,27 +61,5 @@ impl Workflow for Chat {
         let what = all.join("+");
         ctx.run(Send { what: what.clone() }).await?;
         Ok(Said::Sent(what))
-    }
-}
-
-impl Chat {
-    pub(crate) fn of(what: &str) -> Self {
-        Self {
-            what: what.to_owned(),
-            quiet: Duration::ZERO,
-            at_most: Duration::ZERO,
-            again: 0,
-        }
-    }
-}
-
-impl World {
-    pub(crate) async fn say(&self, chat: &Chat, lane: &str) -> RunId {
-        let start = Start {
-            key: Some(chat.what.clone()),
-            lane: Some(lane.to_owned()),
-            ..Start::default()
-        };
-        self.engine.start(chat, start).await.unwrap().run
     }
 }
