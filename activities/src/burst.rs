@@ -15,10 +15,7 @@ pub(crate) fn text(first: &str, more: &[String]) -> String {
 pub(crate) fn beginning(turns: &[Turn], texts: &[&str]) -> Option<usize> {
     let mut wanted = texts.iter().rev().peekable();
     for (index, turn) in turns.iter().enumerate().rev() {
-        let said = turn.role == Role::User
-            && wanted
-                .next_if(|text| turn.text.trim() == **text)
-                .is_some();
+        let said = turn.role == Role::User && wanted.next_if(|text| turn.text.trim() == **text).is_some();
         if said && wanted.peek().is_none() {
             return Some(index);
         }

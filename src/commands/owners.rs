@@ -5,10 +5,10 @@ use std::{
 };
 
 use clap::Subcommand;
+use futures::FutureExt;
 use recado_domain::OwnerId;
 use recado_engine::{Policy, Storage, StorageOptions, dispatch::Bells};
 use recado_store::owners::{self, LONGEST_QUIET_PERIOD};
-use sea_orm::TransactionTrait;
 use serde_json::json;
 
 use super::say;
@@ -35,7 +35,9 @@ pub(crate) enum Act {
 fn quiet_period(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(seconds) if (0.0..=LONGEST_QUIET_PERIOD).contains(&seconds) => Ok(seconds),
-        _ => Err(format!("must be a number of seconds from 0 to {LONGEST_QUIET_PERIOD}")),
+        _ => Err(format!(
+            "must be a number of seconds from 0 to {LONGEST_QUIET_PERIOD}"
+        )),
     }
 }
 
@@ -97,12 +99,17 @@ pub(crate) async fn run(config: &Config, act: Act) -> anyhow::Result<ExitCode> {
 }
 
 async fn set_quiet_period(config: &Config, owner: String, seconds: Option<f64>) -> anyhow::Result<ExitCode> {
-    let db = Storage::connect(&config.database_url).await?;
-    let tx = db.begin().await?;
-    if !owners::set_quiet_period(&tx, &OwnerId::from(owner.as_str()), seconds).await? {
-        anyhow::bail!("there is no owner {owner}");
+    let storage = Storage::open(&StorageOptions::new(&config.database_url), || {}).await?;
+    let id = OwnerId::from(owner.as_str());
+    let set = storage
+        .transaction(move |tx| {
+            async move { anyhow::Ok(owners::set_quiet_period(tx, &id, seconds).await?) }.boxed()
+        })
+        .await?;
+    if !set {
+        crate::tell(&format!("recado: there is no owner {owner}"));
+        return Ok(ExitCode::from(4));
     }
-    tx.commit().await?;
     say(match seconds {
         Some(seconds) => format!("{owner}: {seconds} s of quiet before an agent is asked"),
         None => format!("{owner}: as QUIET_PERIOD says"),

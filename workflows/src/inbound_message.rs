@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 
 /// The longest part of an answer, in characters; Twilio refuses more than 1600.
 const PART: usize = 1500;
+/// What is longer, in bytes, is answered by itself.
+const LONGEST_LINE: usize = 16 * 1024;
 /// How often a call of a model is dropped because the contact has written more: who never stops typing gets an answer.
 const SUPERSEDED: u32 = 3;
 /// A contact who goes on writing is waited for as long as so many quiet periods,
@@ -191,7 +193,8 @@ impl Receive {
         let asks = self.arrival.opt_out.is_none()
             && grant == Grant::Granted
             && self.arrival.state != ConversationState::HumanHandoff
-            && !self.text.is_empty();
+            && !self.text.is_empty()
+            && self.text.len() <= LONGEST_LINE;
         asks.then(|| Line {
             text: self.text.clone(),
             conversation: self.arrival.conversation.clone(),

@@ -123,6 +123,11 @@ impl Listening<'_> {
         // The sender lives as long as this does.
         let _ = followed.wait_for(|followed| *followed).await;
     }
+
+    /// Waits for the next.
+    pub(crate) fn forget(&self) {
+        self.mailbox.followed.send_replace(false);
+    }
 }
 
 impl Drop for Listening<'_> {

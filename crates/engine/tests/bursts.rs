@@ -6,9 +6,11 @@ mod world;
 use std::time::Duration;
 
 use recado_engine::{
-    Child, Context, ControlError, Event, EventKind, Fault, Outcome, RunId, RunState, Start, Workflow,
+    Child, Codec, Context, ControlError, Engine, EngineBuilder, Event, EventKind, Fault, Outcome, RunId,
+    RunState, Start, Storage, StorageOptions, Workflow, dispatch::Bells,
 };
 use recado_testkit::{Backend, eventually};
+use sea_orm::{ConnectionTrait, Statement};
 use serde::{Deserialize, Serialize};
 use world::{
     Answer, Hand, World,
@@ -339,8 +341,34 @@ on_both! {
         hand.go_home().await;
     }
 
+    async fn what_is_offered_is_sealed_while_it_waits(world: World) {
+        let engine = world.with_parent(Some(Codec::aes("a secret of more than thirty-two characters"))).await;
+        world.vendor.will("look a", &[Answer::WaitForGate]);
+        let hand = Hand::of(&engine);
+        let mut ids = Vec::new();
+        for what in ["a", "b", "c"] {
+            let start = Start { lane: Some("lane".to_owned()), ..Start::default() };
+            ids.push(engine.start(&chat(what), start).await.unwrap().run);
+        }
+        is_called(&world, "look a", 1).await;
+        for id in &ids[1..] {
+            waits_for(&world, id, "lane").await;
+        }
+        let db = world.database.connect().await;
+        let sql = "select offer from lane_places where waiting order by place";
+        let rows = db.query_all_raw(Statement::from_string(db.get_database_backend(), sql)).await.unwrap();
+        let offers: Vec<String> = rows.iter().map(|row| row.try_get("", "offer").unwrap()).collect();
+        assert!(offers.len() == 2 && offers.iter().all(|offer| offer.starts_with("@aes:")), "{offers:?}");
+        world.vendor.gate.notify_one();
+        for id in &ids {
+            world.until(id, RunState::Completed).await;
+        }
+        assert_eq!(sent(&world), ["a", "b+c"]);
+        hand.go_home().await;
+    }
+
     async fn a_parent_hears_of_a_child_that_was_taken_along(world: World) {
-        let engine = world.with_parent().await;
+        let engine = world.with_parent(None).await;
         world.vendor.will("look ask", &[Answer::WaitForGate]);
         let hand = Hand::of(&engine);
         let parent = engine.start(&Parent {}, Start::default()).await.unwrap().run;
@@ -362,14 +390,16 @@ impl World {
         self.engine.start(chat, start).await.unwrap().run
     }
 
-    async fn with_parent(&self) -> recado_engine::Engine {
-        let bells = recado_engine::dispatch::Bells::in_process();
+    async fn with_parent(&self, codec: Option<Codec>) -> Engine {
+        let bells = Bells::in_process();
         let ring = bells.clone();
-        let options = recado_engine::StorageOptions::new(self.database.url());
-        let storage = recado_engine::Storage::open(&options, move || ring.ring())
-            .await
-            .unwrap();
-        recado_engine::EngineBuilder::new(self.vendor.clone())
+        let options = StorageOptions {
+            codec,
+            ..StorageOptions::new(self.database.url())
+        };
+        let storage = Storage::open(&options, move || ring.ring()).await.unwrap();
+        storage.unlock().await.unwrap();
+        EngineBuilder::new(self.vendor.clone())
             .workflow::<Parent>()
             .workflow::<Chat>()
             .activity::<world::Look>()

@@ -242,7 +242,9 @@ pub(super) fn read(run: &Run, events: &[Event]) -> Vec<Item> {
             (EventKind::Merged, _) => items.push(note(event, "plain", merged(event))),
             (EventKind::Superseded, _) => {
                 let name = event.name.as_deref().unwrap_or("a call");
-                let sentence = format!("another run of the lane was ready, so {name} is asked again with what it brings");
+                let sentence = format!(
+                    "another run of the lane was ready, so {name} is asked again with what it brings"
+                );
                 items.push(note(event, "plain", sentence));
             }
             (kind, op) if kind.as_str().starts_with("activity_") => apply(&mut items, op, event),

@@ -227,12 +227,22 @@ impl Core {
             return self.answer(op, op, ask).await.map(Some);
         };
         let answer = {
-            let listening = self.mailbox.listen_behind(head);
+            let listening = self.mailbox.listen_behind(head.clone());
+            let followed = async {
+                loop {
+                    listening.followed().await;
+                    // What was seen may have been gathered since it was looked for.
+                    if self.is_followed(&head).await {
+                        return;
+                    }
+                    listening.forget();
+                }
+            };
             let mut work = pin!(self.answer(op, op, ask));
             tokio::select! {
                 biased;
                 answer = &mut work => Some(answer),
-                () = listening.followed() => poll_fn(|cx| match work.as_mut().poll(cx) {
+                () = followed => poll_fn(|cx| match work.as_mut().poll(cx) {
                     Poll::Ready(answer) => Poll::Ready(Some(answer)),
                     // What is on its way to the disk is not dropped, and a run that leaves does nothing more.
                     Poll::Pending if self.may_drop(op, op) && !self.exit.is_open() => Poll::Ready(None),
