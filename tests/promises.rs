@@ -12,7 +12,8 @@ use reqwest::Method;
 use sea_orm::{ConnectionTrait, Statement};
 use serde_json::Value;
 use world::{
-    ACCOUNT, Answered, PATIENCE, World, chance::Chance, completions, contact, creates, echo, webhook::Webhook,
+    ACCOUNT, ADMIN, Answered, PATIENCE, World, chance::Chance, completions, contact, creates, echo,
+    webhook::Webhook,
 };
 
 /// The same test on both databases.
@@ -297,6 +298,22 @@ async fn a_burst_is_answered_once_counts_as_one_answer_and_shows_what_answered_i
         .await
         .json();
     assert_eq!(shown["links"].as_array().unwrap().len(), 2);
+    let page = async |run: &str| {
+        let request = world.client.get(format!("{}/runs/{run}", world.url));
+        Answered::of(request.bearer_auth(ADMIN)).await.unwrap().text
+    };
+    let (into, merged) = (
+        into.as_str().unwrap(),
+        world.until(&burst[1], "completed").await["id"].clone(),
+    );
+    let merged = merged.as_str().unwrap();
+    for (run, tie, other) in [(merged, "Answered by", into), (into, "Answers for", merged)] {
+        let shown = page(run).await;
+        assert!(
+            shown.contains(&format!("<dt>{tie}</dt><dd><a href=\"/runs/{other}\">")),
+            "{shown}"
+        );
+    }
     let counted = |state: &str, n| (state.to_owned(), n);
     assert_eq!(
         usage(&world, "agent_answers").await,
