@@ -1,6 +1,7 @@
 //! The steps of Recado's workflows, one retried activity per file.
 mod ask_specialist;
 mod bench_step;
+mod burst;
 mod check_billing;
 mod environment;
 mod faults;
@@ -8,6 +9,7 @@ mod hand_off;
 mod knowledge;
 mod offline_agent;
 mod persist;
+mod release_merged;
 mod reply;
 mod resolve_owner;
 mod route_agent;
@@ -19,6 +21,7 @@ pub use check_billing::{CheckBilling, Grant};
 pub use environment::Environment;
 pub use hand_off::{HandOff, HandedOff};
 pub use persist::{Arrival, Persist};
+pub use release_merged::ReleaseMerged;
 pub use reply::{Purpose, Reply, Sent, Withheld};
 pub use resolve_owner::{Owner, ResolveOwner};
 pub use route_agent::{Answer, RouteAgent, Routed, Way};
@@ -37,6 +40,7 @@ pub fn register(
         .activity::<RouteAgent>()
         .activity::<AskSpecialist>()
         .activity::<HandOff>()
+        .activity::<ReleaseMerged>()
         .activity::<Reply>()
         .activity::<BenchStep>()
 }

@@ -10,7 +10,7 @@ use poem::{
     http::StatusCode,
     web::{Data, Path},
 };
-use recado_engine::{Event, Run, RunId, RunState, StorageError};
+use recado_engine::{Event, Link, Run, RunId, RunState, StorageError};
 
 use self::{acts::Acts, facts::Facts, journal::Entry};
 use super::{
@@ -57,7 +57,7 @@ pub(crate) async fn show(Path(id): Path<String>, Data(app): Data<&App>) -> Respo
         app: app.clone(),
         id: RunId::from(id),
     };
-    let (run, events) = match following.look().await {
+    let (run, events, links) = match following.look().await {
         Ok(Some(seen)) => seen,
         Ok(None) => return not_found(),
         Err(error) => return no_database(&error),
@@ -71,7 +71,7 @@ pub(crate) async fn show(Path(id): Path<String>, Data(app): Data<&App>) -> Respo
         id: run.id.as_str(),
         workflow: &run.workflow,
         live: !run.state.is_final(),
-        facts: Facts::of(&run),
+        facts: Facts::of(&run, &links),
         acts: Acts::of(&run, &events),
         drawing: Drawing {
             time_line: TimeLine::of(&run, &events, Utc::now()),
@@ -95,7 +95,7 @@ struct Following {
 }
 
 impl Followed for Following {
-    type Seen = Option<(Run, Vec<Event>)>;
+    type Seen = Option<(Run, Vec<Event>, Vec<Link>)>;
 
     async fn look(&self) -> Result<Self::Seen, StorageError> {
         let storage = self.app.engine.storage();
@@ -103,11 +103,14 @@ impl Followed for Following {
         let Some(run) = storage.run(&self.id).await? else {
             return Ok(None);
         };
-        Ok(Some((run, storage.journal(&self.id).await?)))
+        let (events, links) = (storage.journal(&self.id).await?, storage.links(&self.id).await?);
+        Ok(Some((run, events, links)))
     }
 
     fn cursor(&self, seen: &Self::Seen) -> u64 {
-        let Some((run, events)) = seen else { return 0 };
+        let Some((run, events, links)) = seen else {
+            return 0;
+        };
         // While it is at work its open bar grows.
         let second = (run.state == RunState::Running).then(|| Utc::now().timestamp());
         cursor(&(
@@ -119,12 +122,13 @@ impl Followed for Following {
             &run.error,
             &run.owner,
             events.len(),
+            links.len(),
             second,
         ))
     }
 
     fn sections(&self, seen: &Self::Seen) -> Sections {
-        let Some((run, events)) = seen else {
+        let Some((run, events, links)) = seen else {
             return Sections::new();
         };
         let render = |part: Result<String, askama::Error>| part.unwrap_or_default();
@@ -132,7 +136,7 @@ impl Followed for Following {
             time_line: TimeLine::of(run, events, Utc::now()),
         };
         Sections::from([
-            ("facts", render(Facts::of(run).render())),
+            ("facts", render(Facts::of(run, links).render())),
             ("acts", render(Acts::of(run, events).render())),
             ("time-line", render(drawing.render())),
             ("record", render(Record::of(run, events).render())),
@@ -140,7 +144,7 @@ impl Followed for Following {
     }
 
     fn is_last(&self, seen: &Self::Seen) -> bool {
-        seen.as_ref().is_none_or(|(run, _)| run.state.is_final())
+        seen.as_ref().is_none_or(|(run, ..)| run.state.is_final())
     }
 }
 

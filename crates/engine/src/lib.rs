@@ -32,7 +32,9 @@ mod worker;
 mod workflow;
 
 pub use activity::{Activity, Attempt, Effect, Prepared, Reconciled, Undecided};
-pub use context::{Ask, Child, ChildRun, Context, Group, OnClose, Own, Race, Receive, Signal, Sleep};
+pub use context::{
+    Ask, Child, ChildRun, Context, Gathered, Group, OnClose, Own, Patience, Race, Receive, Signal, Sleep,
+};
 pub use engine::{Engine, EngineBuilder, Start, StartError};
 pub use export::{Export, ExportedEvent, ExportedSignal};
 pub use fault::{Failure, Fault};

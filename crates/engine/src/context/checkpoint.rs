@@ -15,7 +15,9 @@ use crate::{
     Event, EventKind, Failure, Fault, RunState,
     journal::LaneHold,
     registry::Ended,
-    storage::{Append, NewValue, StorageError, Update, after, guard, now, recorded, write_one},
+    storage::{
+        Append, Head, NewValue, StorageError, Update, after, guard, lock_behind, now, recorded, write_one,
+    },
     surroundings,
 };
 
@@ -260,6 +262,16 @@ impl Core {
         event: Event,
         work: impl Fn(Draft) -> StepWork,
     ) -> Result<Event, Fault> {
+        self.transact_as(None, event, work).await
+    }
+
+    /// The same, with the lane of `head` locked, and the runs behind it that it may take along.
+    pub(super) async fn transact_as(
+        &self,
+        head: Option<&Head>,
+        event: Event,
+        work: impl Fn(Draft) -> StepWork,
+    ) -> Result<Event, Fault> {
         let _bound = self.bind(event.op.unwrap_or_default());
         let mut tail = self.tail.lock().await;
         self.settle(&mut tail).await;
@@ -272,8 +284,12 @@ impl Core {
         let mut wait = Duration::from_millis(20);
         loop {
             let (run, epoch, work) = (self.run.id.clone(), self.run.epoch, work(draft.clone()));
+            let head = head.cloned();
             let committed = self.shared.storage.transaction(move |tx| {
                 Box::pin(async move {
+                    if let Some(head) = &head {
+                        lock_behind(tx, head).await?;
+                    }
                     guard(tx, &run, epoch).await?;
                     if let Some(event) = recorded(tx, &run, seq).await? {
                         return Ok(event);

@@ -41,6 +41,11 @@ pub(crate) struct Exit {
 }
 
 impl Exit {
+    /// Whether the run is about to leave.
+    pub(super) fn is_open(&self) -> bool {
+        lock(&self.reason).is_some()
+    }
+
     /// Waits until the run leaves.
     pub(crate) async fn left(&self) -> Leave {
         loop {
@@ -89,6 +94,8 @@ pub(crate) struct Core {
     pub(super) owner: Mutex<Option<String>>,
     pub(super) history: Mutex<History>,
     pub(super) lane: Mutex<LaneHold>,
+    /// Since when it is the head of its lane.
+    pub(super) entered_at: Mutex<Option<DateTime<Utc>>>,
     /// The pen: whoever holds it writes the next event.
     pub(super) tail: tokio::sync::Mutex<Tail>,
     pub(super) exit: Arc<Exit>,
@@ -144,6 +151,7 @@ impl Core {
             owner: Mutex::new(claimed.run.owner.clone()),
             // What cannot be read may hold its lane.
             lane: Mutex::new(unreadable.map_or(history.lane(), |_| LaneHold::Held)),
+            entered_at: Mutex::new(history.entered_at()),
             consumed: Mutex::new(history.consumed().clone()),
             children: Mutex::new(history.has_children()),
             history: Mutex::new(history),

@@ -206,7 +206,7 @@ impl Core {
     }
 
     /// Whether none of the steps is on its way to the disk or to the outside.
-    fn may_drop(&self, first: i64, last: i64) -> bool {
+    pub(super) fn may_drop(&self, first: i64, last: i64) -> bool {
         let free = |steps: &std::collections::HashSet<i64>| (first..=last).all(|op| !steps.contains(&op));
         free(&lock(&self.bound)) && free(&lock(&self.intended)) && self.tail.try_lock().is_ok()
     }

@@ -5,6 +5,7 @@ mod call;
 mod checkpoint;
 mod child;
 mod core;
+mod gather;
 mod join;
 mod lane;
 mod marks;
@@ -28,6 +29,7 @@ use self::{
 pub use self::{
     ask::{Ask, Own},
     child::{Child, ChildRun, OnClose},
+    gather::{Gathered, Patience},
     join::{Group, Race},
     signal::{Receive, Signal},
     timer::Sleep,
