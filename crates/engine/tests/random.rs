@@ -502,6 +502,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 fn config() -> ProptestConfig {
     let found = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/random.found");
     let default = ProptestConfig {
+        // A minute of looking for a shorter program is worth its while, an hour is not.
+        max_shrink_time: 60_000,
         failure_persistence: Some(Box::new(FileFailurePersistence::Direct(found))),
         ..ProptestConfig::default()
     };
