@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// The longest, by the clock on the wall, that runs may be under way without coming to rest.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// How often the clock may be moved before a test is taken to go on for ever.
 const MOST_MOVES: usize = 10_000;
 
@@ -141,8 +141,8 @@ impl TestEngine {
                 Err(error) => self.survive(error).await,
             }
         }
-        let open = self.engine().storage().open_runs().await;
-        panic!("something has been under way for {PATIENCE:?}, with these runs open: {open:?}");
+        let stuck = self.memory().told().await;
+        panic!("something has been under way for {PATIENCE:?}: {stuck}");
     }
 
     /// Does all that can be done, through every wait for a time, until nothing goes on unless somebody says something.
