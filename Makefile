@@ -5,8 +5,8 @@ ARGS ?=
 recado := cargo run --bin recado --
 
 .DEFAULT_GOAL := help
-.PHONY: help run stop test check fmt lint docs deny check-env migrate seed run-worker bench chaos crash-matrix \
-	crash-matrix-mutants
+.PHONY: help run stop test histories check fmt lint docs deny check-env migrate seed run-worker bench chaos \
+	crash-matrix crash-matrix-mutants
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ stop: ## Stop what `make run` started, if it still runs
 test: ## Run every test beside a throwaway Postgres and Redis (ARGS="-p recado-engine" for a part)
 	@scripts/setup run test
 	scripts/test $(ARGS)
+
+histories: ## Record the histories that workflows are replayed against anew, from real runs
+	RECORD_HISTORIES=1 cargo test -p recado --test histories
 
 check: fmt lint docs deny ## All that must be clean before a commit, but the tests
 

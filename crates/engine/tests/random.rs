@@ -358,11 +358,11 @@ struct Left {
     ordered: Vec<String>,
 }
 
-/// Where a process dies: before or after a commit, of so many as there are without any death.
-type Death = (bool, Index);
+/// Where a process dies: before or after which of its commits.
+type Death = (bool, u32);
 
 /// Two programs in one lane, told some words, through these deaths. Returns how many commits there were, too.
-async fn live(programs: &[Program; 2], words: u32, deaths: &[Death], commits: u32) -> (Left, u32) {
+async fn live(programs: &[Program; 2], words: u32, deaths: &[Death]) -> (Left, u32) {
     let (database, world) = (TestDatabase::in_memory().await, Arc::<World>::default());
     let builder = EngineBuilder::new(world.clone())
         .workflow::<Program>()
@@ -382,11 +382,10 @@ async fn live(programs: &[Program; 2], words: u32, deaths: &[Death], commits: u3
     });
     engine.within(create).await.unwrap();
     let begun = engine.commits();
-    for (before, index) in deaths {
-        let n = 1 + index.index(commits as usize) as u32;
+    for (before, commit) in deaths {
         match before {
-            true => engine.crash_before_commit(n),
-            false => engine.crash_after_commit(n),
+            true => engine.crash_before_commit(*commit),
+            false => engine.crash_after_commit(*commit),
         }
     }
     let mut runs = Vec::new();
@@ -443,6 +442,35 @@ async fn live(programs: &[Program; 2], words: u32, deaths: &[Death], commits: u3
         ordered: ordered.into_keys().collect(),
     };
     (left, engine.commits() - begun)
+}
+
+fn program(name: &str, steps: Vec<Step>) -> Program {
+    Program {
+        name: name.to_owned(),
+        steps,
+    }
+}
+
+/// Races whose losers put the run to sleep, found by chance.
+#[tokio::test]
+async fn races_end_the_same_whichever_commit_their_process_dies_at() {
+    let well = Fate::Well;
+    let first = [
+        Step::RaceWon(Kind::Note, well),
+        Step::JoinAll(well, well, well, 4),
+        Step::RaceListening,
+        Step::RaceListening,
+        Step::RaceLost(Kind::Order),
+    ];
+    let programs = [
+        program("a", first.to_vec()),
+        program("b", vec![Step::Lane, Step::RaceListening]),
+    ];
+    let (calm, commits) = live(&programs, 1, &[]).await;
+    for commit in 1..=commits {
+        let (stormy, _) = live(&programs, 1, &[(false, commit)]).await;
+        assert_eq!(calm, stormy, "after commit {commit}");
+    }
 }
 
 fn kind() -> impl Strategy<Value = Kind> {
@@ -502,6 +530,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 fn config() -> ProptestConfig {
     let found = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/random.found");
     let default = ProptestConfig {
+        // A minute of looking for a shorter program is worth its while, an hour is not.
+        max_shrink_time: 60_000,
         failure_persistence: Some(Box::new(FileFailurePersistence::Direct(found))),
         ..ProptestConfig::default()
     };
@@ -524,12 +554,13 @@ proptest! {
         words in 0..3u32,
         deaths in vec((any::<bool>(), any::<Index>()), 1..4),
     ) {
-        let program = |name: &str, steps| Program { name: name.to_owned(), steps };
         let programs = [program("a", first), program("b", second)];
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let (calm, stormy) = runtime.block_on(async {
-            let (calm, commits) = live(&programs, words, &[], 1).await;
-            let (stormy, _) = live(&programs, words, &deaths, commits).await;
+            let (calm, commits) = live(&programs, words, &[]).await;
+            let at = |index: Index| 1 + index.index(commits as usize) as u32;
+            let deaths: Vec<_> = deaths.into_iter().map(|(before, index)| (before, at(index))).collect();
+            let (stormy, _) = live(&programs, words, &deaths).await;
             (calm, stormy)
         });
         prop_assert_eq!(calm, stormy);

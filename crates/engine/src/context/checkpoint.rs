@@ -335,7 +335,7 @@ impl Core {
                 return Woken::Due;
             }
             let short = left.is_some_and(|left| left <= self.shared.settings.short_wait);
-            if let Some(first) = self.all_idle()
+            if let Some(first) = self.all_idle(op)
                 && !short
             {
                 self.flush(Some(self.waiting(&first))).await;
@@ -360,9 +360,10 @@ impl Core {
     }
 
     /// If every branch waits, and for longer than is worth the memory: what is due first.
-    fn all_idle(&self) -> Option<Wait> {
+    fn all_idle(&self, op: i64) -> Option<Wait> {
         let branches = lock(&self.branches);
-        if branches.idle.len() < branches.live {
+        let lost = branches.decided && !lock(&self.intended).contains(&op);
+        if lost || branches.idle.len() < branches.live {
             return None;
         }
         let first = branches

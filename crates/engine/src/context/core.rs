@@ -83,6 +83,9 @@ pub(super) struct Branches {
     pub(super) live: usize,
     /// Those that wait for something that only time or a signal brings, by step.
     pub(super) idle: HashMap<i64, Idling>,
+    /// Whether a race has been won whose losers are still there. Only one that must come to its end may let the run
+    /// sleep; the others are about to be dropped.
+    pub(super) decided: bool,
 }
 
 /// What the branches of a run share. Cheap to share, because every method takes `&self`.
@@ -162,6 +165,7 @@ impl Core {
             branches: Mutex::new(Branches {
                 live: 1,
                 idle: HashMap::new(),
+                decided: false,
             }),
             ended: watch::Sender::default(),
             bound: Mutex::default(),

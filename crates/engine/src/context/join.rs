@@ -157,8 +157,8 @@ impl Core {
             .collect();
         let ((winner, result), _, mut others) = select_all(branches).await;
         lock(&self.lost).extend((op + 1..=last).filter(|step| *step != op + 1 + winner as i64));
+        lock(&self.branches).decided = true;
         poll_fn(|cx| {
-            // One that may be dropped is not let go on: it would find all that is left waiting, and put the run to sleep.
             if self.may_drop(op + 1, last) {
                 return std::task::Poll::Ready(());
             }
@@ -171,7 +171,10 @@ impl Core {
         .await;
         drop(others);
         lock(&self.lost).clear();
-        lock(&self.branches).live = 1;
+        {
+            let mut branches = lock(&self.branches);
+            (branches.live, branches.decided) = (1, false);
+        }
         // One that lost before it was looked at may have a past.
         self.forget(op + 1, last);
         self.won(op, winner).await;

@@ -38,7 +38,7 @@ impl Core {
         let idle = branches.idle.values().filter(|idling| idling.seen >= mail);
         Rest {
             run: self.run.id.clone(),
-            busy: branches.live.max(1).saturating_sub(idle.count()),
+            busy: (branches.live.max(1) + usize::from(branches.decided)).saturating_sub(idle.count()),
             until: branches
                 .idle
                 .values()

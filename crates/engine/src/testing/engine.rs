@@ -1,5 +1,9 @@
 //! The engine in the hands of a test.
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
@@ -16,6 +20,8 @@ use crate::{
     surroundings::{self, Point},
 };
 
+/// The longest, by the clock on the wall, that runs may be under way without coming to rest.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// How often the clock may be moved before a test is taken to go on for ever.
 const MOST_MOVES: usize = 10_000;
 
@@ -120,7 +126,8 @@ impl TestEngine {
 
     /// Does all that can be done without time passing. Returns when something is due next.
     pub async fn work(&mut self) -> Option<DateTime<Utc>> {
-        loop {
+        let begun = Instant::now();
+        while begun.elapsed() < PATIENCE {
             if self.simulation.is_dead() {
                 self.begin().await;
             }
@@ -134,6 +141,8 @@ impl TestEngine {
                 Err(error) => self.survive(error).await,
             }
         }
+        let stuck = self.memory().told().await;
+        panic!("something has been under way for {PATIENCE:?}: {stuck}");
     }
 
     /// Does all that can be done, through every wait for a time, until nothing goes on unless somebody says something.

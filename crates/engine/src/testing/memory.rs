@@ -133,6 +133,30 @@ impl Memory {
         Ok(Standing::AtRest(due))
     }
 
+    /// What is open, for the one who looks for what keeps a test from its end.
+    pub(super) async fn told(&self) -> String {
+        let open = Filter {
+            unfinished: true,
+            ..Filter::default()
+        };
+        let runs = self.engine.storage().runs(&open, MANY, None).await;
+        let mut told = String::new();
+        for run in runs.map(|page| page.items).unwrap_or_default() {
+            let waits = run.waiting_for.unwrap_or_default();
+            told.push_str(&format!(
+                "\n{} {} is {}, waits for {waits}",
+                run.workflow, run.id, run.state
+            ));
+        }
+        for rest in self.in_memory() {
+            told.push_str(&format!(
+                "\n{} is in memory, {} of its branches at work",
+                rest.run, rest.busy
+            ));
+        }
+        told
+    }
+
     fn in_memory(&self) -> Vec<crate::context::Rest> {
         let cores = &self.engine.shared.cores;
         let mut cores = cores.lock().unwrap_or_else(PoisonError::into_inner);
