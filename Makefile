@@ -5,10 +5,11 @@ ARGS ?=
 recado := cargo run --bin recado --
 
 .DEFAULT_GOAL := help
-.PHONY: help run stop test check fmt lint docs deny check-env migrate seed run-worker bench chaos
+.PHONY: help run stop test check fmt lint docs deny check-env migrate seed run-worker bench chaos crash-matrix \
+	crash-matrix-mutants
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## Start everything on this machine, with a simulated telephone on a web page
 	@scripts/setup run
@@ -28,6 +29,7 @@ fmt: ## Check the formatting (cargo fmt mends it)
 
 lint: ## Run clippy on everything, tests too
 	cargo clippy --workspace --all-targets -- -D warnings
+	cargo clippy -p recado -p recado-engine --features crash --lib --bins --test crash_matrix -- -D warnings
 
 docs: ## Build the documentation of every crate
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --workspace
@@ -57,3 +59,13 @@ bench: ## Measure speed, as docs and README quote it
 chaos: ## Kill, freeze and cut off everything under load, and count what was lost (ARGS="--seconds 600")
 	@scripts/setup run test
 	cargo run --bin recado -- chaos $(ARGS)
+
+crash_matrix := scripts/with-servers cargo test -p recado --features crash --test crash_matrix --
+
+crash-matrix: ## Kill a process at every commit and outside call, and count (ARGS="--scenario text --database sqlite")
+	@scripts/setup run test
+	$(crash_matrix) $(ARGS)
+
+crash-matrix-mutants: ## The same with one protection after the other switched off: cells must turn red
+	@scripts/setup run test
+	$(crash_matrix) --without each $(ARGS)

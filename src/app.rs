@@ -135,6 +135,7 @@ fn environment(config: &Config, storage: &Storage) -> anyhow::Result<Environment
             .context("TWILIO_API_URL")?,
         models: Providers::new(config.models.providers.clone(), config.models.timeout)
             .context("the models")?,
+        quiet_period: config.quiet_period,
         status_callback: format!("{}{STATUS_PATH}", public.unwrap_or_default()),
     })
 }

@@ -3,6 +3,7 @@ use std::{fmt::Display, net::SocketAddr, str::FromStr, time::Duration};
 
 use recado_clients::models::{Provider, Vendor};
 use recado_domain::{Address, PhoneNumber};
+use recado_store::owners::LONGEST_QUIET_PERIOD;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
@@ -23,6 +24,8 @@ pub(crate) struct Config {
     pub(crate) admin_token: Option<SecretString>,
     pub(crate) twilio: TwilioConfig,
     pub(crate) models: ModelsConfig,
+    /// How long a contact must have written nothing before an agent is asked.
+    pub(crate) quiet_period: Duration,
     /// Open on loopback, with demo data: a child of `recado dev`.
     pub(crate) dev: bool,
 }
@@ -92,6 +95,7 @@ impl Config {
             admin_token: read.text("ADMIN_TOKEN").map(SecretString::from),
             twilio: read.twilio(),
             models: read.models(),
+            quiet_period: read.seconds_up_to("QUIET_PERIOD", 0.0, LONGEST_QUIET_PERIOD),
             dev: read.text("RECADO_DEV").is_some(),
         };
         if read.problems.is_empty() {
@@ -199,9 +203,13 @@ impl Reader<'_> {
     }
 
     fn seconds(&mut self, name: &str, default: f64) -> Duration {
+        self.seconds_up_to(name, default, 3600.0)
+    }
+
+    fn seconds_up_to(&mut self, name: &str, default: f64, most: f64) -> Duration {
         let check = |text: &str| match text.parse::<f64>() {
-            Ok(seconds) if (0.0..=3600.0).contains(&seconds) => Ok(seconds),
-            _ => Err("must be a number of seconds from 0 to 3600".to_owned()),
+            Ok(seconds) if (0.0..=most).contains(&seconds) => Ok(seconds),
+            _ => Err(format!("must be a number of seconds from 0 to {most}")),
         };
         Duration::from_secs_f64(self.checked(name, check).unwrap_or(default))
     }
@@ -348,6 +356,7 @@ mod tests {
             ("TWILIO_PHONE_NUMBER", "12345"),
             ("TWILIO_TIMEOUT", "soon"),
             ("OLLAMA_URL", "nowhere"),
+            ("QUIET_PERIOD", "61"),
         ];
         let told = read(&settings).expect_err("malformed").to_string();
         for (name, _) in settings {

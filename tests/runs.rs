@@ -44,6 +44,53 @@ fn state(answered: &Answered) -> Value {
     answered.json()["state"].clone()
 }
 
+async fn start(world: &World, key: &str, prefer: &str, body: Value) -> Answered {
+    let request = world.api(Method::POST, "/runs").json(&body);
+    let request = request.header("Idempotency-Key", key).header("Prefer", prefer);
+    Answered::of(request).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_is_started_by_key_once_and_its_end_awaited_wherever_it_is_worked_on() {
+    let world = World::new(Backend::Postgres).await;
+    let front = world.serve().await;
+    let body = json!({"workflow": "bench_steps", "input": {"MessageSid": "SM1"}});
+    let started = start(&world, "k", "", body.clone()).await;
+    assert_eq!(started.status, 202, "{}", started.text);
+    let id = started.json()["id"].clone();
+    assert_eq!(started.json()["state"], "queued");
+    // Nobody works yet: an impatient caller is told so.
+    let still = start(&world, "k", "wait=1", body.clone()).await;
+    assert_eq!((still.status, &still.json()["id"]), (202, &id), "{}", still.text);
+
+    let worker = world.worker().await;
+    let ended = start(&world, "k", "wait=60", body.clone()).await;
+    assert_eq!((ended.status, &ended.json()["id"]), (200, &id), "{}", ended.text);
+    assert_eq!(ended.json()["outcome"], "measured");
+    assert_eq!(ended.json()["output"]["step"], "reply");
+    let other = json!({"workflow": "bench_steps", "input": {"MessageSid": "SM2"}});
+    let told = start(&world, "k", "", other.clone()).await.problem(409);
+    assert!(
+        told["detail"].as_str().unwrap().contains("another input"),
+        "{told}"
+    );
+    let fresh = start(&world, "", "wait=60", other.clone()).await;
+    assert_eq!(fresh.status, 200, "{}", fresh.text);
+    assert_ne!(fresh.json()["id"], id);
+
+    let told = start(&world, "", "", json!({"workflow": "no_such", "input": {}}))
+        .await
+        .problem(422);
+    assert_eq!(told["field"], "workflow");
+    let told = start(&world, "", "", json!({"workflow": "bench_steps", "input": 7}))
+        .await
+        .problem(422);
+    assert_eq!(told["field"], "input");
+    start(&world, "", "wait=soon", other).await.problem(400);
+    assert_eq!(world.runs().await.len(), 2);
+    drop((front, worker));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_api_pauses_resumes_signals_cancels_forks_and_terminates_a_run() {
     let world = World::new(Backend::Sqlite).await;

@@ -7,7 +7,7 @@ use recado_engine::{Activity, Attempt, Effect, Fault, Retry};
 use recado_store::messages;
 use serde::{Deserialize, Serialize};
 
-use crate::{Answer, Environment, faults::of_store, knowledge};
+use crate::{Answer, Environment, burst, faults::of_store, knowledge};
 
 /// How much of the conversation the specialist is told.
 const TURNS: u64 = 12;
@@ -25,6 +25,9 @@ pub struct AskSpecialist {
     pub specialist: String,
     /// What the contact says.
     pub text: String,
+    /// What the contact said after that, to be answered with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub more: Vec<String>,
 }
 
 impl Activity<Environment> for AskSpecialist {
@@ -92,7 +95,8 @@ impl AskSpecialist {
 
     /// The recent turns, ending with what the contact says now.
     async fn turns(&self, env: &Environment) -> Result<Vec<Turn>, Fault> {
-        let recent = messages::recent_turns(&env.database, &self.owner, &self.conversation, TURNS);
+        let most = TURNS + self.more.len() as u64;
+        let recent = messages::recent_turns(&env.database, &self.owner, &self.conversation, most);
         let mut turns: Vec<Turn> = recent
             .await
             .map_err(of_store)?
@@ -106,18 +110,15 @@ impl AskSpecialist {
                 text: message.body,
             })
             .collect();
-        // Later messages of a burst are persisted already; this run answers its own.
-        if let Some(own) = turns
-            .iter()
-            .rposition(|turn| turn.role == Role::User && turn.text.trim() == self.text)
-        {
-            turns.truncate(own + 1);
-        } else {
-            turns.push(Turn {
-                role: Role::User,
-                text: self.text.clone(),
-            });
+        // Messages of the burst that are not answered yet may be persisted already; what is answered now is one turn.
+        let texts: Vec<&str> = burst::texts(&self.text, &self.more).collect();
+        if let Some(first) = burst::beginning(&turns, &texts) {
+            turns.truncate(first);
         }
+        turns.push(Turn {
+            role: Role::User,
+            text: burst::text(&self.text, &self.more),
+        });
         Ok(turns)
     }
 }

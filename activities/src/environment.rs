@@ -1,4 +1,6 @@
 //! What the activities act with.
+use std::time::Duration;
+
 use recado_clients::{models::Providers, twilio};
 use recado_store::Secret;
 use sea_orm::DatabaseConnection;
@@ -14,6 +16,8 @@ pub struct Environment {
     pub twilio: twilio::Client,
     /// The language models, in the order in which they are asked; there may be none.
     pub models: Providers,
+    /// How long a contact must have written nothing before an agent is asked, where the owner says nothing else.
+    pub quiet_period: Duration,
     /// Where Twilio reports what became of a message, without the token.
     pub status_callback: String,
 }

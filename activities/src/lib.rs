@@ -1,5 +1,7 @@
 //! The steps of Recado's workflows, one retried activity per file.
 mod ask_specialist;
+mod bench_step;
+mod burst;
 mod check_billing;
 mod environment;
 mod faults;
@@ -7,16 +9,19 @@ mod hand_off;
 mod knowledge;
 mod offline_agent;
 mod persist;
+mod release_merged;
 mod reply;
 mod resolve_owner;
 mod route_agent;
 mod transcribe;
 
 pub use ask_specialist::AskSpecialist;
+pub use bench_step::{BenchStep, BenchStepDone};
 pub use check_billing::{CheckBilling, Grant};
 pub use environment::Environment;
 pub use hand_off::{HandOff, HandedOff};
 pub use persist::{Arrival, Persist};
+pub use release_merged::ReleaseMerged;
 pub use reply::{Purpose, Reply, Sent, Withheld};
 pub use resolve_owner::{Owner, ResolveOwner};
 pub use route_agent::{Answer, RouteAgent, Routed, Way};
@@ -35,5 +40,7 @@ pub fn register(
         .activity::<RouteAgent>()
         .activity::<AskSpecialist>()
         .activity::<HandOff>()
+        .activity::<ReleaseMerged>()
         .activity::<Reply>()
+        .activity::<BenchStep>()
 }

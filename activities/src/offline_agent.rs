@@ -61,6 +61,28 @@ pub(crate) fn answer<'a>(message: &str, questions: &'a [Question]) -> Option<&'a
     (best.0 > ENOUGH).then_some(best.1)
 }
 
+/// The answers to the questions that messages of a burst ask, each once and in order; and whether every message is
+/// answered. A question may be spread over several messages, none of which asks it by itself.
+pub(crate) fn answers<'a>(messages: &[&str], questions: &'a [Question]) -> (Vec<&'a str>, bool) {
+    let found: Vec<_> = messages
+        .iter()
+        .map(|message| answer(message, questions))
+        .collect();
+    let all = found.iter().all(Option::is_some);
+    let mut known: Vec<&str> = Vec::new();
+    for question in found.into_iter().flatten() {
+        if !known.contains(&question.answer.as_str()) {
+            known.push(&question.answer);
+        }
+    }
+    if known.is_empty()
+        && let Some(spread) = answer(&messages.join("\n"), questions)
+    {
+        return (vec![&spread.answer], true);
+    }
+    (known, all)
+}
+
 /// Whether the words hold the keyword, which may be a phrase.
 fn contains(words: &[String], keyword: &str) -> bool {
     let keyword = self::words(keyword);
@@ -132,6 +154,21 @@ mod tests {
         let known = [question("Vocês entregam?", "Sim.", &["delivery"])];
         assert!(answer("Vocês consertam bicicletas?", &known).is_none());
         assert!(answer("vocês entregam hoje?", &known).is_some());
+    }
+
+    #[test]
+    fn each_message_of_a_burst_is_answered_or_a_person_is_wanted() {
+        let known = [
+            question("Qual é o horário de funcionamento?", "Das 7 às 19h.", &["abre"]),
+            question("Vocês fazem entrega?", "Sim.", &["entrega"]),
+        ];
+        let both = ["que horas abre?", "tem entrega?", "entrega hoje?"];
+        assert_eq!(answers(&both, &known), (vec!["Das 7 às 19h.", "Sim."], true));
+        let spread = ["qual o horário", "de funcionamento?"];
+        assert_eq!(answers(&spread, &known), (vec!["Das 7 às 19h."], true));
+        let half = ["tem entrega?", "quero falar com o gerente"];
+        assert_eq!(answers(&half, &known), (vec!["Sim."], false));
+        assert_eq!(answers(&["bom dia", "tudo bem?"], &known), (vec![], false));
     }
 
     #[test]

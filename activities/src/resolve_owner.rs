@@ -24,6 +24,9 @@ pub struct Owner {
     pub id: OwnerId,
     /// What a contact is told when the plan is used up.
     pub notice_over_quota: String,
+    /// How long the contact must have written nothing before an agent is asked, in milliseconds.
+    #[serde(default)]
+    pub quiet_ms: u64,
 }
 
 impl Activity<Environment> for ResolveOwner {
@@ -43,8 +46,11 @@ impl Activity<Environment> for ResolveOwner {
         };
         let owner = owners::find(&env.database, &id).await.map_err(of_store)?;
         let owner = owner.ok_or_else(|| nobody("the owner that holds this number is gone"))?;
+        let own = owner.settings().map_err(of_store)?.quiet_period;
+        let quiet = own.map_or(env.quiet_period, std::time::Duration::from_secs_f64);
         Ok(Owner {
             id,
+            quiet_ms: u64::try_from(quiet.as_millis()).unwrap_or(u64::MAX),
             notice_over_quota: owner.notice_over_quota,
         })
     }

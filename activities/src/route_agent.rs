@@ -5,7 +5,7 @@ use recado_engine::{Activity, Attempt, Effect, Fault, Retry};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Environment, knowledge,
+    Environment, burst, knowledge,
     offline_agent::{self, Specialist},
 };
 
@@ -23,6 +23,9 @@ pub struct RouteAgent {
     pub conversation: ConversationId,
     /// What the contact says.
     pub text: String,
+    /// What the contact said after that, to be answered with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub more: Vec<String>,
     /// Whether a model may be asked.
     #[serde(default)]
     pub way: Way,
@@ -84,7 +87,7 @@ impl Activity<Environment> for RouteAgent {
 
     async fn run(&self, env: &Environment, _: &Attempt<'_>) -> Result<Routed, Fault> {
         let known = knowledge::specialists(env, &self.owner).await?;
-        let by_keywords = offline_agent::route(&self.text, &known);
+        let by_keywords = offline_agent::route(&burst::text(&self.text, &self.more), &known);
         let (specialist, confidence) = by_keywords.clone().unwrap_or_else(|| (GENERAL.to_owned(), 0.3));
         if self.way == Way::Offline || env.models.is_empty() {
             let reason = format!("{}; the offline agent answers", told(by_keywords.as_ref()));
@@ -148,12 +151,19 @@ impl Activity<Environment> for RouteAgent {
 impl RouteAgent {
     async fn offline_answer(&self, env: &Environment) -> Result<Answer, Fault> {
         let questions = knowledge::questions(env, &self.owner).await?;
-        if let Some(question) = offline_agent::answer(&self.text, &questions) {
-            return Ok(Answer::Text(question.answer.clone()));
+        let texts: Vec<&str> = burst::texts(&self.text, &self.more).collect();
+        let (known, all) = offline_agent::answers(&texts, &questions);
+        if all {
+            return Ok(Answer::Text(known.join("\n\n")));
         }
         let notice = knowledge::owner(env, &self.owner).await?.handoff_notice;
         Ok(Answer::Person {
-            notice,
+            // What is known is told, and a person sees to the rest.
+            notice: known
+                .into_iter()
+                .chain([notice.as_str()])
+                .collect::<Vec<_>>()
+                .join("\n\n"),
             reason: "no known question is asked".to_owned(),
         })
     }
@@ -170,7 +180,7 @@ impl RouteAgent {
         );
         let turns = vec![Turn {
             role: Role::User,
-            text: self.text.clone(),
+            text: burst::text(&self.text, &self.more),
         }];
         let completion = Completion {
             system,

@@ -11,6 +11,7 @@ mod m20261121_000006_signals;
 mod m20261121_000007_schedules;
 mod m20261121_000008_payloads;
 mod m20261121_000009_fairness;
+mod m20261121_000010_offers;
 mod m20261121_000011_unknown_send;
 mod m20261121_000012_overlap;
 
@@ -31,6 +32,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000007_schedules::Migration),
             Box::new(m20261121_000008_payloads::Migration),
             Box::new(m20261121_000009_fairness::Migration),
+            Box::new(m20261121_000010_offers::Migration),
             Box::new(m20261121_000011_unknown_send::Migration),
             Box::new(m20261121_000012_overlap::Migration),
         ]

@@ -5,9 +5,10 @@ use std::{
 };
 
 use clap::Subcommand;
+use futures::FutureExt;
 use recado_domain::{OwnerId, UnknownSend};
 use recado_engine::{Policy, Storage, StorageOptions, dispatch::Bells};
-use recado_store::owners;
+use recado_store::owners::{self, LONGEST_QUIET_PERIOD};
 use serde_json::json;
 
 use super::say;
@@ -29,6 +30,23 @@ pub(crate) enum Act {
         #[arg(value_parser = |word: &str| UnknownSend::parse(word))]
         policy: Option<UnknownSend>,
     },
+    /// How long a contact of an owner must have written nothing before an agent is asked
+    QuietPeriod {
+        /// Its id
+        owner: String,
+        /// Seconds, from 0 to 60; as QUIET_PERIOD says if absent
+        #[arg(value_parser = quiet_period)]
+        seconds: Option<f64>,
+    },
+}
+
+fn quiet_period(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(seconds) if (0.0..=LONGEST_QUIET_PERIOD).contains(&seconds) => Ok(seconds),
+        _ => Err(format!(
+            "must be a number of seconds from 0 to {LONGEST_QUIET_PERIOD}"
+        )),
+    }
 }
 
 /// What to do with policies.
@@ -57,6 +75,7 @@ pub(crate) async fn run(config: &Config, act: Act) -> anyhow::Result<ExitCode> {
     let act = match act {
         Act::Policy { act } => act,
         Act::UnknownSend { owner, policy } => return unknown_send(config, owner, policy).await,
+        Act::QuietPeriod { owner, seconds } => return set_quiet_period(config, owner, seconds).await,
     };
     let bells = match &config.redis_url {
         Some(url) => Bells::redis(url, "runs").await?,
@@ -103,6 +122,25 @@ async fn unknown_send(
         set.await?;
     }
     say(owners::unknown_send(storage.reader(), &owner).await?);
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn set_quiet_period(config: &Config, owner: String, seconds: Option<f64>) -> anyhow::Result<ExitCode> {
+    let storage = Storage::open(&StorageOptions::new(&config.database_url), || {}).await?;
+    let id = OwnerId::from(owner.as_str());
+    let set = storage
+        .transaction(move |tx| {
+            async move { anyhow::Ok(owners::set_quiet_period(tx, &id, seconds).await?) }.boxed()
+        })
+        .await?;
+    if !set {
+        crate::tell(&format!("recado: there is no owner {owner}"));
+        return Ok(ExitCode::from(4));
+    }
+    say(match seconds {
+        Some(seconds) => format!("{owner}: {seconds} s of quiet before an agent is asked"),
+        None => format!("{owner}: as QUIET_PERIOD says"),
+    });
     Ok(ExitCode::SUCCESS)
 }
 

@@ -4,7 +4,7 @@ use poem::{
     error::ResponseError,
     http::{StatusCode, header},
 };
-use recado_engine::{ControlError, ScheduleError, StorageError};
+use recado_engine::{ControlError, ScheduleError, StartError, StorageError};
 use recado_store::StoreError;
 use serde_json::{Value, json};
 
@@ -134,6 +134,16 @@ impl From<ScheduleError> for Problem {
             ScheduleError::NoSuchSchedule(_) => Self::not_found("schedule"),
             ScheduleError::Taken(_) => Self::new(StatusCode::CONFLICT, error.to_string()),
             ScheduleError::Storage(error) => error.into(),
+        }
+    }
+}
+
+impl From<StartError> for Problem {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::UnknownWorkflow(_) => Self::unprocessable("workflow", error.to_string()),
+            StartError::Unfit(told) => Self::unprocessable("input", told),
+            StartError::Storage(error) => error.into(),
         }
     }
 }

@@ -25,7 +25,7 @@ pub(crate) fn routes() -> Route {
         .at("/runs/live", get(runs::live))
         .at("/runs/:id", get(run::show))
         .at("/runs/:id/live", get(run::live))
-        .at("/runs/:id/retry", post(run::retry))
+        .at("/runs/:id/act", post(run::acts::act))
         .at("/runs/by-message/:account/:sid", get(by_message::open))
         .at("/runs/by-message/:account/:sid/state", get(by_message::state))
 }

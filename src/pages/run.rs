@@ -1,21 +1,22 @@
 //! `/runs/{id}`: what a run does, did and waits for.
+pub(super) mod acts;
 mod facts;
 mod journal;
 
 use askama::Template;
 use chrono::Utc;
 use poem::{
-    IntoResponse, Response, handler,
+    Response, handler,
     http::StatusCode,
-    web::{Data, Path, Redirect},
+    web::{Data, Path},
 };
-use recado_engine::{ControlError, Event, Run, RunId, RunState, StorageError};
+use recado_engine::{Event, Link, Run, RunId, RunState, StorageError};
 
-use self::{facts::Facts, journal::Entry};
+use self::{acts::Acts, facts::Facts, journal::Entry};
 use super::{
     layout::{Here, Layout, html},
     live::{Followed, Sections, cursor, follow},
-    problem::{no_database, not_found, problem_at},
+    problem::{no_database, not_found},
     text::{pretty, short},
     time_line::{Line, TimeLine},
 };
@@ -29,6 +30,7 @@ struct Page<'a> {
     workflow: &'a str,
     live: bool,
     facts: Facts<'a>,
+    acts: Acts<'a>,
     drawing: Drawing,
     record: Record<'a>,
 }
@@ -55,7 +57,7 @@ pub(crate) async fn show(Path(id): Path<String>, Data(app): Data<&App>) -> Respo
         app: app.clone(),
         id: RunId::from(id),
     };
-    let (run, events) = match following.look().await {
+    let (run, events, links) = match following.look().await {
         Ok(Some(seen)) => seen,
         Ok(None) => return not_found(),
         Err(error) => return no_database(&error),
@@ -69,7 +71,8 @@ pub(crate) async fn show(Path(id): Path<String>, Data(app): Data<&App>) -> Respo
         id: run.id.as_str(),
         workflow: &run.workflow,
         live: !run.state.is_final(),
-        facts: Facts::of(&run),
+        facts: Facts::of(&run, &links),
+        acts: Acts::of(&run, &events),
         drawing: Drawing {
             time_line: TimeLine::of(&run, &events, Utc::now()),
         },
@@ -86,44 +89,13 @@ pub(crate) async fn live(Path(id): Path<String>, Data(app): Data<&App>) -> Respo
     })
 }
 
-/// Gives a parked run another try, and shows it.
-#[handler]
-pub(crate) async fn retry(Path(id): Path<String>, Data(app): Data<&App>) -> Response {
-    let id = RunId::from(id);
-    match app.engine.storage().retry(&id).await {
-        Ok(()) => {
-            tracing::info!(run.id = %id, "retried by a person");
-            Redirect::see_other(format!("/runs/{id}")).into_response()
-        }
-        Err(ControlError::NoSuchRun(_)) => not_found(),
-        Err(ControlError::WrongState(state, _)) => {
-            let detail = format!(
-                "The run is {state} by now; only a parked run can be retried. Somebody may have been quicker."
-            );
-            problem_at(
-                StatusCode::CONFLICT,
-                "The run is not parked",
-                &detail,
-                (&format!("/runs/{id}"), "To the run"),
-            )
-        }
-        Err(ControlError::Unfit(told)) => problem_at(
-            StatusCode::CONFLICT,
-            "That does not fit",
-            &told,
-            (&format!("/runs/{id}"), "To the run"),
-        ),
-        Err(ControlError::Storage(error)) => no_database(&error),
-    }
-}
-
 struct Following {
     app: App,
     id: RunId,
 }
 
 impl Followed for Following {
-    type Seen = Option<(Run, Vec<Event>)>;
+    type Seen = Option<(Run, Vec<Event>, Vec<Link>)>;
 
     async fn look(&self) -> Result<Self::Seen, StorageError> {
         let storage = self.app.engine.storage();
@@ -131,11 +103,14 @@ impl Followed for Following {
         let Some(run) = storage.run(&self.id).await? else {
             return Ok(None);
         };
-        Ok(Some((run, storage.journal(&self.id).await?)))
+        let (events, links) = (storage.journal(&self.id).await?, storage.links(&self.id).await?);
+        Ok(Some((run, events, links)))
     }
 
     fn cursor(&self, seen: &Self::Seen) -> u64 {
-        let Some((run, events)) = seen else { return 0 };
+        let Some((run, events, links)) = seen else {
+            return 0;
+        };
         // While it is at work its open bar grows.
         let second = (run.state == RunState::Running).then(|| Utc::now().timestamp());
         cursor(&(
@@ -147,12 +122,13 @@ impl Followed for Following {
             &run.error,
             &run.owner,
             events.len(),
+            links.len(),
             second,
         ))
     }
 
     fn sections(&self, seen: &Self::Seen) -> Sections {
-        let Some((run, events)) = seen else {
+        let Some((run, events, links)) = seen else {
             return Sections::new();
         };
         let render = |part: Result<String, askama::Error>| part.unwrap_or_default();
@@ -160,14 +136,15 @@ impl Followed for Following {
             time_line: TimeLine::of(run, events, Utc::now()),
         };
         Sections::from([
-            ("facts", render(Facts::of(run).render())),
+            ("facts", render(Facts::of(run, links).render())),
+            ("acts", render(Acts::of(run, events).render())),
             ("time-line", render(drawing.render())),
             ("record", render(Record::of(run, events).render())),
         ])
     }
 
     fn is_last(&self, seen: &Self::Seen) -> bool {
-        seen.as_ref().is_none_or(|(run, _)| run.state.is_final())
+        seen.as_ref().is_none_or(|(run, ..)| run.state.is_final())
     }
 }
 

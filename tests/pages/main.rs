@@ -158,9 +158,11 @@ async fn a_parked_run_is_retried_from_its_page() -> WebDriverResult<()> {
 
     // Whoever comes second is told, and nothing is changed.
     let again = "const form = document.createElement('form'); form.method = 'post';
-        form.action = location.pathname + '/retry'; document.body.append(form); form.submit();";
+        form.action = location.pathname + '/act'; form.innerHTML = '<input name=act value=retry>';
+        document.body.append(form); form.submit();";
     world.js(again).await?;
-    world.see("h1", "The run is not parked").await;
+    world.see("h1", "That does not fit any more").await;
+    world.see("main p", "only a parked run").await;
     world.photograph("problem").await?;
     world.end().await
 }
@@ -183,6 +185,89 @@ async fn a_send_of_unknown_fate_is_shown_as_found_and_not_repeated() -> WebDrive
         .see(".attempts", "it had happened, so it was not repeated")
         .await;
     world.photograph("run-unknown").await?;
+    assert_eq!(world.sent().await?.len(), 1);
+    world.end().await
+}
+
+/// Unfolds an act of a run's page, if it is not, and types into one of its fields. Returns what stood there.
+async fn fill(world: &World, act: &str, field: &str, value: &str) -> WebDriverResult<String> {
+    let summary = world.see(&format!("#act-{act} > summary"), "").await;
+    if world.all(&format!("#act-{act}[open]")).await?.is_empty() {
+        summary.click().await?;
+    }
+    let field = world.see(&format!("#act-{act} [name={field}]"), "").await;
+    let stood = field.prop("value").await?.unwrap_or_default();
+    field.clear().await?;
+    field.send_keys(value).await?;
+    Ok(stood)
+}
+
+#[tokio::test]
+async fn a_parked_run_is_skipped_and_forked_from_its_page() -> WebDriverResult<()> {
+    let world = World::start().await?;
+    world.open("/phone").await?;
+    world.see(".following", "live").await;
+    world.click("input[name=create][value=refuse]").await?;
+    world.see("#world-told", "from now on").await;
+    world.say("Vocês fazem entrega?").await?;
+    world.see("#unanswered", "parked").await;
+    world.click("#unanswered a").await?;
+    world.see(".present .state", "parked").await;
+    world.see_no("#undecided").await;
+    world.see_no("#act-pause").await;
+
+    fill(&world, "skip", "result", "{not json").await?;
+    world.photograph("run-act").await?;
+    world.click("#act-skip button[type=submit]").await?;
+    world.see("main p", "is not JSON").await;
+    world.click(".problem a.button").await?;
+    world.see(".present .state", "parked").await;
+    fill(&world, "skip", "result", r#"{"withheld":"outside_window"}"#).await?;
+    world.click("#act-skip button[type=submit]").await?;
+    world.see(".present .state", "completed").await;
+    world.see(".present .outcome", "withheld").await;
+    assert_eq!(world.sent().await?.len(), 0);
+    world.see_no("#act-cancel").await;
+
+    world.misbehave(json!({})).await?;
+    let skipped = world.driver.current_url().await?;
+    world.click("#journal > summary").await?;
+    world.click("[data-fork='1']").await?;
+    world.see("#act-fork[open] button[type=submit]", "Fork").await;
+    assert_eq!(
+        fill(&world, "fork", "from", "0").await?,
+        "1",
+        "the button names its event"
+    );
+    world.click("#act-fork button[type=submit]").await?;
+    world.see(".present .outcome", "answered").await;
+    assert_ne!(world.driver.current_url().await?, skipped);
+    assert_eq!(world.sent().await?.len(), 1);
+    world.end().await
+}
+
+#[tokio::test]
+async fn a_send_that_nobody_can_tell_of_is_decided_on_its_page() -> WebDriverResult<()> {
+    let world = World::start().await?;
+    world.open("/phone").await?;
+    world.see(".following", "live").await;
+    world
+        .misbehave(json!({"twilio": {"create": "drop", "reads": 503}}))
+        .await?;
+    world.say("Vocês fazem entrega?").await?;
+    world.see("#unanswered", "").await;
+    world.click(".bubble.mine .meta a").await?;
+    world
+        .see("#undecided", "Nobody can tell whether reply happened")
+        .await;
+    world.photograph("run-undecided").await?;
+    assert_eq!(world.sent().await?.len(), 0);
+    world.misbehave(json!({})).await?;
+    world.click("#undecided input[value=resend] + button").await?;
+    world.see("dialog", "it happens twice").await;
+    world.click("dialog button[value=yes]").await?;
+    world.see(".present .outcome", "answered").await;
+    world.see_no("#undecided").await;
     assert_eq!(world.sent().await?.len(), 1);
     world.end().await
 }

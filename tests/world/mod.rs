@@ -186,6 +186,13 @@ impl World {
         self.texts(contact)
     }
 
+    /// The messages that `contact` has got an echo of, in order, when there are `count` of them at least. One answer may
+    /// cover several: a burst is answered at once.
+    pub(crate) async fn answered(&self, contact: &str, count: usize) -> Vec<String> {
+        self.seen(|book| echoed(book, contact).len() >= count).await;
+        echoed(self.simulator.book(), contact)
+    }
+
     /// The texts that `contact` has got.
     pub(crate) fn texts(&self, contact: &str) -> Vec<String> {
         self.simulator
@@ -217,6 +224,16 @@ pub(crate) fn contact(number: u32) -> String {
 /// What the simulated model answers.
 pub(crate) fn echo(body: &str) -> String {
     format!("you said: {body}")
+}
+
+/// What the answers to `contact` are echoes of, message by message; what is no echo, as it is.
+pub(crate) fn echoed(book: &Book, contact: &str) -> Vec<String> {
+    let answers = book.outbound_to(contact);
+    let lines = answers.iter().flat_map(|answer| {
+        let said = answer.body.strip_prefix("you said: ").unwrap_or(&answer.body);
+        said.lines().map(str::to_owned).collect::<Vec<_>>()
+    });
+    lines.collect()
 }
 
 /// The requests to send a message to `to`, whatever became of them.

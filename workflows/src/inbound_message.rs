@@ -1,14 +1,24 @@
-//! One message from a contact, from the webhook to the answer.
+//! One message from a contact, from the webhook to the answer; the first of a burst is answered with all of it.
+use std::time::Duration;
+
 use recado_activities::{
-    Answer, Arrival, AskSpecialist, CheckBilling, Grant, HandOff, HandedOff, Owner, Persist, Purpose, Reply,
-    ResolveOwner, RouteAgent, Sent, Transcribe, Way, Withheld,
+    Answer, Arrival, AskSpecialist, CheckBilling, Environment, Grant, HandOff, HandedOff, Owner, Persist,
+    Purpose, ReleaseMerged, Reply, ResolveOwner, RouteAgent, Sent, Transcribe, Way, Withheld,
 };
-use recado_domain::{Address, ConversationState, text};
-use recado_engine::{Context, Fault, Outcome, Workflow};
+use recado_domain::{Address, ConversationId, ConversationState, text};
+use recado_engine::{Activity, Context, Fault, Outcome, Patience, Workflow};
 use serde::{Deserialize, Serialize};
 
 /// The longest part of an answer, in characters; Twilio refuses more than 1600.
 const PART: usize = 1500;
+/// What is longer, in bytes, is answered by itself.
+const LONGEST_LINE: usize = 16 * 1024;
+/// How often a call of a model is dropped because the contact has written more: who never stops typing gets an answer.
+const SUPERSEDED: u32 = 3;
+/// A contact who goes on writing is waited for as long as so many quiet periods,
+const QUIET_PERIODS: u32 = 5;
+/// and no longer than this.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// A message that a contact sent us. The addresses are as Twilio wrote them: one that we cannot read parks the run.
 #[derive(Debug, Serialize, Deserialize)]
@@ -58,6 +68,11 @@ pub enum Reception {
     GivenUp,
     /// There was an answer, and at the moment of sending something forbade it.
     Withheld(Withheld),
+    /// It was answered together with an earlier message of the contact.
+    Merged {
+        /// The run that answers for it.
+        into: String,
+    },
 }
 
 impl Outcome for Reception {
@@ -70,6 +85,7 @@ impl Outcome for Reception {
             Self::Silent => "silent",
             Self::GivenUp => "given_up",
             Self::Withheld(_) => "withheld",
+            Self::Merged { .. } => "merged",
         }
     }
 }
@@ -99,7 +115,6 @@ impl Workflow for InboundMessage {
                 body: self.body.clone(),
             })
             .await?;
-        ctx.enter_lane().await?;
         let reception = Receive {
             account: self.account,
             owner,
@@ -107,7 +122,12 @@ impl Workflow for InboundMessage {
             theirs,
             arrival,
             text,
+            more: Vec::new(),
         };
+        match reception.line(grant) {
+            Some(line) => ctx.enter_lane_with(&line).await?,
+            None => ctx.enter_lane().await?,
+        }
         reception.answer(ctx, grant).await
     }
 }
@@ -142,6 +162,21 @@ fn address(field: &str, text: &str) -> Result<Address, Fault> {
     Address::parse(text).map_err(|error| Fault::fatal("unsupported_address", format!("{field}: {error}")))
 }
 
+/// What a message adds to the answer to an earlier one of its contact.
+#[derive(Serialize, Deserialize)]
+struct Line {
+    text: String,
+    /// Where it stands in the books.
+    conversation: ConversationId,
+}
+
+/// Whether a call may be dropped because the contact has written more.
+#[derive(Clone, Copy)]
+enum Call {
+    Droppable,
+    Firm,
+}
+
 /// A message that is in the books and has its turn.
 struct Receive {
     account: String,
@@ -150,10 +185,26 @@ struct Receive {
     theirs: Address,
     arrival: Arrival,
     text: String,
+    /// Later messages that are answered with it.
+    more: Vec<String>,
 }
 
 impl Receive {
-    async fn answer(self, ctx: &mut Context, grant: Grant) -> Result<Reception, Fault> {
+    /// What the message offers to whoever answers before its turn; nothing where no agent would be asked, so that it
+    /// gets what is its own: silence, a notice, or people.
+    fn line(&self, grant: Grant) -> Option<Line> {
+        let asks = self.arrival.opt_out.is_none()
+            && grant == Grant::Granted
+            && self.arrival.state != ConversationState::HumanHandoff
+            && !self.text.is_empty()
+            && self.text.len() <= LONGEST_LINE;
+        asks.then(|| Line {
+            text: self.text.clone(),
+            conversation: self.arrival.conversation.clone(),
+        })
+    }
+
+    async fn answer(mut self, ctx: &mut Context, grant: Grant) -> Result<Reception, Fault> {
         if self.arrival.opt_out.is_some() {
             return Ok(Reception::Silent);
         }
@@ -191,27 +242,70 @@ impl Receive {
         }
     }
 
-    /// The routing agent's choice; then the specialist, and where the models fail, the offline agent.
-    async fn find_answer(&self, ctx: &mut Context) -> Result<Answer, Fault> {
+    /// What the contact is told: asked for again with all that the contact has written meanwhile, a few times at most.
+    async fn find_answer(&mut self, ctx: &mut Context) -> Result<Answer, Fault> {
         // No model reads a message without words.
-        let way = if self.text.is_empty() {
-            Way::Offline
-        } else {
-            Way::Usual
+        if self.text.is_empty() {
+            return self.ask_offline(ctx).await;
+        }
+        let mut superseded = 0;
+        loop {
+            self.gather(ctx).await?;
+            let call = if superseded < SUPERSEDED {
+                Call::Droppable
+            } else {
+                Call::Firm
+            };
+            if let Some(answer) = self.ask_models(ctx, call).await? {
+                return Ok(answer);
+            }
+            superseded += 1;
+        }
+    }
+
+    /// Takes along what the contact has written since, once it is quiet.
+    async fn gather(&mut self, ctx: &mut Context) -> Result<(), Fault> {
+        let quiet = Duration::from_millis(self.owner.quiet_ms);
+        let patience = Patience {
+            quiet,
+            at_most: (quiet * QUIET_PERIODS).min(LONGEST_WAIT),
         };
-        let routed = ctx.run(self.route(way)).await?;
-        if let Some(answer) = routed.answer {
-            return Ok(answer);
+        let into = ctx.run_id().to_string();
+        let gathered = ctx.gather::<Line>(patience, &Reception::Merged { into }).await?;
+        let Some(last) = gathered.last() else {
+            return Ok(());
+        };
+        self.arrival.conversation = last.offer.conversation.clone();
+        let (runs, lines): (Vec<_>, Vec<_>) =
+            gathered.into_iter().map(|one| (one.run, one.offer.text)).unzip();
+        self.more.extend(lines);
+        let owner = self.owner.id.clone();
+        ctx.run(ReleaseMerged { owner, runs }).await
+    }
+
+    /// The routing agent's choice; then the specialist, and where the models fail, the offline agent. `None` if the
+    /// contact wrote more before they had answered.
+    async fn ask_models(&self, ctx: &mut Context, call: Call) -> Result<Option<Answer>, Fault> {
+        let Some(routed) = ask(ctx, self.route(Way::Usual), call).await? else {
+            return Ok(None);
+        };
+        if routed.answer.is_some() {
+            return Ok(routed.answer);
         }
         let asked = AskSpecialist {
             owner: self.owner.id.clone(),
             conversation: self.arrival.conversation.clone(),
             specialist: routed.specialist,
             text: self.text.clone(),
+            more: self.more.clone(),
         };
-        if let Ok(answer) = ctx.run(asked).await {
-            return Ok(answer);
+        match ask(ctx, asked, call).await {
+            Err(fault) if !matches!(fault, Fault::Cancelled { .. }) => self.ask_offline(ctx).await.map(Some),
+            answer => answer,
         }
+    }
+
+    async fn ask_offline(&self, ctx: &mut Context) -> Result<Answer, Fault> {
         let offline = ctx.run(self.route(Way::Offline)).await?;
         offline
             .answer
@@ -223,6 +317,7 @@ impl Receive {
             owner: self.owner.id.clone(),
             conversation: self.arrival.conversation.clone(),
             text: self.text.clone(),
+            more: self.more.clone(),
             way,
         }
     }
@@ -257,4 +352,15 @@ enum Delivery {
     Sent,
     Withheld(Withheld),
     GivenUp,
+}
+
+async fn ask<A: Activity<Environment>>(
+    ctx: &mut Context,
+    activity: A,
+    call: Call,
+) -> Result<Option<A::Output>, Fault> {
+    match call {
+        Call::Droppable => ctx.run_unless_followed(activity).await,
+        Call::Firm => ctx.run(activity).await.map(Some),
+    }
 }

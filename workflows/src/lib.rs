@@ -1,6 +1,8 @@
 //! Recado's durable workflows, one per file. They name no database, no client and no clock.
+mod bench_steps;
 mod inbound_message;
 
+pub use bench_steps::{BenchSteps, BenchStepsDone};
 pub use inbound_message::{InboundMessage, Reception};
 use recado_activities::Environment;
 use recado_engine::EngineBuilder;
@@ -8,5 +10,5 @@ use recado_engine::EngineBuilder;
 /// Makes every workflow known to an engine.
 #[must_use]
 pub fn register(engine: EngineBuilder<Environment>) -> EngineBuilder<Environment> {
-    engine.workflow::<InboundMessage>()
+    engine.workflow::<InboundMessage>().workflow::<BenchSteps>()
 }

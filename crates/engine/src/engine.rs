@@ -7,21 +7,29 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
+use serde_json::Value;
 
 use crate::{
-    Activity, NewRun, RunId, Settings, Started, Storage, StorageError, Workflow, dispatch::Bells,
-    mailbox::Mailbox, registry::Registry, storage::now,
+    Activity, NewRun, RunId, Settings, Started, Storage, StorageError, Workflow, crash, dispatch::Bells,
+    ends::Ends, mailbox::Mailbox, registry::Registry, storage::now,
 };
 
 /// What every run of this process shares.
 pub(crate) struct Shared {
     pub(crate) storage: Storage,
-    pub(crate) registry: Registry,
+    pub(crate) registry: Arc<Registry>,
     pub(crate) settings: Settings,
     pub(crate) bells: Bells,
     pub(crate) started_at: DateTime<Utc>,
     /// What is told to the runs that this process has in memory.
     pub(crate) mailboxes: Mutex<HashMap<RunId, Arc<Mailbox>>>,
+    /// Who waits for the end of a run.
+    pub(crate) ends: Ends,
+    /// Whether runs are replayed against their journals and go no further.
+    pub(crate) replays_only: bool,
+    /// The runs that this process has in memory.
+    #[cfg(feature = "testing")]
+    pub(crate) cores: Mutex<Vec<std::sync::Weak<crate::context::Core>>>,
 }
 
 /// Starts runs and works on them. Clones are the same engine.
@@ -64,6 +72,20 @@ pub struct Start {
     pub width: Option<u32>,
 }
 
+/// Why a run was not started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// This build has no workflow of that name.
+    #[error("there is no workflow `{0}`")]
+    UnknownWorkflow(String),
+    /// The workflow cannot read the input; why.
+    #[error("{0}")]
+    Unfit(String),
+    /// The database did not take it.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
 impl<E: Send + Sync + 'static> EngineBuilder<E> {
     /// An engine whose activities see `env`.
     pub fn new(env: Arc<E>) -> Self {
@@ -89,21 +111,34 @@ impl<E: Send + Sync + 'static> EngineBuilder<E> {
 
     /// The engine, on `storage`, with `bells` to wake its workers.
     pub fn build(self, storage: Storage, bells: Bells, settings: Settings) -> Engine {
-        let registry = self.registry;
-        Engine {
-            shared: Arc::new(Shared {
-                storage,
-                registry,
-                settings,
-                bells,
-                started_at: now(),
-                mailboxes: Mutex::default(),
-            }),
-        }
+        Engine::of(Arc::new(self.registry), storage, bells, settings)
+    }
+
+    /// What it takes to build the same engine more than once.
+    #[cfg(feature = "testing")]
+    pub(crate) fn into_registry(self) -> Registry {
+        self.registry
     }
 }
 
 impl Engine {
+    pub(crate) fn of(registry: Arc<Registry>, storage: Storage, bells: Bells, settings: Settings) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                storage,
+                registry,
+                settings: crash::settings(settings),
+                bells,
+                started_at: now(),
+                mailboxes: Mutex::default(),
+                ends: Ends::default(),
+                replays_only: false,
+                #[cfg(feature = "testing")]
+                cores: Mutex::default(),
+            }),
+        }
+    }
+
     /// Starts a run, once per key. When this returns, the run is on the disk.
     ///
     /// # Errors
@@ -111,25 +146,53 @@ impl Engine {
     pub async fn start<W: Workflow>(&self, call: &W, start: Start) -> Result<Started, StorageError> {
         let run = self.new_run(call, start)?;
         let started = self.shared.storage.start(run).await?;
-        count_start::<W>(&started);
+        count_start(W::NAME, &started);
+        Ok(started)
+    }
+
+    /// Starts a run of the workflow of that name.
+    ///
+    /// # Errors
+    /// When there is no such workflow, or it cannot read the input; and as [`Engine::start`].
+    pub async fn start_named(
+        &self,
+        workflow: &str,
+        input: Value,
+        start: Start,
+    ) -> Result<Started, StartError> {
+        let registry = &self.shared.registry;
+        if !registry.knows(workflow) {
+            return Err(StartError::UnknownWorkflow(workflow.to_owned()));
+        }
+        registry.accepts(workflow, &input).map_err(StartError::Unfit)?;
+        let started = self
+            .shared
+            .storage
+            .start(self.run_of(workflow, input, start))
+            .await?;
+        count_start(workflow, &started);
         Ok(started)
     }
 
     fn new_run<W: Workflow>(&self, call: &W, start: Start) -> Result<NewRun, StorageError> {
         let input = serde_json::to_value(call)
             .map_err(|error| StorageError::Database(sea_orm::DbErr::Json(error.to_string())))?;
+        Ok(self.run_of(W::NAME, input, start))
+    }
+
+    fn run_of(&self, workflow: &str, input: Value, start: Start) -> NewRun {
         let id = RunId::fresh();
-        Ok(NewRun {
+        NewRun {
             key: start.key.unwrap_or_else(|| id.to_string()),
             id,
-            workflow: W::NAME.to_owned(),
+            workflow: workflow.to_owned(),
             owner: start.owner,
             lane: start.lane,
             width: start.width.map(|width| width.max(1)),
             input,
             build: self.shared.settings.build.clone(),
             parent: None,
-        })
+        }
     }
 
     /// The engine's rows.
@@ -143,8 +206,8 @@ impl Engine {
     }
 }
 
-fn count_start<W: Workflow>(started: &Started) {
+fn count_start(workflow: &str, started: &Started) {
     if started.new {
-        metrics::counter!("recado_runs_started_total", "workflow" => W::NAME).increment(1);
+        metrics::counter!("recado_runs_started_total", "workflow" => workflow.to_owned()).increment(1);
     }
 }

@@ -3,10 +3,10 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use crate::{Event, EventKind, RunId, Storage, StorageError};
+use crate::{Event, EventKind, RunId, RunState, Storage, StorageError};
 
 /// The format that this build writes and reads.
-const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 1;
 
 /// What a run was and did.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -21,6 +21,25 @@ pub struct Export {
     pub input: Value,
     /// The build that started it.
     pub build: String,
+    /// The lane that it was started in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lane: Option<String>,
+    /// Where it stood when it was written out. Early documents do not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<RunState>,
+    /// How it ended, in the workflow's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<String>,
+    /// The workflow's result.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub output: Option<Value>,
+    /// Why it was parked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
     /// Its journal, in order.
     pub events: Vec<ExportedEvent>,
     /// What it was told, in order.
@@ -145,6 +164,11 @@ impl Storage {
             workflow: run.workflow,
             input: run.input,
             build: run.build,
+            lane: run.lane,
+            state: Some(run.state),
+            outcome: run.outcome,
+            output: run.output,
+            error: run.error,
             events: events.into_iter().map(ExportedEvent::from).collect(),
             signals: signals
                 .map(|signal| ExportedSignal {

@@ -65,8 +65,10 @@ pub enum EventKind {
     Forked,
     /// Another run answers for this one.
     Merged,
-    /// The run took others of its lane along.
+    /// The run took others of its lane along; `data` says which, and what they offered.
     Gathered,
+    /// The call was dropped because another run of the lane became ready, to be asked again with what that one offers.
+    Superseded,
     /// The run went on as a new one with a journal of its own.
     ContinuedAsNew,
     /// The run was ended by force.
@@ -108,6 +110,7 @@ impl EventKind {
             Self::Forked => "forked",
             Self::Merged => "merged",
             Self::Gathered => "gathered",
+            Self::Superseded => "superseded",
             Self::ContinuedAsNew => "continued_as_new",
             Self::Terminated => "terminated",
             Self::ActivityDecided => "activity_decided",
@@ -185,6 +188,10 @@ pub(crate) struct History {
     last_seq: i64,
     last_op: i64,
     lane: LaneHold,
+    /// Since when it is the head of its lane.
+    entered_at: Option<DateTime<Utc>>,
+    /// What was gathered, and after which step.
+    gathered: Vec<(i64, Value)>,
     /// Signals that were received, by number.
     consumed: HashSet<i64>,
     versions: HashMap<String, bool>,
@@ -208,7 +215,14 @@ impl History {
         for event in events {
             history.last_seq = history.last_seq.max(event.seq);
             match (event.kind, event.op) {
-                (EventKind::LaneEntered, _) => history.lane = LaneHold::Held,
+                (EventKind::LaneEntered, _) => {
+                    history.lane = LaneHold::Held;
+                    history.entered_at = Some(event.at);
+                }
+                (EventKind::Gathered, _) => {
+                    let runs = event.data.as_ref().and_then(|data| data.get("runs")).cloned();
+                    history.gathered.extend(number(&event, "after").zip(runs));
+                }
                 (EventKind::LaneLeft, _) => history.lane = LaneHold::Lost,
                 (EventKind::SignalReceived | EventKind::ActivityDecided, _) => {
                     history.consumed.extend(number(&event, "n"));
@@ -248,8 +262,32 @@ impl History {
         self.last_op
     }
 
+    /// Says that no step follows.
+    #[cfg(feature = "testing")]
+    pub(crate) fn end(&mut self) {
+        self.last_op = i64::MAX;
+    }
+
     pub(crate) fn lane(&self) -> LaneHold {
         self.lane
+    }
+
+    /// Since when it is the head of its lane, if it is.
+    pub(crate) fn entered_at(&self) -> Option<DateTime<Utc>> {
+        self.entered_at
+    }
+
+    /// Takes what was gathered after step `op`, the earliest first; replay needs each once.
+    pub(crate) fn take_gathered(&mut self, op: i64) -> Option<Value> {
+        let index = self.gathered.iter().position(|(after, _)| *after == op)?;
+        Some(self.gathered.remove(index).1)
+    }
+
+    /// Takes the events of step `op` if it was superseded.
+    pub(crate) fn take_superseded(&mut self, op: i64) -> Option<Vec<Event>> {
+        let events = self.steps.get(&op)?;
+        let superseded = events.iter().any(|event| event.kind == EventKind::Superseded);
+        superseded.then(|| self.take(op))
     }
 
     /// Takes the events of step `op`; replay needs each once.

@@ -6,7 +6,9 @@
 mod activity;
 mod canonical;
 mod context;
+mod crash;
 pub mod dispatch;
+mod ends;
 mod engine;
 mod execute;
 mod export;
@@ -22,13 +24,18 @@ mod schedule;
 mod schedules;
 mod settings;
 mod storage;
+mod surroundings;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod ticks;
 mod worker;
 mod workflow;
 
 pub use activity::{Activity, Attempt, Effect, Prepared, Reconciled, Undecided};
-pub use context::{Ask, Child, ChildRun, Context, Group, OnClose, Own, Race, Receive, Signal, Sleep};
-pub use engine::{Engine, EngineBuilder, Start};
+pub use context::{
+    Ask, Child, ChildRun, Context, Gathered, Group, OnClose, Own, Patience, Race, Receive, Signal, Sleep,
+};
+pub use engine::{Engine, EngineBuilder, Start, StartError};
 pub use export::{Export, ExportedEvent, ExportedSignal};
 pub use fault::{Failure, Fault};
 pub use journal::{Event, EventKind};

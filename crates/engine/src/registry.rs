@@ -32,7 +32,14 @@ pub(crate) struct Registry {
     workflows: HashMap<&'static str, WorkflowFn>,
     inputs: HashMap<&'static str, InputFn>,
     activities: HashMap<&'static str, Arc<dyn AnyActivity>>,
+    #[cfg(feature = "testing")]
+    stand_in: Option<StandIn>,
 }
+
+/// What a test puts in the place of the activity of a name, of which this build may have one.
+#[cfg(feature = "testing")]
+pub(crate) type StandIn =
+    Box<dyn Fn(&str, Option<Arc<dyn AnyActivity>>) -> Option<Arc<dyn AnyActivity>> + Send + Sync>;
 
 impl Registry {
     pub(crate) fn workflow<W: Workflow>(&mut self) {
@@ -94,7 +101,17 @@ impl Registry {
     }
 
     pub(crate) fn find(&self, name: &str) -> Option<Arc<dyn AnyActivity>> {
-        self.activities.get(name).cloned()
+        let found = self.activities.get(name).cloned();
+        #[cfg(feature = "testing")]
+        if let Some(stand_in) = &self.stand_in {
+            return stand_in(name, found);
+        }
+        found
+    }
+
+    #[cfg(feature = "testing")]
+    pub(crate) fn stand_in(&mut self, stand_in: StandIn) {
+        self.stand_in = Some(stand_in);
     }
 }
 

@@ -138,7 +138,7 @@ impl Engine {
         }
     }
 
-    /// Brings signals to the runs that this worker has in memory.
+    /// Brings signals to the runs that this worker has in memory, and word of those that are ready behind them.
     async fn deliver_until(self, lease: Arc<Lease>, dead: CancellationToken) {
         loop {
             tokio::select! {
@@ -174,6 +174,31 @@ impl Engine {
             };
             if let Some(mailbox) = mailbox.filter(|mailbox| mailbox.seen() < inbox) {
                 mailbox.read(&self.shared.storage).await?;
+            }
+        }
+        self.tell_heads().await
+    }
+
+    /// Tells the runs that listen for others of their lanes if one is ready. Who becomes ready tells nobody: it is seen
+    /// as long as it is so, and so cannot be missed.
+    async fn tell_heads(&self) -> Result<(), StorageError> {
+        let listening: Vec<_> = {
+            let mailboxes = self
+                .shared
+                .mailboxes
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            let listening = mailboxes.values().filter_map(|mailbox| mailbox.listens());
+            listening.collect()
+        };
+        for run in self.shared.storage.followed(&listening).await? {
+            let mailboxes = self
+                .shared
+                .mailboxes
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            if let Some(mailbox) = mailboxes.get(&run) {
+                mailbox.tell_followed();
             }
         }
         Ok(())

@@ -17,10 +17,10 @@ mod world;
 
 use std::time::Duration;
 
-use recado_engine::{Event, EventKind, RunId, RunState};
+use recado_engine::{Event, EventKind, RunId, RunState, Start};
 use recado_testkit::{Backend, eventually, unique};
 use sea_orm::ConnectionTrait;
-use world::{Answer, Hand, World};
+use world::{Answer, Hand, World, chat::Chat};
 
 use checker::{Model, follows};
 use recorder::Recorder;
@@ -78,6 +78,7 @@ fn lane_is_followed(recorder: &Recorder, lane: &str) -> Vec<lane::Step> {
         runs,
         places: u8::MAX,
         ghosts: true,
+        told: false,
         flaw: lane::Flaw::None,
     };
     accepted(&model, &trace);
@@ -215,6 +216,38 @@ on_both! {
         let woken = |step: &&lane::Step| matches!(step, lane::Step::Left { wakes: Some(_), .. });
         assert_eq!(trace.iter().filter(woken).count(), 2, "{trace:?}");
         leases_are_followed(&recorder, &ids);
+    }
+
+    async fn those_behind_the_head_are_gathered_as_the_model_says(world: World, recorder: Recorder) {
+        let lane = unique("lane");
+        world.vendor.will("look a", &[Answer::WaitForGate]);
+        let mut ids = Vec::new();
+        for what in ["a", "b", "c", "d"] {
+            let chat = Chat { what: what.into(), ..Chat::default() };
+            let start = Start { lane: Some(lane.clone()), ..Start::default() };
+            ids.push(world.engine.start(&chat, start).await.unwrap().run);
+        }
+        let hand = Hand::of(&world.engine);
+        for id in &ids[1..] {
+            world.until(id, RunState::Waiting).await;
+        }
+        world.engine.pause(&ids[3]).await.unwrap();
+        world.vendor.gate.notify_one();
+        world.until(&ids[2], RunState::Completed).await;
+        world.until(&ids[1], RunState::Completed).await;
+        world.engine.resume(&ids[3]).await.unwrap();
+        for id in &ids {
+            world.until(id, RunState::Completed).await;
+        }
+        hand.go_home().await;
+        let (mut trace, runs) = recorder.lane(&lane);
+        let model = lane::Lane { runs, places: u8::MAX, ghosts: false, told: true, flaw: lane::Flaw::None };
+        accepted(&model, &trace);
+        let gathered = trace.iter_mut().find(|step| matches!(step, lane::Step::Gathered { .. })).unwrap();
+        assert_eq!(*gathered, lane::Step::Gathered { place: 1, places: vec![2] });
+        *gathered = lane::Step::Gathered { place: 1, places: vec![3] };
+        assert!(follows(&model, &trace).is_err(), "one was overtaken");
+        leases_are_followed(&recorder, &ids[..2]);
     }
 
     async fn a_parked_head_leaves_and_comes_back_as_the_model_says(world: World, recorder: Recorder) {

@@ -3,6 +3,7 @@ use chrono::{DateTime, Utc};
 use recado_domain::{Address, OwnerId, UnknownSend};
 use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait, QueryOrder};
 use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
 
 pub use entity::Model as Owner;
 
@@ -51,6 +52,52 @@ mod entity {
     pub enum Relation {}
 
     impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// An owner's further settings; what is absent is as for everybody.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    /// How long a contact must have written nothing before an agent is asked, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quiet_period: Option<f64>,
+    /// What another version knows.
+    #[serde(flatten)]
+    rest: serde_json::Map<String, serde_json::Value>,
+}
+
+impl Owner {
+    /// The owner's further settings.
+    ///
+    /// # Errors
+    /// When they are no JSON object, or the quiet period is no number of seconds.
+    pub fn settings(&self) -> Result<Settings, StoreError> {
+        Ok(serde_json::from_str(&self.settings)?)
+    }
+}
+
+/// The longest quiet period, in seconds.
+pub const LONGEST_QUIET_PERIOD: f64 = 60.0;
+
+/// Sets how long a contact of this owner must have written nothing before an agent is asked, in seconds, [`LONGEST_QUIET_PERIOD`]
+/// at most; `None` is as for everybody. Returns whether there is such an owner. Needs a transaction.
+///
+/// # Errors
+/// Those of the database.
+pub async fn set_quiet_period(
+    conn: &impl ConnectionTrait,
+    id: &OwnerId,
+    seconds: Option<f64>,
+) -> Result<bool, StoreError> {
+    let Some(owner) = find(conn, id).await? else {
+        return Ok(false);
+    };
+    let mut settings = owner.settings()?;
+    settings.quiet_period = seconds.map(|seconds| seconds.clamp(0.0, LONGEST_QUIET_PERIOD));
+    let settings = serde_json::to_string(&settings)?;
+    let sql = "update owners set settings = $2 where id = $1";
+    conn.execute_raw(statement(conn, sql, vec![text(id.as_str()), text(settings)]))
+        .await?;
+    Ok(true)
 }
 
 /// Creates an owner with the notices everyone begins with. Returns whether it is new; one that exists stays as it is.

@@ -1,5 +1,5 @@
 //! A database of its own for one test.
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use anyhow::{Context, Result};
 use sea_orm::{ConnectOptions, Database, DatabaseConnection};
@@ -28,6 +28,24 @@ impl TestDatabase {
     /// If it cannot be made, and where Postgres is wanted and `make test` did not start one.
     pub async fn new(backend: Backend) -> TestDatabase {
         Self::create(backend, Schema::Migrated).await
+    }
+
+    /// A migrated SQLite file that a power cut would lose, and that costs no time to write: in the machine's memory where
+    /// it has a file system there. For tests of what the database is asked, not of what the disk keeps.
+    ///
+    /// # Panics
+    /// If it cannot be made.
+    pub async fn in_memory() -> TestDatabase {
+        let shared = Path::new("/dev/shm");
+        let place = if shared.is_dir() {
+            shared.to_owned()
+        } else {
+            std::env::temp_dir()
+        };
+        match Self::create_sqlite_in(&place, Schema::Migrated).await {
+            Ok(database) => database,
+            Err(error) => panic!("making a database in memory for a test: {error:#}"),
+        }
     }
 
     /// A database without a table, for tests of the migrations themselves. Panics as [`TestDatabase::new`] does.
@@ -73,7 +91,11 @@ impl TestDatabase {
     }
 
     async fn create_sqlite(schema: Schema) -> Result<TestDatabase> {
-        let dir = TempDir::with_prefix("recado-test-").context("making a folder")?;
+        Self::create_sqlite_in(&std::env::temp_dir(), schema).await
+    }
+
+    async fn create_sqlite_in(place: &Path, schema: Schema) -> Result<TestDatabase> {
+        let dir = TempDir::with_prefix_in("recado-test-", place).context("making a folder")?;
         let file = dir.path().join("recado.db");
         if let Schema::Migrated = schema {
             sqlite::create(&file).await?;

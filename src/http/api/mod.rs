@@ -7,6 +7,7 @@ mod questions;
 mod retention;
 mod runs;
 mod schedules;
+mod starts;
 
 use poem::{EndpointExt, Route, get, handler, web::Data};
 use poem_openapi::{ContactObject, OpenApiService, SecurityScheme, Tags, auth::Bearer};
@@ -70,6 +71,7 @@ pub(super) fn documented(routes: Route) -> (Route, Route) {
     let service = OpenApiService::new(
         (
             runs::Runs,
+            starts::Starts,
             control::Control,
             conversations::Conversations,
             questions::Questions,

@@ -90,6 +90,25 @@ if (followed) {
   });
 }
 
+document.addEventListener("click", (event) => {
+  const from = event.target.dataset?.fork;
+  const offer = from && document.getElementById("act-fork");
+  if (!offer) return;
+  offer.open = true;
+  offer.querySelector("[name=from]").value = from;
+  offer.scrollIntoView({ block: "center" });
+  offer.querySelector("[type=submit]").focus({ preventScroll: true });
+});
+
+/** A link to an event shows it, though it stands in what is folded. */
+function showTarget() {
+  const target = location.hash.startsWith("#event-") ? document.getElementById(location.hash.slice(1)) : null;
+  target?.closest("details")?.setAttribute("open", "");
+  target?.scrollIntoView({ block: "center" });
+}
+addEventListener("hashchange", showTarget);
+showTarget();
+
 document.addEventListener("submit", (event) => {
   const form = event.target;
   if (!form.dataset.confirm || form.dataset.confirmed) return;

@@ -45,6 +45,7 @@ impl Waits {
             None => "nothing".to_owned(),
             Some(("worker", _)) => "a worker".to_owned(),
             Some(("lane", _)) => "its turn in its lane".to_owned(),
+            Some(("quiet", _)) => "a quiet moment of its lane".to_owned(),
             Some(("activity", "")) => "its worker".to_owned(),
             Some(("activity", name)) => format!("{name}, at work"),
             Some(("retry", name)) => format!("the next attempt at {name}"),

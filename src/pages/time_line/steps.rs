@@ -238,6 +238,15 @@ pub(super) fn read(run: &Run, events: &[Event]) -> Vec<Item> {
                     "a person asked for another try; what had been done is not done again".to_owned();
                 items.push(note(event, "plain", sentence));
             }
+            (EventKind::Gathered, _) => items.push(note(event, "plain", gathered(event))),
+            (EventKind::Merged, _) => items.push(note(event, "plain", merged(event))),
+            (EventKind::Superseded, _) => {
+                let name = event.name.as_deref().unwrap_or("a call");
+                let sentence = format!(
+                    "another run of the lane was ready, so {name} is asked again with what it brings"
+                );
+                items.push(note(event, "plain", sentence));
+            }
             (kind, op) if kind.as_str().starts_with("activity_") => apply(&mut items, op, event),
             _ => {}
         }
@@ -271,6 +280,19 @@ fn note(event: &Event, class: &'static str, sentence: String) -> Item {
         class,
         sentence,
     })
+}
+
+fn gathered(event: &Event) -> String {
+    let runs = event.data.as_ref().and_then(|data| data.get("runs")?.as_array());
+    match runs.map_or(0, Vec::len) {
+        1 => "it answers for the run behind it in its lane too".to_owned(),
+        n => format!("it answers for {n} runs behind it in its lane too"),
+    }
+}
+
+fn merged(event: &Event) -> String {
+    let into = event.data.as_ref().and_then(|data| data.get("into")?.as_str());
+    format!("{} answers for it", into.unwrap_or("an earlier run"))
 }
 
 fn parked(event: &Event) -> String {
@@ -333,7 +355,11 @@ fn present(run: &Run, items: &mut Vec<Item>) {
             }
         }
         _ => {
-            let name = if what == "lane" { "enter lane" } else { waiting_for };
+            let name = match what {
+                "lane" => "enter lane",
+                "quiet" => "quiet moment",
+                _ => waiting_for,
+            };
             let mut step = Step::new(None, name);
             step.state = StepState::Waiting;
             step.waits.push((run.since, None));

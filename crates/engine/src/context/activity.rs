@@ -11,8 +11,9 @@ use super::{
     past::Past,
 };
 use crate::{
-    Effect, Event, EventKind, Fault, canonical,
+    Effect, Event, EventKind, Fault, canonical, crash,
     storage::{after, now},
+    surroundings::chance,
 };
 
 /// How often an attempt's progress is written down.
@@ -28,9 +29,13 @@ impl Core {
     ) -> Result<Value, Fault> {
         let hash = canonical::hash(&input);
         let events = self.recall(op, last, name).await;
+        let shown = self.shared.replays_only.then(|| both_inputs(&events, &input));
         let past = match Past::read(op, name, &hash, events) {
             Ok(past) => past,
-            Err(failure) => return self.leave(Leave::Parked(failure)).await,
+            Err(mut failure) => {
+                failure.message.extend(shown);
+                return self.leave(Leave::Parked(failure)).await;
+            }
         };
         if let Some(result) = past.result {
             if matches!(result, Err(Fault::Cancelled { .. })) {
@@ -38,6 +43,7 @@ impl Core {
             }
             return result;
         }
+        self.goes_on(op, name).await;
         let Some(activity) = self.shared.registry.find(name) else {
             return Err(Fault::fatal(
                 "unknown_activity",
@@ -157,7 +163,10 @@ impl Core {
             );
         }
         let attempt = call.attempt(None);
-        let work = call.in_time(call.activity.run(&call.input, &attempt));
+        let work = crash::call(
+            || call.told(),
+            call.in_time(call.activity.run(&call.input, &attempt)),
+        );
         tokio::pin!(work);
         tokio::select! {
             result = &mut work => return result,
@@ -210,7 +219,8 @@ impl Core {
             Box::new(move |tx| {
                 Box::pin(async move {
                     let attempt = call.attempt(Some(tx));
-                    let value = call.in_time(call.activity.run(&call.input, &attempt)).await?;
+                    let work = call.in_time(call.activity.run(&call.input, &attempt));
+                    let value = crash::call(|| call.told(), work).await?;
                     let event = Event {
                         at: now(),
                         data: Some(value),
@@ -244,8 +254,8 @@ impl Core {
         let wait = match &fault {
             Fault::Fatal { .. } | Fault::Cancelled { .. } => None,
             _ if retry.is_final(&fault.failure().class) => None,
-            Fault::Retry { after, .. } => retry.wait(number, *after, rand::random()),
-            Fault::Unknown { .. } => retry.wait(number, None, rand::random()),
+            Fault::Retry { after, .. } => retry.wait(number, *after, chance()),
+            Fault::Unknown { .. } => retry.wait(number, None, chance()),
         };
         let wait = wait.filter(|wait| {
             let deadline = step.activity.deadline().map(|deadline| after(first, deadline));
@@ -310,6 +320,13 @@ impl Core {
             }
         }
     }
+}
+
+/// For a replay test; the error of a real run does not tell its documents in the clear.
+fn both_inputs(events: &[Event], asked: &Value) -> String {
+    let recorded = events.iter().find_map(|event| event.input.as_ref());
+    let recorded = recorded.map_or_else(|| "nothing".to_owned(), Value::to_string);
+    format!("\n  recorded: {recorded}\n  asked:    {asked}")
 }
 
 pub(super) fn count(step: &Step, result: &Result<Value, Fault>) {

@@ -6,7 +6,7 @@ use sea_orm::DatabaseTransaction;
 use serde_json::Value;
 
 use super::Pulse;
-use crate::{Attempt, Fault, RunId, registry::AnyActivity};
+use crate::{Attempt, Fault, RunId, registry::AnyActivity, surroundings};
 
 /// One step on its way: what is called, with what.
 pub(super) struct Step {
@@ -52,7 +52,7 @@ impl Call {
         &self,
         work: impl Future<Output = Result<T, Fault>> + Send,
     ) -> Result<T, Fault> {
-        tokio::time::timeout(self.limit, work).await.unwrap_or_else(|_| {
+        surroundings::timeout(self.limit, work).await.unwrap_or_else(|| {
             let told = format!(
                 "{} gave no answer within {} s",
                 self.name,
@@ -60,6 +60,11 @@ impl Call {
             );
             Err(self.too_late("timeout", told))
         })
+    }
+
+    /// What it is, in a few words.
+    pub(super) fn told(&self) -> String {
+        format!("{} {}", self.name, self.number)
     }
 
     /// The fault of an attempt that took too long. What may have gone out may have happened.

@@ -9,13 +9,16 @@ use tokio::sync::oneshot;
 
 use super::{
     Step,
-    core::{Core, Leave, Wait, lock},
+    core::{Core, Idling, Leave, Wait, lock},
 };
 use crate::{
     Event, EventKind, Failure, Fault, RunState,
     journal::LaneHold,
     registry::Ended,
-    storage::{Append, NewValue, StorageError, Update, after, guard, now, recorded, write_one},
+    storage::{
+        Append, Head, NewValue, StorageError, Update, after, guard, lock_behind, now, recorded, write_one,
+    },
+    surroundings,
 };
 
 /// The end of the journal as this worker knows it.
@@ -259,6 +262,16 @@ impl Core {
         event: Event,
         work: impl Fn(Draft) -> StepWork,
     ) -> Result<Event, Fault> {
+        self.transact_as(None, event, work).await
+    }
+
+    /// The same, with the lane of `head` locked, and the runs behind it that it may take along.
+    pub(super) async fn transact_as(
+        &self,
+        head: Option<&Head>,
+        event: Event,
+        work: impl Fn(Draft) -> StepWork,
+    ) -> Result<Event, Fault> {
         let _bound = self.bind(event.op.unwrap_or_default());
         let mut tail = self.tail.lock().await;
         self.settle(&mut tail).await;
@@ -271,8 +284,12 @@ impl Core {
         let mut wait = Duration::from_millis(20);
         loop {
             let (run, epoch, work) = (self.run.id.clone(), self.run.epoch, work(draft.clone()));
+            let head = head.cloned();
             let committed = self.shared.storage.transaction(move |tx| {
                 Box::pin(async move {
+                    if let Some(head) = &head {
+                        lock_behind(tx, head).await?;
+                    }
                     guard(tx, &run, epoch).await?;
                     if let Some(event) = recorded(tx, &run, seq).await? {
                         return Ok(event);
@@ -305,7 +322,7 @@ impl Core {
     /// is at work, else as a row that brings the run back.
     pub(super) async fn wait(&self, op: i64, wait: Wait, seen: i64) -> Woken {
         let (mut mail, mut ended) = (self.mailbox.listen(), self.ended.subscribe());
-        let _idle = Idle::new(self, op, wait.clone());
+        let _idle = Idle::new(self, op, wait.clone(), seen);
         let mut shown = false;
         loop {
             if self.mailbox.seen() > seen {
@@ -330,7 +347,7 @@ impl Core {
             }
             let due = async {
                 match left {
-                    Some(left) => tokio::time::sleep(left).await,
+                    Some(left) => surroundings::sleep(left).await,
                     None => std::future::pending().await,
                 }
             };
@@ -351,6 +368,7 @@ impl Core {
         let first = branches
             .idle
             .values()
+            .map(|idling| &idling.wait)
             .min_by_key(|wait| wait.until.unwrap_or(DateTime::<Utc>::MAX_UTC))?;
         let short = first
             .until
@@ -458,7 +476,7 @@ impl Core {
     }
 
     async fn close(&self, update: Update) {
-        let committed = {
+        let (committed, over) = {
             let mut tail = self.tail.lock().await;
             let over = update.state.is_final();
             let append = Append {
@@ -474,8 +492,11 @@ impl Core {
             for earlier in in_flight {
                 let _ = earlier.await;
             }
-            committed.await
+            (committed.await, over)
         };
+        if over && matches!(committed, Ok(Ok(()))) {
+            self.shared.ends.tell(&self.run.id);
+        }
         match committed {
             Ok(Err(StorageError::Stale)) => metrics::counter!("recado_leases_lost_total").increment(1),
             Ok(Err(error)) => self.park_bare(error).await,
@@ -491,8 +512,8 @@ struct Idle<'a> {
 }
 
 impl<'a> Idle<'a> {
-    fn new(core: &'a Core, op: i64, wait: Wait) -> Self {
-        lock(&core.branches).idle.insert(op, wait);
+    fn new(core: &'a Core, op: i64, wait: Wait, seen: i64) -> Self {
+        lock(&core.branches).idle.insert(op, Idling { wait, seen });
         core.stir();
         Self { core, op }
     }

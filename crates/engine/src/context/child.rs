@@ -284,7 +284,7 @@ impl Core {
 }
 
 /// The outcome of a run that goes on as another.
-const CONTINUED: &str = "continued";
+pub(crate) const CONTINUED: &str = "continued";
 
 fn outcome(workflow: &str, data: Option<&Value>) -> Result<Value, Fault> {
     let field = |name: &str| data.and_then(|data| data.get(name)).cloned().unwrap_or_default();

@@ -41,6 +41,11 @@ pub(crate) struct Exit {
 }
 
 impl Exit {
+    /// Whether the run is about to leave.
+    pub(super) fn is_open(&self) -> bool {
+        lock(&self.reason).is_some()
+    }
+
     /// Waits until the run leaves.
     pub(crate) async fn left(&self) -> Leave {
         loop {
@@ -61,12 +66,23 @@ pub(super) struct Wait {
     pub(super) error: Option<String>,
 }
 
+/// A branch that waits, and the number of the last signal that it knew of when it began to.
+#[derive(Clone, Debug)]
+pub(super) struct Idling {
+    pub(super) wait: Wait,
+    #[cfg_attr(
+        not(feature = "testing"),
+        expect(dead_code, reason = "the test kit asks for it")
+    )]
+    pub(super) seen: i64,
+}
+
 /// The branches of a run: one, or as many as a join or a race has.
 #[derive(Debug)]
 pub(super) struct Branches {
     pub(super) live: usize,
     /// Those that wait for something that only time or a signal brings, by step.
-    pub(super) idle: HashMap<i64, Wait>,
+    pub(super) idle: HashMap<i64, Idling>,
 }
 
 /// What the branches of a run share. Cheap to share, because every method takes `&self`.
@@ -78,6 +94,8 @@ pub(crate) struct Core {
     pub(super) owner: Mutex<Option<String>>,
     pub(super) history: Mutex<History>,
     pub(super) lane: Mutex<LaneHold>,
+    /// Since when it is the head of its lane.
+    pub(super) entered_at: Mutex<Option<DateTime<Utc>>>,
     /// The pen: whoever holds it writes the next event.
     pub(super) tail: tokio::sync::Mutex<Tail>,
     pub(super) exit: Arc<Exit>,
@@ -133,6 +151,7 @@ impl Core {
             owner: Mutex::new(claimed.run.owner.clone()),
             // What cannot be read may hold its lane.
             lane: Mutex::new(unreadable.map_or(history.lane(), |_| LaneHold::Held)),
+            entered_at: Mutex::new(history.entered_at()),
             consumed: Mutex::new(history.consumed().clone()),
             children: Mutex::new(history.has_children()),
             history: Mutex::new(history),
@@ -222,11 +241,23 @@ impl Core {
         }
     }
 
+    /// Leaves where the run is only replayed: here the journal ends, and the workflow asks for more.
+    pub(super) async fn goes_on(&self, op: i64, name: &str) {
+        if self.shared.replays_only {
+            let told = format!(
+                "step {op}: the journal ends before {name}, which the workflow of this build asks for"
+            );
+            self.leave_now(Leave::Parked(Failure::new("journal_ends", told)))
+                .await
+        }
+    }
+
     /// Whether a new step may begin: not while the run is paused, and not when it is to end.
     ///
     /// # Errors
     /// The cancel, once.
     pub(super) async fn may_act(&self, op: i64, name: &str) -> Result<(), Fault> {
+        self.goes_on(op, name).await;
         loop {
             let orders = self.mailbox.orders();
             if orders.terminate {

@@ -158,6 +158,10 @@ impl Core {
         let ((winner, result), _, mut others) = select_all(branches).await;
         lock(&self.lost).extend((op + 1..=last).filter(|step| *step != op + 1 + winner as i64));
         poll_fn(|cx| {
+            // One that may be dropped is not let go on: it would find all that is left waiting, and put the run to sleep.
+            if self.may_drop(op + 1, last) {
+                return std::task::Poll::Ready(());
+            }
             others.retain_mut(|other| other.poll_unpin(cx).is_pending());
             match others.is_empty() || self.may_drop(op + 1, last) {
                 true => std::task::Poll::Ready(()),
@@ -168,6 +172,8 @@ impl Core {
         drop(others);
         lock(&self.lost).clear();
         lock(&self.branches).live = 1;
+        // One that lost before it was looked at may have a past.
+        self.forget(op + 1, last);
         self.won(op, winner).await;
         (winner, result)
     }
@@ -200,7 +206,7 @@ impl Core {
     }
 
     /// Whether none of the steps is on its way to the disk or to the outside.
-    fn may_drop(&self, first: i64, last: i64) -> bool {
+    pub(super) fn may_drop(&self, first: i64, last: i64) -> bool {
         let free = |steps: &std::collections::HashSet<i64>| (first..=last).all(|op| !steps.contains(&op));
         free(&lock(&self.bound)) && free(&lock(&self.intended)) && self.tail.try_lock().is_ok()
     }

@@ -1,13 +1,23 @@
 //! A run's turn in its lane.
 use std::time::Duration;
 
+use serde::Serialize;
+use serde_json::Value;
+
 use super::{
     Context, Core, Leave,
+    ask::written,
     core::{Wait, lock},
 };
-use crate::{Event, EventKind, Fault, journal::LaneHold, storage::Entry};
+use crate::{
+    Event, EventKind, Fault,
+    journal::LaneHold,
+    storage::{self, Entry},
+};
 
 const NAME: &str = "its lane";
+/// The most that a run offers, in bytes of JSON.
+const LARGEST_OFFER: usize = 1024 * 1024;
 
 impl Context {
     /// Waits for the run's turn in its lane. From here until the run ends or leaves, no other run of the lane is past
@@ -16,6 +26,26 @@ impl Context {
     /// # Errors
     /// [`Fault::Cancelled`].
     pub async fn enter_lane(&mut self) -> Result<(), Fault> {
+        self.take_turn(None).await
+    }
+
+    /// The same, and while the run waits, whoever has its turn may take it along ([`Context::gather`]): that one is given
+    /// `offer`, and this one ends.
+    ///
+    /// # Errors
+    /// [`Fault::Cancelled`]; a fatal fault where `offer` has more than 1 MiB of JSON.
+    pub async fn enter_lane_with(&mut self, offer: &impl Serialize) -> Result<(), Fault> {
+        let offer = written("what is offered", offer)?;
+        match storage::size(&offer) {
+            bytes if bytes > LARGEST_OFFER => Err(Fault::fatal(
+                "too_large",
+                format!("an offer of {bytes} bytes of JSON; at most {LARGEST_OFFER} can be made"),
+            )),
+            _ => self.take_turn(Some(offer)).await,
+        }
+    }
+
+    async fn take_turn(&mut self, offer: Option<Value>) -> Result<(), Fault> {
         let op = self.next(1);
         if self.core.run.lane.is_none() {
             return Ok(());
@@ -38,7 +68,7 @@ impl Context {
         }
         if events.is_empty() {
             self.core.may_act(op, NAME).await?;
-            self.core.enter(Some(op)).await;
+            self.core.enter(Some(op), offer).await;
         }
         Ok(())
     }
@@ -46,27 +76,29 @@ impl Context {
     /// Takes the turn again that was lost when the run was parked.
     pub(crate) async fn enter_again(&self) {
         if *lock(&self.core.lane) == LaneHold::Lost {
-            self.core.enter(None).await;
+            self.core.enter(None, None).await;
         }
     }
 }
 
 impl Core {
-    async fn enter(&self, op: Option<i64>) {
+    async fn enter(&self, op: Option<i64>, offer: Option<Value>) {
         let Some(place) = self.run.lane.clone().zip(self.run.place) else {
             return;
         };
         match self.shared.storage.is_head(&place.0, place.1).await {
             Ok(true) => {}
             // Whatever kept it from being read, the question in a transaction tells.
-            Ok(false) | Err(_) => self.wait_for_turn(place).await,
+            Ok(false) | Err(_) => self.wait_for_turn(place, offer).await,
         }
-        self.note(Self::event(op, EventKind::LaneEntered)).await;
+        let entered = Self::event(op, EventKind::LaneEntered);
+        *lock(&self.entered_at) = Some(entered.at);
+        self.note(entered).await;
         *lock(&self.lane) = LaneHold::Held;
     }
 
     /// Returns only if it is the run's turn after all; else the run sleeps until whoever is before it has left.
-    async fn wait_for_turn(&self, place: (String, i64)) {
+    async fn wait_for_turn(&self, place: (String, i64), offer: Option<Value>) {
         let events: Vec<Event> = self.pending().await;
         let mut wait = Duration::from_millis(20);
         loop {
@@ -79,7 +111,7 @@ impl Core {
             match self
                 .shared
                 .storage
-                .enter_lane(&self.run, place.clone(), events.clone(), waiting)
+                .enter_lane(&self.run, place.clone(), events.clone(), waiting, offer.clone())
                 .await
             {
                 Ok(Entry::Head) => return,

@@ -5,11 +5,14 @@ mod call;
 mod checkpoint;
 mod child;
 mod core;
+mod gather;
 mod join;
 mod lane;
 mod marks;
 mod once;
 mod past;
+#[cfg(feature = "testing")]
+mod probe;
 mod pulse;
 mod signal;
 mod timer;
@@ -26,10 +29,13 @@ use self::{
 pub use self::{
     ask::{Ask, Own},
     child::{Child, ChildRun, OnClose},
+    gather::{Gathered, Patience},
     join::{Group, Race},
     signal::{Receive, Signal},
     timer::Sleep,
 };
+#[cfg(feature = "testing")]
+pub(crate) use self::{child::CONTINUED, probe::Rest};
 pub(crate) use self::{
     core::{Core, Exit, Leave},
     pulse::Pulse,
@@ -62,10 +68,10 @@ impl Context {
         mailbox: Arc<Mailbox>,
         claimed: Claimed,
     ) -> Self {
-        Self {
-            core: Arc::new(Core::new(shared, lease, mailbox, claimed)),
-            op: 0,
-        }
+        let core = Arc::new(Core::new(shared, lease, mailbox, claimed));
+        #[cfg(feature = "testing")]
+        core.show();
+        Self { core, op: 0 }
     }
 
     /// The run's id, the same for ever.
@@ -162,7 +168,7 @@ impl Context {
     }
 
     /// What the journal knows and the workflow of this build did not ask for.
-    fn left_over(&self) -> Option<Failure> {
+    pub(crate) fn left_over(&self) -> Option<Failure> {
         let history = lock(&self.core.history);
         let (op, event) = history.left_over()?;
         let name = event.name.as_deref().unwrap_or(event.kind.as_str());

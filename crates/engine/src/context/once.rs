@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     Event, EventKind, Fault, Prepared, Reconciled, Undecided,
+    crash::{self, Protection},
     storage::{Append, after, now},
 };
 
@@ -186,6 +187,9 @@ impl Core {
         if let Some(fate) = decided.and_then(|decision| Fate::decided(decision, call)) {
             return fate;
         }
+        if crash::without(Protection::Reconciling) {
+            return Fate::DidNotHappen;
+        }
         let settings = self.shared.settings.clone();
         let definite_no = match intent.seen_unknown {
             Some(at) => after(at, settings.listing_delay),
@@ -209,9 +213,9 @@ impl Core {
                 return fate;
             }
             let asked = now();
-            let answer = call
-                .in_time(call.activity.reconcile(&call.input, &call.attempt(None)))
-                .await;
+            let attempt = call.attempt(None);
+            let looks = call.in_time(call.activity.reconcile(&call.input, &attempt));
+            let answer = crash::call(|| format!("reconcile {}", call.name), looks).await;
             let told = match answer {
                 Ok(Reconciled::Happened(value)) => {
                     reconciled("happened");

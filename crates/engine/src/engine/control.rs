@@ -40,7 +40,7 @@ impl Engine {
             .storage()
             .signal_with_start(run, name, json(data)?, key)
             .await?;
-        count_start::<W>(&started);
+        count_start(W::NAME, &started);
         Ok(started)
     }
 

@@ -1,11 +1,12 @@
 //! Reading runs and journals, for the engine and for people.
 use chrono::{DateTime, Utc};
 use sea_orm::{ConnectionTrait, DbErr, QueryResult, Value};
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 use super::{
     Storage, StorageError,
     payload::{self, keys_of_run, keys_of_this_run, opened},
+    rows::Rows,
     statement,
 };
 use crate::{Event, EventKind, Run, RunId, RunState};
@@ -133,6 +134,21 @@ impl Storage {
             .query_one_raw(statement(self.reader(), &sql, vec![id.as_str().into()]))
             .await?;
         Ok(row.as_ref().map(run).transpose()?)
+    }
+
+    /// Which of `runs` have ended, or are gone.
+    pub(crate) async fn ended_of(&self, runs: &[RunId]) -> Result<Vec<RunId>, StorageError> {
+        let mut asked = Rows::new(&[("run", "text")]);
+        for run in runs {
+            asked.push([json!(run)]);
+        }
+        let sql = "select t.run as run from {rows} left join runs r on r.id = t.run
+            where r.id is null or r.finished_at is not null";
+        let asked = asked.statement(self.reader().get_database_backend(), sql, vec![]);
+        let rows = self.reader().query_all_raw(asked).await?;
+        rows.iter()
+            .map(|row| Ok(RunId::from(row.try_get::<String>("", "run")?)))
+            .collect()
     }
 
     /// The run that a key names.

@@ -9,10 +9,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use futures::FutureExt;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, Value};
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 use super::{
-    Append, Storage, StorageError, Update, dialect, fold, now, protocol,
+    Append, Storage, StorageError, Update, dialect, fold, now, payload, protocol,
     rows::{Column, Rows},
     statement,
 };
@@ -243,13 +243,15 @@ impl Storage {
         Ok(head)
     }
 
-    /// Asks for the head of the lane; if it is taken, `events` are written and the run is put down to wait for it.
+    /// Asks for the head of the lane; if it is taken, `events` are written and the run is put down to wait for it, with
+    /// what it offers to the head.
     pub(crate) async fn enter_lane(
         &self,
         run: &Run,
         place: (String, i64),
         events: Vec<Event>,
         waiting: Update,
+        offer: Option<Json>,
     ) -> Result<Entry, StorageError> {
         let (id, epoch) = (run.id.clone(), run.epoch);
         self.transaction(move |tx| {
@@ -267,9 +269,10 @@ impl Storage {
                     protocol::entered(&lane, place);
                     return Ok(Entry::Head);
                 }
-                let sql = "update lane_places set waiting = true where lane = $1 and place = $2";
-                tx.execute_raw(statement(tx, sql, vec![lane.as_str().into(), place.into()]))
-                    .await?;
+                let offer = payload::store(tx, &id, "offer", offer.as_ref()).await?;
+                let sql = "update lane_places set waiting = true, offer = $3 where lane = $1 and place = $2";
+                let values: Vec<Value> = vec![lane.as_str().into(), place.into(), offer.into()];
+                tx.execute_raw(statement(tx, sql, values)).await?;
                 protocol::waits(&lane, place);
                 let append = Append {
                     run: id,

@@ -14,7 +14,7 @@ use super::{
     rows::{Column, Rows},
     statement,
 };
-use crate::{Event, Run, RunId, RunState, lease::Hold};
+use crate::{Event, Run, RunId, RunState, crash, lease::Hold};
 
 /// A run in the hands of the worker that claimed it, with what it did before.
 #[derive(Debug)]
@@ -158,10 +158,14 @@ impl Storage {
             async move {
                 let sql = "update runs set state = 'queued', waiting_for = 'worker', since = $1, until = null
                     where state = 'waiting' and until is not null and until <= $1";
-                Ok(tx
+                let woken = tx
                     .execute_raw(statement(tx, sql, vec![now().into()]))
                     .await?
-                    .rows_affected())
+                    .rows_affected();
+                if woken > 0 {
+                    crash::note(|| "wake who is due".to_owned());
+                }
+                Ok(woken)
             }
             .boxed()
         })
@@ -209,6 +213,7 @@ async fn told(tx: &DatabaseTransaction, update: Statement, tell: impl Fn(&str, i
     let rows = tx.query_all_raw(update).await?;
     for row in &rows {
         tell(&row.try_get::<String>("", "id")?, row.try_get("", "epoch")?);
+        crash::note(|| "take from a worker".to_owned());
     }
     Ok(rows.len() as u64)
 }
@@ -252,6 +257,7 @@ async fn claim(tx: &DatabaseTransaction, worker: &str, limit: u64, mut turn: Tur
         run.epoch += 1;
         run.since = at;
         protocol::claimed(&run.id, run.epoch, worker);
+        crash::note(|| format!("claim {}", run.workflow));
         let events = journals.remove(run.id.as_str()).unwrap_or_else(|| Ok(Vec::new()));
         let events = events.and_then(|events| match run.input == payload::erased() {
             true => Err(Unreadable {

@@ -10,6 +10,7 @@ mod fair;
 mod family;
 mod firing;
 mod fold;
+mod gather;
 mod inspect;
 mod lanes;
 mod leases;
@@ -31,7 +32,7 @@ use std::{
     time::Duration,
 };
 
-use chrono::{DateTime, SubsecRound, Utc};
+use chrono::{DateTime, Utc};
 use futures::{FutureExt, future::BoxFuture};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
@@ -42,6 +43,7 @@ use tokio::sync::{mpsc, oneshot};
 pub use control::{Act, ControlError, Decision, Mode, Touched};
 pub use dialect::is_transient;
 pub(crate) use fold::{Append, NewValue, Update, continue_in, guard, recorded, start_in, write_one};
+pub(crate) use gather::{Ending, Head, Taken, gather, lock_behind};
 pub use inspect::{Filter, Page};
 pub(crate) use lanes::Entry;
 pub(crate) use leases::Claimed;
@@ -53,7 +55,8 @@ pub use retention::Retention;
 pub(crate) use signals::Signal;
 
 use self::writer::Job;
-use crate::{NewRun, Started};
+pub(crate) use crate::surroundings::now;
+use crate::{NewRun, Started, crash};
 
 /// Why the storage did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -194,6 +197,24 @@ impl Storage {
         })
     }
 
+    /// No database at all, for a run that is only replayed.
+    #[cfg(feature = "testing")]
+    pub(crate) fn absent() -> Self {
+        let (nobody, _) = mpsc::channel(1);
+        Self {
+            inner: Arc::new(Inner {
+                write: DatabaseConnection::default(),
+                read: DatabaseConnection::default(),
+                writers: vec![nobody],
+                ready: Arc::new(|| {}),
+                url: String::new(),
+                codec: None,
+                lock: OnceLock::new(),
+                turn: Mutex::default(),
+            }),
+        }
+    }
+
     /// Connects as [`Storage::open`] does, for tools that only migrate or look.
     ///
     /// # Errors
@@ -240,7 +261,7 @@ impl Storage {
         E: From<StorageError> + Send + 'static,
         F: for<'a> FnOnce(&'a DatabaseTransaction) -> BoxFuture<'a, Result<T, E>> + Send + 'static,
     {
-        self.transaction_on(&self.inner.read, work).await
+        self.transaction_on(&self.inner.read, "transaction", work).await
     }
 
     /// The same for the engine's own affairs, which wait for no run.
@@ -250,34 +271,27 @@ impl Storage {
         E: From<StorageError> + Send + 'static,
         F: for<'a> FnOnce(&'a DatabaseTransaction) -> BoxFuture<'a, Result<T, E>> + Send + 'static,
     {
-        let work = self.transaction_on(&self.inner.write, work);
+        let work = self.transaction_on(&self.inner.write, "", work);
         let late = || DbErr::Conn(RuntimeErr::Internal("no answer in time".to_owned()));
         tokio::time::timeout(CONTROL, work)
             .await
             .unwrap_or_else(|_| Err(StorageError::Database(late()).into()))
     }
 
-    async fn transaction_on<T, E, F>(&self, pool: &DatabaseConnection, work: F) -> Result<T, E>
+    /// `whole` is what it is called where nothing in it has a name of its own; empty if nobody need know.
+    async fn transaction_on<T, E, F>(
+        &self,
+        pool: &DatabaseConnection,
+        whole: &'static str,
+        work: F,
+    ) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<StorageError> + Send + 'static,
         F: for<'a> FnOnce(&'a DatabaseTransaction) -> BoxFuture<'a, Result<T, E>> + Send + 'static,
     {
         if self.backend() == DbBackend::Postgres {
-            let tx = pool.begin().await.map_err(StorageError::from)?;
-            let result = payload::within(self.inner.codec.clone(), work(&tx)).await;
-            return match result {
-                Ok(value) => tx
-                    .commit()
-                    .await
-                    .map(|()| value)
-                    .map_err(|error| StorageError::from(error).into()),
-                Err(error) => {
-                    // A failed rollback means a lost connection, which rolls back by itself.
-                    let _ = tx.rollback().await;
-                    Err(error)
-                }
-            };
+            return crash::transaction(self.on_its_own(pool, whole, work)).await;
         }
         let (result_tx, result) = oneshot::channel();
         let work: Work = Box::new(move |tx| {
@@ -287,6 +301,9 @@ impl Storage {
                     return false;
                 };
                 let keep = result.is_ok();
+                if keep {
+                    crash::note_whole(whole);
+                }
                 let _ = result_tx.send(result);
                 keep
             })
@@ -298,6 +315,35 @@ impl Storage {
             Ok(Err(error)) => Err(error),
             Ok(Ok(value)) => committed.map(|()| value).map_err(E::from),
             Err(_) => Err(committed.err().unwrap_or(StorageError::Stopped).into()),
+        }
+    }
+
+    /// A transaction on a connection of its own.
+    async fn on_its_own<T, E, F>(
+        &self,
+        pool: &DatabaseConnection,
+        whole: &'static str,
+        work: F,
+    ) -> Result<T, E>
+    where
+        E: From<StorageError>,
+        F: for<'a> FnOnce(&'a DatabaseTransaction) -> BoxFuture<'a, Result<T, E>>,
+    {
+        let tx = pool.begin().await.map_err(StorageError::from)?;
+        let result = payload::within(self.inner.codec.clone(), work(&tx)).await;
+        match result {
+            Ok(value) => {
+                crash::note_whole(whole);
+                crash::commit(tx.commit())
+                    .await
+                    .map(|()| value)
+                    .map_err(|error| StorageError::from(error).into())
+            }
+            Err(error) => {
+                // A failed rollback means a lost connection, which rolls back by itself.
+                let _ = tx.rollback().await;
+                Err(error)
+            }
         }
     }
 
@@ -377,11 +423,6 @@ impl Storage {
             .await
             .map_err(|_| StorageError::Stopped)
     }
-}
-
-/// The wall clock at the precision that both databases keep: microseconds.
-pub(crate) fn now() -> DateTime<Utc> {
-    Utc::now().trunc_subsecs(6)
 }
 
 /// `at` plus `duration`, for ever bounded.

@@ -55,6 +55,11 @@ pub(super) fn waits(lane: &str, place: i64) {
     tracing::trace!(target: TARGET, step = "waits", lane, place);
 }
 
+/// The run of this place took those of `places` along, and ended them.
+pub(super) fn gathered(lane: &str, place: i64, places: &[i64]) {
+    tracing::trace!(target: TARGET, step = "gathered", lane, place, ?places);
+}
+
 /// Places were given up in one commit, and the run that it woke, if any.
 pub(super) fn left(lane: &str, places: &[i64], woken: Option<&str>) {
     tracing::trace!(target: TARGET, step = "left", lane, ?places, woken);

@@ -11,7 +11,7 @@ use super::{
     payload::{self, keys_of_run, opened},
     statement,
 };
-use crate::{RunId, RunState};
+use crate::{RunId, RunState, crash};
 
 /// The columns of a signal, for [`signal`].
 const COLUMNS: &str = concat!(
@@ -60,6 +60,11 @@ pub(crate) async fn deliver(
         ));
     }
     let (n, at) = (found.inbox + 1, now());
+    crash::note(|| {
+        format!("tell {kind} {}", name.unwrap_or_default())
+            .trim()
+            .to_owned()
+    });
     let signal = Signal {
         n,
         kind: kind.to_owned(),

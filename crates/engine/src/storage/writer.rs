@@ -13,7 +13,7 @@ use super::{
     fold::{self, Folded},
     payload,
 };
-use crate::{NewRun, Started};
+use crate::{NewRun, Started, crash, surroundings};
 
 /// The most that goes into one commit.
 const BATCH: usize = 512;
@@ -52,7 +52,7 @@ pub(super) fn start(
             }
         }
     };
-    tokio::spawn(payload::within(codec, work));
+    tokio::spawn(surroundings::inherited(payload::within(codec, work)));
     jobs
 }
 
@@ -64,7 +64,7 @@ async fn write(db: &DatabaseConnection, mut segments: Vec<Segment>) -> bool {
     let mut wait = Duration::from_millis(20);
     while !segments.is_empty() {
         let alone = segments.iter().map(Segment::len).sum::<usize>() == 1;
-        let attempted = tokio::time::timeout(PATIENCE, attempt(db, &mut segments)).await;
+        let attempted = tokio::time::timeout(PATIENCE, crash::transaction(attempt(db, &mut segments))).await;
         let error = match attempted {
             Ok(Ok(ready)) => return ready,
             Ok(Err(error)) => error,
@@ -143,7 +143,7 @@ async fn attempt(db: &DatabaseConnection, segments: &mut Vec<Segment>) -> Result
     for segment in segments.iter_mut() {
         written.push(segment.write(&tx).await?);
     }
-    tx.commit().await?;
+    crash::commit(tx.commit()).await?;
     let ready = written.iter().any(|folded| folded.ready);
     metrics::counter!("recado_journal_commits_total").increment(1);
     metrics::counter!("recado_journal_rows_total").increment(written.iter().map(|folded| folded.rows).sum());

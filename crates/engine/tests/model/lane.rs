@@ -1,6 +1,6 @@
 //! Who acts next in a lane: places, the question for the head, the sleep, and the wake-up that comes with a leave.
 //!
-//! Modelled on `storage/lanes.rs` and `context/lane.rs`. A transaction is two steps, its beginning (which takes the
+//! Modelled on `storage/lanes.rs`, `storage/gather.rs` and `context/lane.rs`. A transaction is two steps, its beginning (which takes the
 //! lane's lock and reads) and its commit (which writes and unlocks), so that others come between.
 use super::checker::Model;
 
@@ -15,6 +15,10 @@ pub(crate) enum Flaw {
     StartUnlocked,
     /// The next is not woken in the commit that gives the place up.
     NoWakeUp,
+    /// Whoever is ready is gathered, also behind one that is not.
+    GatherAnybody,
+    /// What is gathered is not looked at again when its row is locked.
+    GatherUnguarded,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +28,8 @@ pub(crate) struct Lane {
     pub(crate) places: u8,
     /// Whether those that have lost their run are remembered; they can commit nothing, and only show in traces.
     pub(crate) ghosts: bool,
+    /// Whether those that sleep may be told something meanwhile.
+    pub(crate) told: bool,
     pub(crate) flaw: Flaw,
 }
 
@@ -33,7 +39,7 @@ pub(crate) enum End {
     Done,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Phase {
     Unstarted,
     /// A transaction gives it this place; a retry, if it was parked before.
@@ -51,6 +57,10 @@ enum Phase {
     Sleeping,
     /// Past the lane.
     Inside,
+    /// Past the lane; a transaction takes those behind it along, of whom these places were ready.
+    Gathering {
+        ready: Vec<u8>,
+    },
     /// A transaction gives the place up.
     Leaving {
         end: End,
@@ -86,6 +96,10 @@ pub(crate) struct State {
     admitted: u8,
     /// Somebody went in before one who was admitted after.
     disorder: bool,
+    /// The place that last took others along, and the last of those.
+    gathered: (u8, u8),
+    /// Somebody who had been told something was ended before it could hear of it.
+    unheard: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,7 +120,15 @@ pub(crate) enum Step {
         places: Vec<u8>,
         wakes: Option<usize>,
     },
+    /// One commit ends the runs of these places, for whom that of `place` goes on.
+    Gathered {
+        place: u8,
+        places: Vec<u8>,
+    },
     // Hidden from here on.
+    Gathers(usize),
+    /// It is told something, and queued to hear of it.
+    Told(usize),
     Starts(usize),
     Claimed(usize),
     Asks(usize),
@@ -134,6 +156,17 @@ impl State {
         self.lock = self.lock.filter(|holder| *holder != run);
     }
 
+    /// The places behind `place` that may be taken along, up to the first that may not.
+    fn ready_behind(&self, place: u8, flaw: Flaw) -> Vec<u8> {
+        let behind = self.places.iter().filter(|other| other.number > place);
+        let ready = |other: &&Place| self.runs[other.run].phase == Phase::Sleeping;
+        let number = |other: &Place| other.number;
+        if flaw == Flaw::GatherAnybody {
+            return behind.filter(ready).map(number).collect();
+        }
+        behind.take_while(ready).map(number).collect()
+    }
+
     fn of(&self, place: u8) -> Option<usize> {
         self.places
             .iter()
@@ -143,7 +176,8 @@ impl State {
 
     fn enter(&mut self, run: usize) {
         let place = self.runs[run].place;
-        self.disorder |= place < self.admitted;
+        // Who was passed by is behind the one that gathered, and before one that it took.
+        self.disorder |= place < self.admitted || (self.gathered.0 < place && place < self.gathered.1);
         self.admitted = self.admitted.max(place);
         self.runs[run].phase = Phase::Inside;
         self.unlock(run);
@@ -152,14 +186,19 @@ impl State {
     /// The run is in nobody's hands any more.
     fn lose(&mut self, run: usize) -> Option<()> {
         // A place that was never committed is free again, and nobody else took one under the lock.
-        if let (Phase::Starting { place, .. }, true) = (self.runs[run].phase, self.lock == Some(run)) {
+        if let (Phase::Starting { place, .. }, true) = (self.runs[run].phase.clone(), self.lock == Some(run))
+        {
             self.next = place;
         }
         let lost = &mut self.runs[run];
         lost.phase = match lost.phase {
             Phase::Starting { parked: false, .. } => Phase::Unstarted,
             Phase::Starting { parked: true, .. } => Phase::Parked,
-            Phase::Working | Phase::Asking { .. } | Phase::Inside | Phase::Leaving { .. } => {
+            Phase::Working
+            | Phase::Asking { .. }
+            | Phase::Inside
+            | Phase::Gathering { .. }
+            | Phase::Leaving { .. } => {
                 lost.ghost = Some(lost.place);
                 Phase::Queued
             }
@@ -171,10 +210,40 @@ impl State {
 }
 
 impl Lane {
+    /// The places that are taken along, of those that were ready when it began.
+    fn taken(&self, state: &State, place: u8, ready: &[u8]) -> Vec<u8> {
+        if self.flaw == Flaw::GatherUnguarded {
+            return ready.to_vec();
+        }
+        state.ready_behind(place, self.flaw)
+    }
+
+    fn gather(&self, state: &mut State, place: u8, places: &[u8]) -> Option<()> {
+        let run = state.of(place)?;
+        let Phase::Gathering { ready } = state.runs[run].phase.clone() else {
+            return None;
+        };
+        // The runs are locked now, and those that were told something meanwhile are not taken.
+        let still = self.taken(state, place, &ready);
+        if places != still {
+            return None;
+        }
+        for place in places {
+            let taken = state.of(*place)?;
+            state.unheard |= state.runs[taken].phase != Phase::Sleeping;
+            state.runs[taken].phase = Phase::Done;
+        }
+        state.gathered = (place, places.last().copied().unwrap_or(place));
+        state.places.retain(|own| !places.contains(&own.number));
+        state.runs[run].phase = Phase::Inside;
+        state.unlock(run);
+        Some(())
+    }
+
     fn leave(&self, state: &mut State, places: &[u8], wakes: Option<usize>) -> Option<()> {
         let (first, others) = places.split_first()?;
         let run = state.of(*first)?;
-        let Phase::Leaving { end, wakes: seen } = state.runs[run].phase else {
+        let Phase::Leaving { end, wakes: seen } = state.runs[run].phase.clone() else {
             return None;
         };
         state.runs[run].phase = match end {
@@ -225,6 +294,8 @@ impl Model for Lane {
             runs,
             admitted: 0,
             disorder: false,
+            gathered: (0, 0),
+            unheard: false,
         }
     }
 
@@ -232,7 +303,7 @@ impl Model for Lane {
         let mut steps = Vec::new();
         for (number, run) in state.runs.iter().enumerate() {
             let place = run.place;
-            match run.phase {
+            match run.phase.clone() {
                 Phase::Unstarted | Phase::Parked if state.next < self.places => {
                     steps.push(Step::Starts(number))
                 }
@@ -247,6 +318,15 @@ impl Model for Lane {
                         wakes,
                     });
                 }
+                _ => {}
+            }
+            match &run.phase {
+                Phase::Inside => steps.push(Step::Gathers(number)),
+                Phase::Gathering { ready } => {
+                    let places = self.taken(state, place, ready);
+                    steps.push(Step::Gathered { place, places });
+                }
+                Phase::Sleeping => steps.push(Step::Told(number)),
                 _ => {}
             }
             if matches!(run.phase, Phase::Working | Phase::Inside) {
@@ -335,6 +415,18 @@ impl Model for Lane {
                 let wakes = before.wakes(&[before.runs[run].place]);
                 state.runs[run].phase = Phase::Leaving { end, wakes };
             }
+            Step::Gathers(run) if before.runs[run].phase == Phase::Inside => {
+                let ready = before.ready_behind(before.runs[run].place, self.flaw);
+                if ready.is_empty() {
+                    return None;
+                }
+                state.lock(run)?;
+                state.runs[run].phase = Phase::Gathering { ready };
+            }
+            Step::Gathered { place, ref places } => self.gather(&mut state, place, places)?,
+            Step::Told(run) if self.told && before.runs[run].phase == Phase::Sleeping => {
+                state.runs[run].phase = Phase::Queued
+            }
             Step::Left { ref places, wakes } => self.leave(&mut state, places, wakes)?,
             Step::Lost(run) => {
                 state.lose(run)?;
@@ -346,15 +438,18 @@ impl Model for Lane {
     }
 
     fn broken(&self, state: &State) -> Option<&'static str> {
-        let past = |run: &&Run| matches!(run.phase, Phase::Inside);
+        let past = |run: &&Run| matches!(run.phase, Phase::Inside | Phase::Gathering { .. });
         if state.runs.iter().filter(past).count() > 1 {
             return Some("two runs are past the lane");
         }
         if state.disorder {
             return Some("a run was admitted before one of a lower place");
         }
-        let head = state.places.first().map(|head| state.runs[head.run].phase);
-        if head == Some(Phase::Sleeping) {
+        if state.unheard {
+            return Some("a run was taken along that had been told something");
+        }
+        let head = state.places.first().map(|head| &state.runs[head.run].phase);
+        if head == Some(&Phase::Sleeping) {
             return Some("the head of the lane sleeps");
         }
         None
@@ -363,7 +458,11 @@ impl Model for Lane {
     fn hidden(&self, step: &Step) -> bool {
         !matches!(
             step,
-            Step::Given { .. } | Step::Entered { .. } | Step::Waits { .. } | Step::Left { .. }
+            Step::Given { .. }
+                | Step::Entered { .. }
+                | Step::Waits { .. }
+                | Step::Left { .. }
+                | Step::Gathered { .. }
         )
     }
 
@@ -377,6 +476,6 @@ impl Model for Lane {
     }
 
     fn kind(&self, _: &State, step: &Step) -> bool {
-        !matches!(step, Step::Lost(_) | Step::Leaves(_, End::Parked))
+        !matches!(step, Step::Lost(_) | Step::Told(_) | Step::Leaves(_, End::Parked))
     }
 }

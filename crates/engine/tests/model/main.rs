@@ -30,6 +30,7 @@ const LANE: Lane = Lane {
     runs: 3,
     places: 4,
     ghosts: false,
+    told: true,
     flaw: lane::Flaw::None,
 };
 const SEND: Send = Send {
@@ -110,6 +111,29 @@ fn a_leave_without_the_lock_loses_a_wake_up() {
             ..LANE
         },
         "the head of the lane sleeps",
+    );
+}
+
+#[test]
+fn to_gather_behind_one_that_is_not_ready_overtakes_it() {
+    let flaw = lane::Flaw::GatherAnybody;
+    let path = breaks(
+        &Lane { flaw, ..LANE },
+        "a run was admitted before one of a lower place",
+    );
+    assert!(
+        path.iter()
+            .any(|step| matches!(step, lane::Step::Gathered { .. })),
+        "{path:#?}"
+    );
+}
+
+#[test]
+fn to_gather_what_was_ready_a_moment_ago_swallows_what_it_was_told() {
+    let flaw = lane::Flaw::GatherUnguarded;
+    breaks(
+        &Lane { flaw, ..LANE },
+        "a run was taken along that had been told something",
     );
 }
 
@@ -233,7 +257,11 @@ fn a_forged_trace_with_two_holders_is_refused() {
 #[test]
 fn a_forged_trace_of_a_lane_in_the_wrong_order_is_refused() {
     use lane::Step::*;
-    let lane = Lane { ghosts: true, ..LANE };
+    let lane = Lane {
+        ghosts: true,
+        told: false,
+        ..LANE
+    };
     let left = |place, wakes| Left {
         places: vec![place],
         wakes,

@@ -133,9 +133,12 @@ impl Recorder {
                 "waits" => lane::Step::Waits {
                     place: told.number("place"),
                 },
+                "gathered" => lane::Step::Gathered {
+                    place: told.number("place"),
+                    places: places(&told),
+                },
                 "left" => {
-                    let places = told.word("places").trim_matches(['[', ']']).split(", ");
-                    let places = places.map(|place| place.parse().unwrap()).collect();
+                    let places = places(&told);
                     let wakes = Some(told.word("woken")).filter(|run| !run.is_empty());
                     lane::Step::Left {
                         places,
@@ -147,6 +150,11 @@ impl Recorder {
         }
         (trace, runs.0.len())
     }
+}
+
+fn places(told: &Told) -> Vec<u8> {
+    let places = told.word("places").trim_matches(['[', ']']).split(", ");
+    places.map(|place| place.parse().unwrap()).collect()
 }
 
 fn after(state: &str) -> lease::After {

@@ -1,4 +1,6 @@
 //! A small world for the engine's tests: a vendor that keeps a book, and workflows that call it.
+pub(crate) mod chat;
+
 use std::{
     collections::HashMap,
     sync::{
@@ -302,6 +304,7 @@ pub(crate) async fn engine(database: &TestDatabase, vendor: Arc<Vendor>, bells: 
         .unwrap();
     EngineBuilder::new(vendor)
         .workflow::<Errand>()
+        .workflow::<chat::Chat>()
         .activity::<Look>()
         .activity::<Write>()
         .activity::<Send>()

@@ -9,5 +9,6 @@ mod conversations;
 mod errors;
 mod fixture;
 mod messages;
+mod owners;
 mod seed;
 mod tenancy;

@@ -1,0 +1,123 @@
+//! What happens in a scenario, whatever becomes of the process meanwhile.
+use recado_simulator::{CreateFault, Inbound};
+use recado_testkit::eventually;
+
+use crate::{
+    attempt::Attempt,
+    plan::Scenario,
+    slot::{LONGEST, texts},
+    world::creates,
+};
+
+impl Attempt<'_> {
+    /// How the vendor and the model behave in it.
+    pub(crate) fn misbehave(&self) {
+        self.world().misbehave(|faults| match self.row.scenario {
+            // Long enough for the others to come to the lane meanwhile.
+            Scenario::Burst => faults.model.slow_ms = 500,
+            Scenario::FailingSend => {
+                faults.twilio.create = CreateFault::Status(500);
+                faults.twilio.times = Some(2);
+            }
+            Scenario::AcceptedThenDropped => {
+                faults.twilio.create = CreateFault::AcceptAndDrop;
+                faults.twilio.times = Some(1);
+                // Only the list can prove it, and it is late.
+                faults.callbacks.none = true;
+                faults.listing_lag_ms = 200;
+            }
+            // The cancel comes before its answer.
+            Scenario::Cancelled => faults.model.slow_ms = 25_000,
+            Scenario::Text | Scenario::Everything => {}
+        });
+    }
+
+    /// The contact writes, whatever else the scenario has happens, and all runs come to their end.
+    pub(crate) async fn converse(&self) -> Result<(), String> {
+        for number in 1..=self.row.scenario.messages() {
+            let inbound = Inbound {
+                from: self.contact.clone(),
+                body: format!("pedido #{number}"),
+                sid: Some(format!("SM{:016x}{number:016x}", self.slot.cells)),
+                ..Inbound::default()
+            };
+            // Twilio tries again, as it can be told to, until it is heard.
+            eventually(LONGEST * 2, async || {
+                let received = self.world().simulator.send_inbound(inbound.clone()).await;
+                received
+                    .is_ok_and(|received| received.is_accepted())
+                    .then_some(())
+            })
+            .await;
+        }
+        match self.row.scenario {
+            Scenario::FailingSend => {
+                self.world()
+                    .simulator
+                    .wait_for(|book| creates(book, &self.contact).len() >= 2, LONGEST * 2)
+                    .await
+                    .ok();
+                self.world().misbehave(|faults| {
+                    faults.twilio.create = CreateFault::RateLimited { retry_after: 1 };
+                    faults.twilio.times = Some(1);
+                });
+            }
+            Scenario::Cancelled => self.cancel().await?,
+            _ => {}
+        }
+        self.until_all_have_ended(self.row.scenario.messages() as usize)
+            .await
+    }
+
+    /// Cancels the run while the model thinks, until somebody says that it is.
+    async fn cancel(&self) -> Result<(), String> {
+        let asked = |book: &recado_simulator::Book| {
+            let requests = book.requests();
+            let mut asked = requests
+                .iter()
+                .filter(|request| request.path.ends_with("/chat/completions"));
+            asked.any(|request| request.at >= self.begun())
+        };
+        self.world().simulator.wait_for(asked, LONGEST * 2).await.ok();
+        let db = self.world().database.connect().await;
+        let runs = texts(&db, "select id from runs")
+            .await
+            .map_err(|error| error.to_string())?;
+        let run = runs
+            .first()
+            .map(|row| row[0].clone())
+            .ok_or("there is no run to cancel")?;
+        let path = format!("/runs/{run}/cancel");
+        eventually(LONGEST * 2, async || {
+            let request = self.world().api(reqwest::Method::POST, &path);
+            let status = request.send().await.ok()?.status().as_u16();
+            // 409: the answer to an earlier try got lost, and it has ended since.
+            matches!(status, 200..300 | 409).then_some(())
+        })
+        .await;
+        Ok(())
+    }
+
+    async fn until_all_have_ended(&self, least: usize) -> Result<(), String> {
+        let db = self.world().database.connect().await;
+        let parked = eventually(LONGEST * 2, async || {
+            let states = texts(&db, "select state from runs").await.ok()?;
+            let ended = |row: &Vec<String>| matches!(row[0].as_str(), "completed" | "cancelled" | "failed");
+            let parked = states.iter().any(|row| row[0] == "parked");
+            (parked || (states.len() >= least && states.iter().all(ended))).then_some(parked)
+        });
+        match parked.await {
+            true => Err(format!("parked: {}", self.runs().await)),
+            false => Ok(()),
+        }
+    }
+
+    /// When the cell began: its first entry in the vendor's book.
+    fn begun(&self) -> chrono::DateTime<chrono::Utc> {
+        let messages = self.world().simulator.book().messages();
+        let first = messages.iter().find(|message| message.contact() == self.contact);
+        first.map_or(chrono::DateTime::<chrono::Utc>::MAX_UTC, |message| {
+            message.created
+        })
+    }
+}
