@@ -162,4 +162,13 @@ async fn a_schedule_lives_at_the_terminal() {
     assert_eq!(json(&told)["cron"], "@daily");
     assert_eq!(act(&["delete", "every-day", "--yes"]).await.0, 0);
     assert_eq!(act(&["show", "every-day"]).await.0, 4);
+    for overlap in ["cancel", "terminate"] {
+        let create = [&create("@daily")[..], &["--overlap", overlap, "--replace"]].concat();
+        let (code, told) = world.run(&create).await;
+        assert_eq!(
+            (code, &json(&told)["overlap"]),
+            (0, &Value::from(overlap)),
+            "{told}"
+        );
+    }
 }

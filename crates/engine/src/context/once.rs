@@ -208,8 +208,7 @@ impl Core {
         self.send(Some(shown)).await;
         loop {
             let seen = self.mailbox.seen();
-            let decision = self.decision_of(call).await;
-            if let Some(fate) = decision.and_then(|decision| Fate::decided(decision, call)) {
+            if let Some(fate) = self.decision_of(call).await {
                 return fate;
             }
             let asked = now();
@@ -269,31 +268,36 @@ impl Core {
         }
     }
 
-    /// What a person has decided about the open intent, written down.
-    async fn decision_of(&self, call: &Call) -> Option<Decision> {
-        let signal = {
-            let mut consumed = lock(&self.consumed);
-            let op = call.op.to_string();
-            let signal = self.mailbox.find(|signal| {
-                signal.kind == "decision"
-                    && signal.name.as_deref().is_none_or(|name| name == op)
-                    && !consumed.contains(&signal.n)
-            })?;
-            consumed.insert(signal.n);
-            signal
-        };
-        let decision = Decision::read(signal.data.as_ref())?;
-        let mut data = signal.data.unwrap_or_default();
-        if let Some(data) = data.as_object_mut() {
-            data.insert("n".to_owned(), signal.n.into());
+    /// What a person has decided about the open intent, written down. What decides nothing is passed over.
+    async fn decision_of(&self, call: &Call) -> Option<Fate> {
+        let op = call.op.to_string();
+        loop {
+            let signal = {
+                let mut consumed = lock(&self.consumed);
+                let signal = self.mailbox.find(|signal| {
+                    signal.kind == "decision"
+                        && signal.name.as_deref().is_none_or(|name| name == op)
+                        && !consumed.contains(&signal.n)
+                })?;
+                consumed.insert(signal.n);
+                signal
+            };
+            let decision = Decision::read(signal.data.as_ref());
+            let Some(fate) = decision.and_then(|decision| Fate::decided(decision, call)) else {
+                continue;
+            };
+            let mut data = signal.data.unwrap_or_default();
+            if let Some(data) = data.as_object_mut() {
+                data.insert("n".to_owned(), signal.n.into());
+            }
+            self.note(Event {
+                name: Some(call.name.to_owned()),
+                data: Some(data),
+                ..Self::event(Some(call.op), EventKind::ActivityDecided)
+            })
+            .await;
+            return Some(fate);
         }
-        self.note(Event {
-            name: Some(call.name.to_owned()),
-            data: Some(data),
-            ..Self::event(Some(call.op), EventKind::ActivityDecided)
-        })
-        .await;
-        Some(decision)
     }
 
     /// Commits the result, and what the activity writes with it. It has happened: nothing but a fault that will never
