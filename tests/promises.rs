@@ -230,11 +230,9 @@ async fn p7_one_wrong_byte_in_the_signature_is_403_and_no_row() {
 async fn p3_three_messages_of_a_contact_are_answered_in_order_and_another_contact_is_not_held_up() {
     let world = World::new(Backend::Sqlite).await;
     let _process = world.serve_and_work().await;
-    world.misbehave(|faults| faults.model.slow_ms = 8000);
+    slow_once(&world, 8000);
     world.say(&contact(1), "one").await;
     world.seen(|book| completions(book) == 1).await;
-    // Only the call that is on its way is slow.
-    world.misbehave(|_| {});
     world.say(&contact(2), "other").await;
     assert_eq!(world.answers(&contact(2), 1).await, [echo("other")]);
     assert_eq!(
@@ -246,6 +244,14 @@ async fn p3_three_messages_of_a_contact_are_answered_in_order_and_another_contac
     let three = world.say(&contact(1), "three").await;
     assert_eq!(world.answered(&contact(1), 3).await, ["one", "two", "three"]);
     world.until(&three, "completed").await;
+}
+
+/// The next call of a model takes so many milliseconds; no other does.
+fn slow_once(world: &World, ms: u64) {
+    world.misbehave(|faults| {
+        faults.model.slow_ms = ms;
+        faults.model.slow_times = Some(1);
+    });
 }
 
 /// How much of a feature was reserved and how it was settled, by state.
@@ -342,10 +348,9 @@ async fn a_burst_is_answered_once_counts_as_one_answer_and_shows_what_answered_i
 async fn a_message_that_comes_while_the_model_thinks_is_answered_with_the_one_before_it() {
     let world = World::new(Backend::Sqlite).await;
     let _process = world.serve_and_work().await;
-    world.misbehave(|faults| faults.model.slow_ms = 15_000);
+    slow_once(&world, 15_000);
     let first = world.say(&contact(1), "one").await;
     world.seen(|book| completions(book) == 1).await;
-    world.misbehave(|_| {});
     let second = world.say(&contact(1), "two").await;
     assert_eq!(world.outcome(&second).await, "merged");
     assert_eq!(world.outcome(&first).await, "answered");
@@ -359,10 +364,9 @@ async fn a_message_that_comes_while_the_model_thinks_is_answered_with_the_one_be
 async fn a_stop_in_a_burst_is_heard_and_nothing_of_it_is_answered() {
     let world = World::new(Backend::Sqlite).await;
     let _process = world.serve_and_work().await;
-    world.misbehave(|faults| faults.model.slow_ms = 4000);
+    slow_once(&world, 4000);
     let first = world.say(&contact(1), "one").await;
     world.seen(|book| completions(book) == 1).await;
-    world.misbehave(|_| {});
     let stop = world.say(&contact(1), "parar").await;
     let after = world.say(&contact(1), "are you there?").await;
     assert_eq!(world.outcome(&stop).await, "silent");

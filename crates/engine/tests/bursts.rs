@@ -117,8 +117,9 @@ async fn line(world: &World, lane: &str, names: &[&str]) -> Vec<RunId> {
     let mut ids = Vec::new();
     for name in names {
         ids.push(world.say(&chat(name), lane).await);
+        // The first has looked for others before there are any.
+        is_called(world, &format!("look {}", names[0]), 1).await;
     }
-    is_called(world, &format!("look {}", names[0]), 1).await;
     for id in &ids[1..] {
         waits_for(world, id, "lane").await;
     }
@@ -324,10 +325,10 @@ on_both! {
         let mut ids = Vec::new();
         for (what, owner) in [("a", "x"), ("b", "x"), ("c", "y"), ("d", "y")] {
             ids.push(world.engine.start(&chat(what), start(what, owner)).await.unwrap().run);
+            is_called(&world, "look a", 1).await;
         }
         let errand = world::Errand { what: "e".into() };
         ids.push(world.engine.start(&errand, start("e", "y")).await.unwrap().run);
-        is_called(&world, "look a", 1).await;
         for id in &ids[1..] {
             waits_for(&world, id, "lane").await;
         }
@@ -349,8 +350,8 @@ on_both! {
         for what in ["a", "b", "c"] {
             let start = Start { lane: Some("lane".to_owned()), ..Start::default() };
             ids.push(engine.start(&chat(what), start).await.unwrap().run);
+            is_called(&world, "look a", 1).await;
         }
-        is_called(&world, "look a", 1).await;
         for id in &ids[1..] {
             waits_for(&world, id, "lane").await;
         }

@@ -221,13 +221,15 @@ on_both! {
     async fn those_behind_the_head_are_gathered_as_the_model_says(world: World, recorder: Recorder) {
         let lane = unique("lane");
         world.vendor.will("look a", &[Answer::WaitForGate]);
+        let hand = Hand::of(&world.engine);
         let mut ids = Vec::new();
         for what in ["a", "b", "c", "d"] {
             let chat = Chat { what: what.into(), ..Chat::default() };
             let start = Start { lane: Some(lane.clone()), ..Start::default() };
             ids.push(world.engine.start(&chat, start).await.unwrap().run);
+            // The first has looked for others before there are any.
+            is_called(&world, "look a").await;
         }
-        let hand = Hand::of(&world.engine);
         for id in &ids[1..] {
             world.until(id, RunState::Waiting).await;
         }

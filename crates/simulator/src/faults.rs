@@ -82,6 +82,8 @@ pub struct CallbackFaults {
 pub struct ModelFaults {
     /// Milliseconds before every answer.
     pub slow_ms: u64,
+    /// Only the next so many calls are slow; absent: all.
+    pub slow_times: Option<u32>,
     /// 500.
     pub down: bool,
     /// 429 with so many seconds in `Retry-After`.
@@ -111,15 +113,19 @@ impl TwilioFaults {
 impl ModelFaults {
     /// What happens to the next call; counts it.
     pub(crate) fn take(&mut self) -> Self {
-        let quiet = Self {
-            slow_ms: self.slow_ms,
-            ..Self::default()
-        };
+        let slow = self.slow_ms > 0 && spend(&mut self.slow_times);
+        let slow_ms = if slow { self.slow_ms } else { 0 };
         let harmful = self.down || self.rate_limited.is_some() || self.garbage || self.refusal;
         if harmful && spend(&mut self.times) {
-            self.clone()
+            Self {
+                slow_ms,
+                ..self.clone()
+            }
         } else {
-            quiet
+            Self {
+                slow_ms,
+                ..Self::default()
+            }
         }
     }
 }
@@ -152,5 +158,21 @@ mod tests {
         assert_eq!(faults.take("+1415"), CreateFault::Status(500));
         assert_eq!(faults.take("+1415"), CreateFault::Status(500));
         assert_eq!(faults.take("+1415"), CreateFault::None);
+    }
+
+    #[test]
+    fn a_model_is_slow_as_often_as_it_was_told_whatever_else_is_wrong_with_it() {
+        let mut faults = ModelFaults {
+            slow_ms: 7,
+            slow_times: Some(2),
+            down: true,
+            times: Some(1),
+            ..ModelFaults::default()
+        };
+        let taken: Vec<_> = (0..3)
+            .map(|_| faults.take())
+            .map(|one| (one.slow_ms, one.down))
+            .collect();
+        assert_eq!(taken, [(7, true), (7, false), (0, false)]);
     }
 }
