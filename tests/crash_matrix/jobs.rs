@@ -34,7 +34,7 @@ pub(crate) struct Tried {
     pub(crate) outcome: Outcome,
 }
 
-/// Tries jobs out, several at the same time, each on servers of its own.
+/// Tries jobs out, several at the same time, each on servers of its own, for as long as there is time.
 pub(crate) async fn try_out(options: &Options, jobs: Vec<Job>, what: &str) -> Vec<Tried> {
     let (total, begun) = (jobs.len(), Instant::now());
     let (queue, done) = (
@@ -44,7 +44,9 @@ pub(crate) async fn try_out(options: &Options, jobs: Vec<Job>, what: &str) -> Ve
     let (queue, done) = (&queue, &done);
     let work = (0..options.jobs.min(total)).map(|_| async move {
         let mut slots: BTreeMap<Place, Slot> = BTreeMap::new();
-        while let Some(job) = next(queue) {
+        while options.has_time()
+            && let Some(job) = next(queue)
+        {
             let slot = match slots.entry(job.row.place) {
                 Entry::Occupied(slot) => slot.into_mut(),
                 Entry::Vacant(place) => {
@@ -65,6 +67,9 @@ pub(crate) async fn try_out(options: &Options, jobs: Vec<Job>, what: &str) -> Ve
         }
     });
     join_all(work).await;
+    if !queue.borrow().is_empty() {
+        println!("{what}: no time was left for {} of {total}", queue.borrow().len());
+    }
     done.take()
 }
 

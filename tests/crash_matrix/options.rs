@@ -1,21 +1,22 @@
 //! What is asked of the matrix.
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::plan::{Mutant, Place, Row, Scenario};
+use crate::plan::{Fate, Mutant, Place, Row, Scenario};
 
-const USAGE: &str = "usage: [--scenario NAME,…] [--database NAME,…] [--only TEXT] [--without reconciling|epoch|key|each] \
+const USAGE: &str = "usage: [--scenario NAME,…] [--database NAME,…] [--process dies|freezes] [--only TEXT] [--without reconciling|epoch|key|each] \
                      [--sample] [--jobs N] [--minutes N] [--points]";
 /// What is to be tried out.
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
     scenarios: Vec<String>,
     places: Vec<String>,
+    fates: Vec<String>,
     pub(crate) only: String,
     pub(crate) without: Vec<Mutant>,
     pub(crate) sample: bool,
     pub(crate) points: bool,
     pub(crate) jobs: usize,
-    pub(crate) longest: Duration,
+    until: Instant,
 }
 
 impl Options {
@@ -25,12 +26,13 @@ impl Options {
         let mut options = Self {
             scenarios: Scenario::ALL.map(|scenario| scenario.name().to_owned()).to_vec(),
             places: Place::ALL.map(|place| place.name().to_owned()).to_vec(),
+            fates: Fate::ALL.map(|fate| fate.name().to_owned()).to_vec(),
             only: String::new(),
             without: Vec::new(),
             sample: false,
             points: false,
             jobs: 9,
-            longest: Duration::from_secs(40 * 60),
+            until: Instant::now() + Duration::from_secs(40 * 60),
         };
         let mut words = words.iter();
         while let Some(word) = words.next() {
@@ -52,6 +54,7 @@ impl Options {
                     options.scenarios = names(value()?, Scenario::ALL.map(Scenario::name).to_vec())?
                 }
                 "--database" => options.places = names(value()?, Place::ALL.map(Place::name).to_vec())?,
+                "--process" => options.fates = names(value()?, Fate::ALL.map(Fate::name).to_vec())?,
                 "--only" => options.only = (*value()?).to_owned(),
                 "--without" => {
                     let name = *value()?;
@@ -66,11 +69,16 @@ impl Options {
                 "--sample" => options.sample = true,
                 "--points" => options.points = true,
                 "--jobs" => options.jobs = number(value()?)?.max(1) as usize,
-                "--minutes" => options.longest = Duration::from_secs(60 * number(value()?)?),
+                "--minutes" => options.until = Instant::now() + Duration::from_secs(60 * number(value()?)?),
                 _ => return Err(format!("{word} is not known\n{USAGE}")),
             }
         }
         Ok(options)
+    }
+
+    /// Whether another cell may begin.
+    pub(crate) fn has_time(&self) -> bool {
+        Instant::now() < self.until
     }
 
     /// The rows that were asked for.
@@ -79,6 +87,7 @@ impl Options {
         rows.retain(|row| {
             self.scenarios.iter().any(|name| name == row.scenario.name())
                 && self.places.iter().any(|name| name == row.place.name())
+                && self.fates.iter().any(|name| name == row.fate.name())
                 && !(self.sample && row.place == Place::RedisLost)
         });
         rows

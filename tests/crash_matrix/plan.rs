@@ -80,6 +80,17 @@ pub(crate) enum Fate {
     Freezes,
 }
 
+impl Fate {
+    pub(crate) const ALL: [Self; 2] = [Self::Dies, Self::Freezes];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Dies => "dies",
+            Self::Freezes => "freezes",
+        }
+    }
+}
+
 /// A part of the engine that the processes are made to do without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mutant {
@@ -170,11 +181,8 @@ impl Row {
 
     /// Its first columns.
     pub(crate) fn names(self) -> String {
-        let fate = match self.fate {
-            Fate::Dies => "dies",
-            Fate::Freezes => "freezes",
-        };
-        format!("{} | {} | {fate}", self.scenario.name(), self.place.name())
+        let (scenario, place) = (self.scenario.name(), self.place.name());
+        format!("{scenario} | {place} | {}", self.fate.name())
     }
 
     /// Whether a point is a cell of this row.
