@@ -164,7 +164,7 @@ mod tests {
         ];
         let both = ["que horas abre?", "tem entrega?", "entrega hoje?"];
         assert_eq!(answers(&both, &known), (vec!["Das 7 às 19h.", "Sim."], true));
-        let spread = ["qual o horário", "de funcionamento?"];
+        let spread = ["o horário", "de funcionamento?"];
         assert_eq!(answers(&spread, &known), (vec!["Das 7 às 19h."], true));
         let half = ["tem entrega?", "quero falar com o gerente"];
         assert_eq!(answers(&half, &known), (vec!["Sim."], false));
