@@ -10,7 +10,7 @@ use recado_simulator::{CreateFault, Inbound};
 use recado_testkit::{Backend, eventually};
 use reqwest::Method;
 use sea_orm::{ConnectionTrait, Statement};
-use serde_json::Value;
+use serde_json::{Value, json};
 use world::{
     ACCOUNT, ADMIN, Answered, PATIENCE, World, chance::Chance, completions, contact, creates, echo,
     webhook::Webhook,
@@ -342,6 +342,20 @@ async fn a_burst_is_answered_once_counts_as_one_answer_and_shows_what_answered_i
     assert_eq!(world.answered(&contact(1), 4).await[3], "four");
     let (code, told) = world.run(&["owners", "quiet-period", "default", "61"]).await;
     assert!(code != 0 && told.contains("from 0 to 60"), "{told}");
+    let (_, told) = world.run(&["owners", "quiet-period", "default"]).await;
+    assert!(told.contains("0 s"), "to look changed it: {told}");
+    let (_, told) = world.run(&["owners", "quiet-period", "default", "--reset"]).await;
+    assert!(told.contains("as QUIET_PERIOD says"), "{told}");
+    let path = "/owners/default/quiet-period";
+    assert_eq!(
+        world.put(path, json!({"seconds": 2.5})).await.json(),
+        json!({"seconds": 2.5})
+    );
+    assert_eq!(world.get(path).await.json(), json!({"seconds": 2.5}));
+    world.put(path, json!({"seconds": 60.5})).await.problem(422);
+    assert_eq!(world.put(path, json!({})).await.json(), json!({}));
+    let (code, told) = world.run(&["owners", "quiet-period", "nobody"]).await;
+    assert!(code == 4 && told.contains("no owner nobody"), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

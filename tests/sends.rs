@@ -81,12 +81,6 @@ impl World {
         row.try_get("", "token").unwrap()
     }
 
-    async fn put(&self, path: &str, body: Value) -> Answered {
-        Answered::of(self.api(Method::PUT, path).json(&body))
-            .await
-            .unwrap()
-    }
-
     async fn decide(&self, run: &Value, body: Value) -> Answered {
         let path = format!("/runs/{}/decide", run["id"].as_str().unwrap());
         Answered::of(self.api(Method::POST, &path).json(&body))

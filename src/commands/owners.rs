@@ -30,17 +30,20 @@ pub(crate) enum Act {
         #[arg(value_parser = |word: &str| UnknownSend::parse(word))]
         policy: Option<UnknownSend>,
     },
-    /// How long a contact of an owner must have written nothing before an agent is asked
+    /// Shows, or sets, how long a contact of an owner must have written nothing before an agent is asked
     QuietPeriod {
-        /// Its id
+        /// The owner's id
         owner: String,
-        /// Seconds, from 0 to 60; as QUIET_PERIOD says if absent
-        #[arg(value_parser = quiet_period)]
+        /// Seconds, from 0 to 60
+        #[arg(value_parser = parse_seconds)]
         seconds: Option<f64>,
+        /// Goes by QUIET_PERIOD again
+        #[arg(long, conflicts_with = "seconds")]
+        reset: bool,
     },
 }
 
-fn quiet_period(text: &str) -> Result<f64, String> {
+fn parse_seconds(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(seconds) if (0.0..=LONGEST_QUIET_PERIOD).contains(&seconds) => Ok(seconds),
         _ => Err(format!(
@@ -75,7 +78,14 @@ pub(crate) async fn run(config: &Config, act: Act) -> anyhow::Result<ExitCode> {
     let act = match act {
         Act::Policy { act } => act,
         Act::UnknownSend { owner, policy } => return unknown_send(config, owner, policy).await,
-        Act::QuietPeriod { owner, seconds } => return set_quiet_period(config, owner, seconds).await,
+        Act::QuietPeriod {
+            owner,
+            seconds,
+            reset,
+        } => {
+            let wanted = (reset || seconds.is_some()).then_some(seconds);
+            return quiet_period(config, owner, wanted).await;
+        }
     };
     let bells = match &config.redis_url {
         Some(url) => Bells::redis(url, "runs").await?,
@@ -113,35 +123,49 @@ async fn unknown_send(
     policy: Option<UnknownSend>,
 ) -> anyhow::Result<ExitCode> {
     let storage = app::storage(config, || {}).await?;
-    let owner = OwnerId::from(owner);
+    let id = OwnerId::from(owner.as_str());
+    if owners::find(storage.reader(), &id).await?.is_none() {
+        return Ok(nobody(&owner));
+    }
     if let Some(policy) = policy {
-        let owner = owner.clone();
+        let id = id.clone();
         let set = storage.transaction(move |tx| {
-            Box::pin(async move { anyhow::Ok(owners::set_unknown_send(tx, &owner, policy).await?) })
+            async move { anyhow::Ok(owners::set_unknown_send(tx, &id, policy).await?) }.boxed()
         });
         set.await?;
     }
-    say(owners::unknown_send(storage.reader(), &owner).await?);
+    say(owners::unknown_send(storage.reader(), &id).await?);
     Ok(ExitCode::SUCCESS)
 }
 
-async fn set_quiet_period(config: &Config, owner: String, seconds: Option<f64>) -> anyhow::Result<ExitCode> {
-    let storage = Storage::open(&StorageOptions::new(&config.database_url), || {}).await?;
+/// Sets what is `wanted`, if anything, and shows what is set.
+async fn quiet_period(
+    config: &Config,
+    owner: String,
+    wanted: Option<Option<f64>>,
+) -> anyhow::Result<ExitCode> {
+    let storage = app::storage(config, || {}).await?;
     let id = OwnerId::from(owner.as_str());
-    let set = storage
-        .transaction(move |tx| {
+    if let Some(seconds) = wanted {
+        let id = id.clone();
+        let set = storage.transaction(move |tx| {
             async move { anyhow::Ok(owners::set_quiet_period(tx, &id, seconds).await?) }.boxed()
-        })
-        .await?;
-    if !set {
-        crate::tell(&format!("recado: there is no owner {owner}"));
-        return Ok(ExitCode::from(4));
+        });
+        set.await?;
     }
-    say(match seconds {
-        Some(seconds) => format!("{owner}: {seconds} s of quiet before an agent is asked"),
-        None => format!("{owner}: as QUIET_PERIOD says"),
+    let Some(found) = owners::find(storage.reader(), &id).await? else {
+        return Ok(nobody(&owner));
+    };
+    say(match found.settings()?.quiet_period {
+        Some(seconds) => format!("{seconds} s"),
+        None => "as QUIET_PERIOD says".to_owned(),
     });
     Ok(ExitCode::SUCCESS)
+}
+
+fn nobody(owner: &str) -> ExitCode {
+    crate::tell(&format!("recado: there is no owner {owner}"));
+    ExitCode::from(4)
 }
 
 fn as_line(policy: &Policy) -> String {

@@ -66,6 +66,11 @@ impl World {
         Answered::of(self.api(reqwest::Method::POST, path)).await.unwrap()
     }
 
+    pub(crate) async fn put(&self, path: &str, body: Value) -> Answered {
+        let request = self.api(reqwest::Method::PUT, path).json(&body);
+        Answered::of(request).await.unwrap()
+    }
+
     /// All runs (500 at most), newest first.
     pub(crate) async fn runs(&self) -> Vec<Value> {
         let answered = self.get("/runs?limit=500").await;

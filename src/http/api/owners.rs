@@ -1,4 +1,4 @@
-//! What each owner may have of the workers' time, as JSON.
+//! What each owner may have of the workers' time, and how it wants its contacts answered, as JSON.
 use std::num::{NonZeroU8, NonZeroU32};
 
 use chrono::{DateTime, Utc};
@@ -6,7 +6,7 @@ use poem::web::Data;
 use poem_openapi::{Object, OpenApi, param::Path, payload::Json};
 use recado_domain::{OwnerId, UnknownSend};
 use recado_engine::Policy;
-use recado_store::owners;
+use recado_store::owners::{self, LONGEST_QUIET_PERIOD, Owner};
 
 use super::{Operator, Tag, conversations::Refused};
 use crate::{app::App, http::Problem};
@@ -43,6 +43,13 @@ pub(super) struct UnknownSendItem {
     /// hold: they are looked for until a person is asked. resend: they are sent again, and may arrive twice. give_up:
     /// they are not, and may never arrive.
     policy: String,
+}
+
+/// How long a contact of an owner must have written nothing before an agent is asked.
+#[derive(Object)]
+pub(super) struct QuietPeriodItem {
+    /// Seconds, from 0 to 60; as `QUIET_PERIOD` says if null.
+    seconds: Option<f64>,
 }
 
 fn one() -> u8 {
@@ -141,11 +148,48 @@ impl Owners {
         set.await.map_err(Problem::from)?;
         Ok(item)
     }
+
+    /// Shows how long a contact of an owner must have written nothing before an agent is asked
+    #[oai(path = "/owners/:owner/quiet-period", method = "get")]
+    async fn quiet_period(
+        &self,
+        Data(app): Data<&App>,
+        _operator: Operator,
+        owner: Path<String>,
+    ) -> poem::Result<Json<QuietPeriodItem>> {
+        let settings = known(app, &owner.0).await?.settings();
+        Ok(Json(QuietPeriodItem {
+            seconds: settings.map_err(Problem::from)?.quiet_period,
+        }))
+    }
+
+    /// Sets how long a contact of an owner must have written nothing before an agent is asked
+    ///
+    /// It counts for messages that come from now on.
+    #[oai(path = "/owners/:owner/quiet-period", method = "put")]
+    async fn set_quiet_period(
+        &self,
+        Data(app): Data<&App>,
+        _operator: Operator,
+        owner: Path<String>,
+        item: Json<QuietPeriodItem>,
+    ) -> poem::Result<Json<QuietPeriodItem>> {
+        let seconds = item.seconds;
+        if seconds.is_some_and(|seconds| !(0.0..=LONGEST_QUIET_PERIOD).contains(&seconds)) {
+            let told = format!("seconds must be from 0 to {LONGEST_QUIET_PERIOD}, or null");
+            return Err(Problem::unprocessable("seconds", told).into());
+        }
+        known(app, &owner.0).await?;
+        let owner = OwnerId::from(owner.0);
+        let set = app.engine.storage().transaction(move |tx| {
+            Box::pin(async move { Ok::<_, Refused>(owners::set_quiet_period(tx, &owner, seconds).await?) })
+        });
+        set.await.map_err(Problem::from)?;
+        Ok(item)
+    }
 }
 
-async fn known(app: &App, owner: &str) -> Result<(), Problem> {
-    match owners::find(&app.environment.database, &OwnerId::from(owner.to_owned())).await? {
-        Some(_) => Ok(()),
-        None => Err(Problem::not_found("owner")),
-    }
+async fn known(app: &App, owner: &str) -> Result<Owner, Problem> {
+    let found = owners::find(&app.environment.database, &OwnerId::from(owner.to_owned())).await?;
+    found.ok_or_else(|| Problem::not_found("owner"))
 }
