@@ -15,7 +15,6 @@ pub(crate) async fn mutate(options: &Options, mutants: &[Mutant]) -> bool {
     for mutant in mutants {
         let mut rows = options.rows();
         rows.retain(|row| mutant.concerns(*row));
-        good &= !rows.is_empty();
         for (row, shown) in without(options, *mutant, &rows).await {
             let named = mutant.must_show(row.scenario);
             good &= shown.named;
@@ -30,6 +29,7 @@ pub(crate) async fn mutate(options: &Options, mutants: &[Mutant]) -> bool {
             ));
         }
     }
+    good &= !table.is_empty();
     println!("\n| without | scenario | servers | cells | red | the named one |");
     println!("|---|---|---|---:|---:|---|");
     table.iter().for_each(|line| println!("{line}"));

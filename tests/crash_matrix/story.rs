@@ -69,24 +69,14 @@ impl Attempt<'_> {
             .await
     }
 
-    /// Cancels the run while the model thinks, until somebody says that it is.
+    /// Cancels the run while it says that it waits for the model, until somebody says that it is.
     async fn cancel(&self) -> Result<(), String> {
-        let asked = |book: &recado_simulator::Book| {
-            let requests = book.requests();
-            let mut asked = requests
-                .iter()
-                .filter(|request| request.path.ends_with("/chat/completions"));
-            asked.any(|request| request.at >= self.begun())
-        };
-        self.world().simulator.wait_for(asked, LONGEST * 2).await.ok();
         let db = self.world().database.connect().await;
-        let runs = texts(&db, "select id from runs")
-            .await
-            .map_err(|error| error.to_string())?;
-        let run = runs
-            .first()
-            .map(|row| row[0].clone())
-            .ok_or("there is no run to cancel")?;
+        let thinks = "select id from runs where state = 'running' and waiting_for like 'activity:%'";
+        let run = eventually(LONGEST * 2, async || {
+            texts(&db, thinks).await.ok()?.into_iter().flatten().next()
+        })
+        .await;
         let path = format!("/runs/{run}/cancel");
         eventually(LONGEST * 2, async || {
             let request = self.world().api(reqwest::Method::POST, &path);
@@ -110,14 +100,5 @@ impl Attempt<'_> {
             true => Err(format!("parked: {}", self.runs().await)),
             false => Ok(()),
         }
-    }
-
-    /// When the cell began: its first entry in the vendor's book.
-    fn begun(&self) -> chrono::DateTime<chrono::Utc> {
-        let messages = self.world().simulator.book().messages();
-        let first = messages.iter().find(|message| message.contact() == self.contact);
-        first.map_or(chrono::DateTime::<chrono::Utc>::MAX_UTC, |message| {
-            message.created
-        })
     }
 }
