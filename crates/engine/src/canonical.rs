@@ -13,6 +13,13 @@ pub(crate) fn hash(value: &Value) -> String {
     digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// The whole of `value` with its members sorted by name, so that two of them can be compared by eye.
+pub(crate) fn sorted(value: &Value) -> String {
+    let mut value = value.clone();
+    value.sort_all_objects();
+    value.to_string()
+}
+
 fn write(value: &Value, out: &mut String) {
     match value {
         Value::Object(members) => {

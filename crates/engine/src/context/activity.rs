@@ -325,8 +325,11 @@ impl Core {
 /// For a replay test; the error of a real run does not tell its documents in the clear.
 fn both_inputs(events: &[Event], asked: &Value) -> String {
     let recorded = events.iter().find_map(|event| event.input.as_ref());
-    let recorded = recorded.map_or_else(|| "nothing".to_owned(), Value::to_string);
-    format!("\n  recorded: {recorded}\n  asked:    {asked}")
+    let recorded = recorded.map_or_else(|| "nothing".to_owned(), canonical::sorted);
+    format!(
+        "\n  recorded: {recorded}\n  asked:    {}",
+        canonical::sorted(asked)
+    )
 }
 
 pub(super) fn count(step: &Step, result: &Result<Value, Fault>) {
