@@ -27,12 +27,11 @@ pub(crate) fn answer(request: &Value, said: &str) -> Option<String> {
     if system.contains("HANDOFF") && asked.iter().any(|word| PERSON.contains(&word.as_str())) {
         return Some("HANDOFF".to_owned());
     }
-    let asked = stems(said);
-    let shared = |question: &str| stems(question).iter().filter(|stem| asked.contains(stem)).count();
-    // Of several that share as much the first is meant.
-    let best = known.iter().rev().max_by_key(|(question, _)| shared(question))?;
-    if shared(&best.0) > 0 {
-        return Some(best.1.clone());
+    // A customer who writes several messages in a row gets each of them answered.
+    let mut answers: Vec<&str> = said.lines().filter_map(|line| best(&known, line)).collect();
+    answers.dedup();
+    if !answers.is_empty() {
+        return Some(answers.join("\n"));
     }
     let examples: Vec<_> = known
         .iter()
@@ -43,6 +42,14 @@ pub(crate) fn answer(request: &Value, said: &str) -> Option<String> {
         "you said: {said}\n\nI am a simulated model. Ask me for example: {} Or ask for a person.",
         examples.join(" ")
     ))
+}
+
+/// The answer to the question that shares most with `said`, if any shares anything. Of several the first is meant.
+fn best<'a>(known: &'a [(String, String)], said: &str) -> Option<&'a str> {
+    let asked = stems(said);
+    let shared = |question: &str| stems(question).iter().filter(|stem| asked.contains(stem)).count();
+    let (question, answer) = known.iter().rev().max_by_key(|(question, _)| shared(question))?;
+    (shared(question) > 0).then_some(answer.as_str())
 }
 
 fn system_text(request: &Value) -> String {
@@ -110,6 +117,12 @@ mod tests {
     fn it_answers_from_what_it_is_told() {
         assert_eq!(asked("fazem entrega hoje?").as_deref(), Some("Sim, até 5 km."));
         assert_eq!(asked("que horas vocês abrem?").as_deref(), Some("Das 7 às 19h."));
+    }
+
+    #[test]
+    fn it_answers_every_line_that_it_knows_and_none_twice() {
+        let told = asked("oi\nfazem entrega?\nentrega mesmo?\nque horas vocês abrem?");
+        assert_eq!(told.as_deref(), Some("Sim, até 5 km.\nDas 7 às 19h."));
     }
 
     #[test]
