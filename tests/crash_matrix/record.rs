@@ -66,7 +66,7 @@ pub(crate) async fn record(options: &Options, rows: &[Row], without: Option<Muta
             row,
             order: Order::At(point.clone()),
             without,
-            firm: !is_by_chance(point) && lists.iter().all(|list| list.contains(point)),
+            firm: !is_by_chance(row.fate, point) && lists.iter().all(|list| list.contains(point)),
         }));
     }
     // Those that freeze take longest: they begin first.
@@ -80,9 +80,10 @@ fn is_a_cell(point: &str) -> bool {
     !looks.iter().any(|begins| point.starts_with(begins)) || point.contains("#1:")
 }
 
-/// Twilio's reports arrive when they arrive, before or after the run's end.
-fn is_by_chance(point: &str) -> bool {
-    ["commit transaction#", "commit tell evidence"]
-        .iter()
-        .any(|begins| point.starts_with(begins))
+/// Twilio's reports arrive when they arrive, before or after the run's end. And where two workers share the work, which
+/// of them does something for the second time is a matter of who was quicker.
+fn is_by_chance(fate: Fate, point: &str) -> bool {
+    let reports = ["commit transaction#", "commit tell evidence"];
+    reports.iter().any(|begins| point.starts_with(begins))
+        || (fate == Fate::Freezes && !point.contains("#1:"))
 }
