@@ -1,4 +1,4 @@
-//! What the engine promises, on both databases.
+//! What the engine promises, on both databases, with workers that are woken in process and by Redis.
 #![expect(clippy::unwrap_used, reason = "tests")]
 mod world;
 
@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use recado_engine::{Event, EventKind, RunId, RunState, Start};
 use recado_testkit::{Backend, eventually};
-use world::{Answer, Errand, Hand, World};
+use world::{Answer, Dispatch, Errand, Hand, World};
 
-/// The same test on both databases.
+/// The same test on both databases, each with both ways of dispatch.
 macro_rules! on_both {
     ($($(#[$doc:meta])* async fn $name:ident($world:ident: World) $body:block)*) => {
         mod sqlite {
@@ -20,6 +20,18 @@ macro_rules! on_both {
             use super::*;
             $(#[tokio::test(flavor = "multi_thread")] async fn $name() { super::$name(World::new(Backend::Postgres).await).await }
             )*
+        }
+        mod sqlite_and_redis {
+            use super::*;
+            $(#[tokio::test(flavor = "multi_thread")] async fn $name() {
+                super::$name(World::dispatched(Backend::Sqlite, Dispatch::redis()).await).await
+            })*
+        }
+        mod postgres_and_redis {
+            use super::*;
+            $(#[tokio::test(flavor = "multi_thread")] async fn $name() {
+                super::$name(World::dispatched(Backend::Postgres, Dispatch::redis()).await).await
+            })*
         }
         $($(#[$doc])* async fn $name($world: World) $body)*
     };

@@ -13,6 +13,7 @@ mod recorder;
 #[expect(dead_code, reason = "the model test uses the rest")]
 #[path = "model/send.rs"]
 mod send;
+#[expect(dead_code, reason = "this suite needs a part of that world")]
 mod world;
 
 use std::time::Duration;

@@ -14,7 +14,7 @@ use recado_engine::{
     Activity, Attempt, Context, Effect, Engine, EngineBuilder, Fault, Outcome, Prepared, Reconciled, Retry,
     Run, RunId, RunState, Settings, Start, Storage, StorageOptions, Undecided, Workflow, dispatch::Bells,
 };
-use recado_testkit::{Backend, TestDatabase, eventually};
+use recado_testkit::{Backend, TestDatabase, eventually, redis_url};
 use sea_orm::{ConnectionTrait, Statement};
 use serde::{Deserialize, Serialize};
 use tokio::{sync::Notify, task::JoinHandle};
@@ -224,8 +224,30 @@ impl Workflow for Errand {
     }
 }
 
+/// What wakes the workers.
+#[derive(Clone, Debug)]
+pub(crate) enum Dispatch {
+    InProcess,
+    /// By the bells of this namespace.
+    Redis(String),
+}
+
+impl Dispatch {
+    pub(crate) fn redis() -> Self {
+        Self::Redis(format!("world-{}", ulid::Ulid::generate()))
+    }
+
+    async fn bells(&self) -> Bells {
+        match self {
+            Self::InProcess => Bells::in_process(),
+            Self::Redis(namespace) => Bells::redis(&redis_url(), namespace).await.unwrap(),
+        }
+    }
+}
+
 /// An engine on a database of its own, and its vendor.
 pub(crate) struct World {
+    dispatch: Dispatch,
     pub(crate) vendor: Arc<Vendor>,
     pub(crate) engine: Engine,
     pub(crate) database: TestDatabase,
@@ -246,12 +268,17 @@ pub(crate) fn settings() -> Settings {
 
 impl World {
     pub(crate) async fn new(backend: Backend) -> Self {
+        Self::dispatched(backend, Dispatch::InProcess).await
+    }
+
+    pub(crate) async fn dispatched(backend: Backend, dispatch: Dispatch) -> Self {
         let database = TestDatabase::new(backend).await;
         let vendor = Arc::<Vendor>::default();
-        let engine = engine(&database, vendor.clone(), Bells::in_process()).await;
+        let engine = engine(&database, vendor.clone(), dispatch.bells().await).await;
         let create = "create table notes (what text not null)";
         database.connect().await.execute_unprepared(create).await.unwrap();
         Self {
+            dispatch,
             vendor,
             engine,
             database,
@@ -260,7 +287,8 @@ impl World {
 
     /// Another process on the same database, with the same vendor.
     pub(crate) async fn another(&self) -> Engine {
-        engine(&self.database, self.vendor.clone(), Bells::in_process()).await
+        let bells = self.dispatch.bells().await;
+        engine(&self.database, self.vendor.clone(), bells).await
     }
 
     pub(crate) async fn start(&self, what: &str, lane: Option<&str>) -> RunId {
