@@ -210,7 +210,16 @@ pub(crate) async fn act(
             return problem_at(StatusCode::UNPROCESSABLE_ENTITY, title, &told, link);
         }
     };
-    match app.engine.storage().act(&id, &act).await {
+    let done = match &act {
+        // The engine knows what the call can have returned; the storage alone would take anything.
+        Act::Decide(decision) => app
+            .engine
+            .decide(&id, decision.clone())
+            .await
+            .map(|()| id.clone()),
+        act => app.engine.storage().act(&id, act).await,
+    };
+    match done {
         Ok(goes_on) => {
             tracing::info!(run.id = %id, act = act.as_str(), "acted on by a person");
             Redirect::see_other(format!("/runs/{goes_on}")).into_response()
