@@ -34,12 +34,35 @@ pub trait Activity<E>: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The longest silence of an attempt that tells of its progress by [`Attempt::heartbeat`]; then it is taken for
     /// dead and tried again.
     const HEARTBEAT: Option<Duration> = None;
+    /// Whether calls of different runs that come at the same time share a transaction: `run_together`,
+    /// `prepare_together` and `record_together` then serve them all, with statements for many rows at once. For what is
+    /// short and waits for nobody, as all of them wait for the slowest; else each has a transaction of its own.
+    const TOGETHER: bool = false;
     /// What the workflow receives.
     type Output: Serialize + DeserializeOwned + Send + Sync + 'static;
 
     /// Performs one attempt.
     fn run(&self, env: &E, attempt: &Attempt<'_>)
     -> impl Future<Output = Result<Self::Output, Fault>> + Send;
+
+    /// `Database` and [`TOGETHER`](Activity::TOGETHER) only: runs calls of different runs in one transaction. Returns what
+    /// each would get by itself, one after the other, in their order. If one of them fails nothing is kept, and each is
+    /// run by itself.
+    fn run_together(
+        env: &E,
+        calls: &[Joint<'_, Self>],
+    ) -> impl Future<Output = Result<Vec<Self::Output>, Fault>> + Send
+    where
+        E: Sync,
+    {
+        async move {
+            let mut outputs = Vec::with_capacity(calls.len());
+            for Joint { call, attempt } in calls {
+                outputs.push(call.run(env, attempt).await?);
+            }
+            Ok(outputs)
+        }
+    }
 
     /// `Once` only: runs in the transaction that commits the intent, at the moment of acting. May settle the step
     /// without any call. What it writes is there if and only if the intent is.
@@ -51,6 +74,24 @@ pub trait Activity<E>: Serialize + DeserializeOwned + Send + Sync + 'static {
         async { Ok(Prepared::Go) }
     }
 
+    /// `Once` only: [`Activity::prepare`] for calls of different runs that share a transaction, as
+    /// [`Activity::run_together`].
+    fn prepare_together(
+        env: &E,
+        calls: &[Joint<'_, Self>],
+    ) -> impl Future<Output = Result<Vec<Prepared<Self::Output>>, Fault>> + Send
+    where
+        E: Sync,
+    {
+        async move {
+            let mut prepared = Vec::with_capacity(calls.len());
+            for Joint { call, attempt } in calls {
+                prepared.push(call.prepare(env, attempt).await?);
+            }
+            Ok(prepared)
+        }
+    }
+
     /// `Once` only: writes what the call brought, in the transaction that commits its checkpoint.
     fn record(
         &self,
@@ -59,6 +100,24 @@ pub trait Activity<E>: Serialize + DeserializeOwned + Send + Sync + 'static {
         _output: &Self::Output,
     ) -> impl Future<Output = Result<(), Fault>> + Send {
         async { Ok(()) }
+    }
+
+    /// `Once` only: [`Activity::record`] for calls of different runs that share a transaction, as
+    /// [`Activity::run_together`]; `outputs` stand in the order of `calls`.
+    fn record_together(
+        env: &E,
+        calls: &[Joint<'_, Self>],
+        outputs: &[Self::Output],
+    ) -> impl Future<Output = Result<(), Fault>> + Send
+    where
+        E: Sync,
+    {
+        async move {
+            for (Joint { call, attempt }, output) in calls.iter().zip(outputs) {
+                call.record(env, attempt, output).await?;
+            }
+            Ok(())
+        }
     }
 
     /// `Once` only: looks outside for what became of an intent whose answer nobody saw.
@@ -91,6 +150,15 @@ pub trait Activity<E>: Serialize + DeserializeOwned + Send + Sync + 'static {
     ) -> impl Future<Output = Result<Undecided, Fault>> + Send {
         async { Ok(Undecided::Hold) }
     }
+}
+
+/// One of several calls that share a transaction.
+#[derive(Debug)]
+pub struct Joint<'a, A> {
+    /// The call.
+    pub call: A,
+    /// The attempt at it; all of a group see the same [`Attempt::transaction`].
+    pub attempt: &'a Attempt<'a>,
 }
 
 /// What is to be done with a call of which nobody can tell whether it happened.

@@ -31,7 +31,7 @@ mod ticks;
 mod worker;
 mod workflow;
 
-pub use activity::{Activity, Attempt, Effect, Prepared, Reconciled, Undecided};
+pub use activity::{Activity, Attempt, Effect, Joint, Prepared, Reconciled, Undecided};
 pub use context::{
     Ask, Child, ChildRun, Context, Gathered, Group, OnClose, Own, Patience, Race, Receive, Signal, Sleep,
 };

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::{
-    Activity, Attempt, Context, Effect, Fault, Outcome, Prepared, Reconciled, Retry, Undecided, Workflow,
-    storage,
+    Activity, Attempt, Context, Effect, Fault, Joint, Outcome, Prepared, Reconciled, Retry, Undecided,
+    Workflow, storage,
 };
 
 /// How a workflow ended, with its type erased.
@@ -115,6 +115,9 @@ impl Registry {
     }
 }
 
+/// The input of a call, and the attempt at it.
+pub(crate) type Erased<'a> = (&'a Value, &'a Attempt<'a>);
+
 /// An activity with its types erased: JSON in, JSON out.
 pub(crate) trait AnyActivity: Send + Sync {
     fn effect(&self) -> Effect;
@@ -122,17 +125,28 @@ pub(crate) trait AnyActivity: Send + Sync {
     fn timeout(&self) -> Duration;
     fn deadline(&self) -> Option<Duration>;
     fn heartbeat(&self) -> Option<Duration>;
+    fn together(&self) -> bool;
     fn run<'a>(&'a self, input: &'a Value, attempt: &'a Attempt<'a>) -> BoxFuture<'a, Result<Value, Fault>>;
+    fn run_together<'a>(&'a self, calls: &'a [Erased<'a>]) -> BoxFuture<'a, Result<Vec<Value>, Fault>>;
     fn prepare<'a>(
         &'a self,
         input: &'a Value,
         attempt: &'a Attempt<'a>,
     ) -> BoxFuture<'a, Result<Prepared<Value>, Fault>>;
+    fn prepare_together<'a>(
+        &'a self,
+        calls: &'a [Erased<'a>],
+    ) -> BoxFuture<'a, Result<Vec<Prepared<Value>>, Fault>>;
     fn record<'a>(
         &'a self,
         input: &'a Value,
         attempt: &'a Attempt<'a>,
         output: &'a Value,
+    ) -> BoxFuture<'a, Result<(), Fault>>;
+    fn record_together<'a>(
+        &'a self,
+        calls: &'a [Erased<'a>],
+        outputs: &'a [&'a Value],
     ) -> BoxFuture<'a, Result<(), Fault>>;
     fn reconcile<'a>(
         &'a self,
@@ -184,9 +198,20 @@ where
         A::HEARTBEAT
     }
 
+    fn together(&self) -> bool {
+        A::TOGETHER
+    }
+
     fn run<'a>(&'a self, input: &'a Value, attempt: &'a Attempt<'a>) -> BoxFuture<'a, Result<Value, Fault>> {
         guarded(A::NAME, input, move |call: A| async move {
             write(A::NAME, call.run(&self.env, attempt).await?)
+        })
+    }
+
+    fn run_together<'a>(&'a self, calls: &'a [Erased<'a>]) -> BoxFuture<'a, Result<Vec<Value>, Fault>> {
+        together(A::NAME, calls, move |calls: Vec<Joint<'a, A>>| async move {
+            let outputs = A::run_together(&self.env, &calls).await?;
+            outputs.into_iter().map(|output| write(A::NAME, output)).collect()
         })
     }
 
@@ -196,10 +221,17 @@ where
         attempt: &'a Attempt<'a>,
     ) -> BoxFuture<'a, Result<Prepared<Value>, Fault>> {
         guarded(A::NAME, input, move |call: A| async move {
-            Ok(match call.prepare(&self.env, attempt).await? {
-                Prepared::Go => Prepared::Go,
-                Prepared::Settled(output) => Prepared::Settled(write(A::NAME, output)?),
-            })
+            erased(A::NAME, call.prepare(&self.env, attempt).await?)
+        })
+    }
+
+    fn prepare_together<'a>(
+        &'a self,
+        calls: &'a [Erased<'a>],
+    ) -> BoxFuture<'a, Result<Vec<Prepared<Value>>, Fault>> {
+        together(A::NAME, calls, move |calls: Vec<Joint<'a, A>>| async move {
+            let prepared = A::prepare_together(&self.env, &calls).await?;
+            prepared.into_iter().map(|one| erased(A::NAME, one)).collect()
         })
     }
 
@@ -212,6 +244,18 @@ where
         guarded(A::NAME, input, move |call: A| async move {
             let output: A::Output = read(A::NAME, output)?;
             call.record(&self.env, attempt, &output).await
+        })
+    }
+
+    fn record_together<'a>(
+        &'a self,
+        calls: &'a [Erased<'a>],
+        outputs: &'a [&'a Value],
+    ) -> BoxFuture<'a, Result<(), Fault>> {
+        together(A::NAME, calls, move |calls: Vec<Joint<'a, A>>| async move {
+            let outputs = outputs.iter().map(|output| read(A::NAME, output));
+            let outputs = outputs.collect::<Result<Vec<A::Output>, Fault>>()?;
+            A::record_together(&self.env, &calls, &outputs).await
         })
     }
 
@@ -276,6 +320,38 @@ where
             .unwrap_or_else(|panic| Err(panicked(name, &*panic)))
     }
     .boxed()
+}
+
+/// The same for calls that share a transaction.
+fn together<'a, A, F, T>(
+    name: &'static str,
+    calls: &'a [Erased<'a>],
+    act: impl FnOnce(Vec<Joint<'a, A>>) -> F + Send + 'a,
+) -> BoxFuture<'a, Result<T, Fault>>
+where
+    A: DeserializeOwned + Send + Sync + 'a,
+    F: Future<Output = Result<T, Fault>> + Send + 'a,
+    T: Send + 'a,
+{
+    async move {
+        let joint = calls.iter().map(|(input, attempt)| {
+            let call = read(name, input)?;
+            Ok(Joint { call, attempt })
+        });
+        let joint = joint.collect::<Result<Vec<_>, Fault>>()?;
+        AssertUnwindSafe(act(joint))
+            .catch_unwind()
+            .await
+            .unwrap_or_else(|panic| Err(panicked(name, &*panic)))
+    }
+    .boxed()
+}
+
+fn erased<T: Serialize>(name: &str, prepared: Prepared<T>) -> Result<Prepared<Value>, Fault> {
+    Ok(match prepared {
+        Prepared::Go => Prepared::Go,
+        Prepared::Settled(output) => Prepared::Settled(write(name, output)?),
+    })
 }
 
 fn read<T: DeserializeOwned>(name: &str, value: &Value) -> Result<T, Fault> {

@@ -1,12 +1,16 @@
 //! An activity that does what the script says, with the effect and the retries of the real one.
 use std::{future::pending, time::Duration};
 
-use futures::{FutureExt, future::BoxFuture};
+use futures::{
+    FutureExt,
+    future::{BoxFuture, try_join_all},
+};
 use serde_json::Value;
 
 use super::script::{Answer, Script};
 use crate::{
-    Activity, Attempt, Effect, Fault, Prepared, Reconciled, Retry, Undecided, registry::AnyActivity,
+    Activity, Attempt, Effect, Fault, Prepared, Reconciled, Retry, Undecided,
+    registry::{AnyActivity, Erased},
     surroundings,
 };
 
@@ -124,8 +128,17 @@ impl AnyActivity for Scripted {
         None
     }
 
+    /// Each act of a script counts.
+    fn together(&self) -> bool {
+        false
+    }
+
     fn run<'a>(&'a self, input: &'a Value, attempt: &'a Attempt<'a>) -> BoxFuture<'a, Result<Value, Fault>> {
         self.act(input, attempt).boxed()
+    }
+
+    fn run_together<'a>(&'a self, calls: &'a [Erased<'a>]) -> BoxFuture<'a, Result<Vec<Value>, Fault>> {
+        try_join_all(calls.iter().map(|(input, attempt)| self.run(input, attempt))).boxed()
     }
 
     fn prepare<'a>(
@@ -137,11 +150,26 @@ impl AnyActivity for Scripted {
         async { Ok(settled.map_or(Prepared::Go, Prepared::Settled)) }.boxed()
     }
 
+    fn prepare_together<'a>(
+        &'a self,
+        calls: &'a [Erased<'a>],
+    ) -> BoxFuture<'a, Result<Vec<Prepared<Value>>, Fault>> {
+        try_join_all(calls.iter().map(|(input, attempt)| self.prepare(input, attempt))).boxed()
+    }
+
     fn record<'a>(
         &'a self,
         _: &'a Value,
         _: &'a Attempt<'a>,
         _: &'a Value,
+    ) -> BoxFuture<'a, Result<(), Fault>> {
+        async { Ok(()) }.boxed()
+    }
+
+    fn record_together<'a>(
+        &'a self,
+        _: &'a [Erased<'a>],
+        _: &'a [&'a Value],
     ) -> BoxFuture<'a, Result<(), Fault>> {
         async { Ok(()) }.boxed()
     }
