@@ -15,13 +15,16 @@ use crate::{Engine, Run, RunId, StorageError, engine::Shared};
 /// How often it is looked for runs that end in other processes.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// Hears of an end.
+pub(crate) type End = oneshot::Receiver<Arc<Run>>;
+
 /// The runs whose end is awaited.
 #[derive(Default)]
 pub(crate) struct Ends(Mutex<Awaited>);
 
 #[derive(Default)]
 struct Awaited {
-    runs: HashMap<RunId, Vec<oneshot::Sender<()>>>,
+    runs: HashMap<RunId, Vec<oneshot::Sender<Arc<Run>>>>,
     /// Whether somebody looks already.
     looked_for: bool,
 }
@@ -32,17 +35,20 @@ impl Ends {
     }
 
     /// Hears of the end of `run` from now on.
-    fn listen(&self, run: &RunId) -> oneshot::Receiver<()> {
+    fn listen(&self, run: &RunId) -> End {
         let (tell, heard) = oneshot::channel();
         self.lock().runs.entry(run.clone()).or_default().push(tell);
         heard
     }
 
-    /// Tells everyone that `run` has ended.
-    pub(crate) fn tell(&self, run: &RunId) {
-        let waiting = self.lock().runs.remove(run);
-        for tell in waiting.into_iter().flatten() {
-            let _ = tell.send(());
+    /// Tells everyone who waits for it that a run has ended, and how.
+    pub(crate) fn tell(&self, run: &RunId, ended: impl FnOnce() -> Run) {
+        let Some(waiting) = self.lock().runs.remove(run) else {
+            return;
+        };
+        let ended = Arc::new(ended());
+        for tell in waiting {
+            let _ = tell.send(ended.clone());
         }
     }
 
@@ -65,22 +71,26 @@ impl Engine {
     /// When the database does not answer.
     pub async fn ended(&self, run: &RunId, patience: Duration) -> Result<Option<Run>, StorageError> {
         // Who asks before he listens misses an end between the two.
-        let heard = self.shared.ends.listen(run);
+        let end = self.listen(run);
         let found = self.storage().run(run).await?;
-        if found.is_none() || patience.is_zero() {
+        if found.as_ref().is_none_or(|run| run.state.is_final()) || patience.is_zero() {
             return Ok(found.filter(|run| run.state.is_final()));
         }
-        if found.as_ref().is_some_and(|run| run.state.is_final()) {
-            return Ok(found);
-        }
+        Ok(self.heard(end, patience).await)
+    }
+
+    /// Hears of the end of a run from now on, if it ends here; wherever it does, once [`Engine::heard`] is asked.
+    pub(crate) fn listen(&self, run: &RunId) -> End {
+        self.shared.ends.listen(run)
+    }
+
+    /// Waits for an end, `patience` at most.
+    pub(crate) async fn heard(&self, end: End, patience: Duration) -> Option<Run> {
         if !std::mem::replace(&mut self.shared.ends.lock().looked_for, true) {
             tokio::spawn(look(self.shared.clone()));
         }
-        if time::timeout(patience, heard).await.is_err() {
-            return Ok(None);
-        }
-        let found = self.storage().run(run).await?;
-        Ok(found.filter(|run| run.state.is_final()))
+        let run = time::timeout(patience, end).await.ok()?.ok()?;
+        Some(Arc::unwrap_or_clone(run))
     }
 }
 
@@ -91,9 +101,17 @@ async fn look(shared: Arc<Shared>) {
         let Some(awaited) = shared.ends.awaited() else {
             return;
         };
-        match shared.storage.ended_of(&awaited).await {
-            Ok(ended) => ended.iter().for_each(|run| shared.ends.tell(run)),
-            Err(error) => tracing::warn!(%error, "it cannot be seen which runs have ended"),
+        if let Err(error) = look_once(&shared, &awaited).await {
+            tracing::warn!(%error, "it cannot be seen which runs have ended");
         }
     }
+}
+
+async fn look_once(shared: &Shared, awaited: &[RunId]) -> Result<(), StorageError> {
+    for id in shared.storage.ended_of(awaited).await? {
+        if let Some(run) = shared.storage.run(&id).await? {
+            shared.ends.tell(&id, || run);
+        }
+    }
+    Ok(())
 }

@@ -3,15 +3,16 @@ mod control;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use crate::{
-    Activity, NewRun, RunId, Settings, Started, Storage, StorageError, Workflow, crash, dispatch::Bells,
-    ends::Ends, mailbox::Mailbox, registry::Registry, storage::now,
+    Activity, NewRun, Run, RunId, Settings, Started, Storage, StorageError, Workflow, crash, desk::Desk,
+    dispatch::Bells, ends::Ends, mailbox::Mailbox, registry::Registry, storage::now,
 };
 
 /// What every run of this process shares.
@@ -23,6 +24,8 @@ pub(crate) struct Shared {
     pub(crate) started_at: DateTime<Utc>,
     /// What is told to the runs that this process has in memory.
     pub(crate) mailboxes: Mutex<HashMap<RunId, Arc<Mailbox>>>,
+    /// The worker of this process, while it takes runs.
+    pub(crate) desk: Mutex<Option<Arc<Desk>>>,
     /// Who waits for the end of a run.
     pub(crate) ends: Ends,
     /// Whether runs are replayed against their journals and go no further.
@@ -131,6 +134,7 @@ impl Engine {
                 bells,
                 started_at: now(),
                 mailboxes: Mutex::default(),
+                desk: Mutex::default(),
                 ends: Ends::default(),
                 replays_only: false,
                 #[cfg(feature = "testing")]
@@ -145,32 +149,55 @@ impl Engine {
     /// When the database refuses. While it is away this waits; drop the future to give up.
     pub async fn start<W: Workflow>(&self, call: &W, start: Start) -> Result<Started, StorageError> {
         let run = self.new_run(call, start)?;
-        let started = self.shared.storage.start(run).await?;
-        count_start(W::NAME, &started);
-        Ok(started)
+        Ok(self.begin(run).await?)
     }
 
-    /// Starts a run of the workflow of that name.
+    /// Starts a run of the workflow of that name and waits for its end, `patience` at most. Returns the run too if it has
+    /// ended.
     ///
     /// # Errors
     /// When there is no such workflow, or it cannot read the input; and as [`Engine::start`].
-    pub async fn start_named(
+    pub async fn run_named(
         &self,
         workflow: &str,
         input: Value,
         start: Start,
-    ) -> Result<Started, StartError> {
+        patience: Duration,
+    ) -> Result<(Started, Option<Run>), StartError> {
+        self.check(workflow, &input)?;
+        let run = self.run_of(workflow, input, start);
+        let end = self.listen(&run.id);
+        let started = self.begin(run).await?;
+        let run = match started.new {
+            true if patience.is_zero() => None,
+            true => self.heard(end, patience).await,
+            false => self.ended(&started.run, patience).await?,
+        };
+        Ok((started, run))
+    }
+
+    fn check(&self, workflow: &str, input: &Value) -> Result<(), StartError> {
         let registry = &self.shared.registry;
         if !registry.knows(workflow) {
             return Err(StartError::UnknownWorkflow(workflow.to_owned()));
         }
-        registry.accepts(workflow, &input).map_err(StartError::Unfit)?;
-        let started = self
-            .shared
-            .storage
-            .start(self.run_of(workflow, input, start))
-            .await?;
-        count_start(workflow, &started);
+        registry.accepts(workflow, input).map_err(StartError::Unfit)
+    }
+
+    /// Commits a start, and hands the run to the worker of this process if that has room for it.
+    async fn begin(&self, mut run: NewRun) -> Result<Started, StorageError> {
+        let desk = {
+            let desk = self.shared.desk.lock().unwrap_or_else(PoisonError::into_inner);
+            desk.clone()
+        };
+        let seat = desk.and_then(|desk| desk.offer());
+        run.worker = seat.as_ref().map(|seat| seat.worker().to_owned());
+        let workflow = run.workflow.clone();
+        let (started, held) = self.shared.storage.start(run).await?;
+        if let Some((seat, run)) = seat.zip(held) {
+            seat.take(self.shared.clone(), run);
+        }
+        count_start(&workflow, &started);
         Ok(started)
     }
 
@@ -183,6 +210,7 @@ impl Engine {
     fn run_of(&self, workflow: &str, input: Value, start: Start) -> NewRun {
         let id = RunId::fresh();
         NewRun {
+            worker: None,
             key: start.key.unwrap_or_else(|| id.to_string()),
             id,
             workflow: workflow.to_owned(),

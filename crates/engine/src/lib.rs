@@ -7,6 +7,7 @@ mod activity;
 mod canonical;
 mod context;
 mod crash;
+mod desk;
 pub mod dispatch;
 mod ends;
 mod engine;

@@ -182,6 +182,49 @@ pub(crate) struct NewRun {
     pub(crate) input: Value,
     pub(crate) build: String,
     pub(crate) parent: Option<Parent>,
+    /// The worker in whose hands it begins, where it need not be claimed.
+    pub(crate) worker: Option<String>,
+}
+
+impl NewRun {
+    /// The run in the hands of its worker, as the commit that started it at `at` made it.
+    pub(crate) fn into_run(self, place: Option<i64>, at: DateTime<Utc>) -> Run {
+        let (parent, parent_op, on_close) = match self.parent {
+            Some(parent) => (
+                Some(parent.run),
+                Some(parent.op),
+                Some(parent.on_close.to_owned()),
+            ),
+            None => (None, None, None),
+        };
+        Run {
+            id: self.id,
+            workflow: self.workflow,
+            key: self.key,
+            owner: self.owner,
+            state: RunState::Running,
+            outcome: None,
+            waiting_for: Some("activity".to_owned()),
+            since: at,
+            until: None,
+            lane: self.lane,
+            place,
+            worker: self.worker,
+            epoch: 1,
+            takeovers: 0,
+            attempt: 0,
+            build: self.build,
+            input: self.input,
+            output: None,
+            error: None,
+            created_at: at,
+            finished_at: None,
+            inbox: 0,
+            parent,
+            parent_op,
+            on_close,
+        }
+    }
 }
 
 /// Who started a run, where another run did.

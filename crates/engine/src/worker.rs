@@ -5,16 +5,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::{
-    sync::{Notify, Semaphore},
-    task::JoinSet,
-    time,
-};
+use tokio::{sync::Notify, task::JoinSet, time};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     Engine, StorageError,
-    execute::execute,
+    desk::{Desk, Opened},
     lease::{Hold, Lease},
     storage::now,
 };
@@ -49,8 +45,10 @@ impl Engine {
         parts.spawn(self.clone().sweep(lease.clone(), heard.clone(), stop.clone()));
         parts.spawn(self.clone().deliver_until(lease.clone(), dead.clone()));
         tracing::info!(worker, "working");
-        let mut runs = JoinSet::new();
-        self.claim_until(&lease, &heard, &stop, &mut runs).await;
+        let desk = Desk::new(lease.clone(), self.shared.settings.concurrency);
+        let opened = Opened::new(&self.shared, &desk);
+        self.claim_until(&lease, &heard, &stop, &desk).await;
+        let mut runs = desk.close();
         let all = async { while runs.join_next().await.is_some() {} };
         if time::timeout(self.shared.settings.grace, all).await.is_err() {
             tracing::warn!(
@@ -59,6 +57,7 @@ impl Engine {
             );
         }
         runs.shutdown().await;
+        drop(opened);
         dead.cancel();
         while parts.join_next().await.is_some() {}
         if let Err(error) = self.shared.storage.release(&worker).await {
@@ -71,11 +70,10 @@ impl Engine {
         lease: &Arc<Lease>,
         heard: &Notify,
         stop: &CancellationToken,
-        runs: &mut JoinSet<()>,
+        desk: &Arc<Desk>,
     ) {
-        let slots = Arc::new(Semaphore::new(self.shared.settings.concurrency));
+        let slots = desk.slots();
         while !stop.is_cancelled() {
-            while runs.try_join_next().is_some() {}
             let free = slots.available_permits().min(CLAIM);
             let claimed = match free {
                 0 => Ok(Vec::new()),
@@ -92,13 +90,9 @@ impl Engine {
                         let Ok(slot) = slots.clone().try_acquire_owned() else {
                             break;
                         };
-                        let (shared, lease) = (self.shared.clone(), lease.clone());
-                        let held = lease.hold((claimed.run.id.clone(), claimed.run.epoch));
-                        runs.spawn(async move {
-                            execute(shared, lease, claimed).await;
-                            drop((held, slot));
-                        });
+                        desk.take(self.shared.clone(), claimed, slot);
                     }
+                    desk.set_open(!full);
                     full
                 }
                 Err(error) => {

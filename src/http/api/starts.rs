@@ -83,12 +83,8 @@ impl Starts {
             width: None,
         };
         let engine = &app.engine;
-        let started = engine.start_named(&workflow, input.clone(), start).await;
-        let started = started.map_err(Problem::from)?;
-        let ended = engine
-            .ended(&started.run, patience)
-            .await
-            .map_err(Problem::from)?;
+        let begun = engine.run_named(&workflow, input.clone(), start, patience).await;
+        let (started, ended) = begun.map_err(Problem::from)?;
         let is_over = ended.is_some();
         let run = match ended {
             Some(run) => Some(run),

@@ -477,9 +477,10 @@ impl Core {
     }
 
     async fn close(&self, update: Update) {
-        let (committed, over) = {
+        let over = update.state.is_final();
+        let end = over.then(|| update.clone());
+        let committed = {
             let mut tail = self.tail.lock().await;
-            let over = update.state.is_final();
             let append = Append {
                 leave: self.run.lane.clone().zip(self.run.place),
                 parent: self.run.parent.clone().filter(|_| over),
@@ -493,10 +494,10 @@ impl Core {
             for earlier in in_flight {
                 let _ = earlier.await;
             }
-            (committed.await, over)
+            committed.await
         };
-        if over && matches!(committed, Ok(Ok(()))) {
-            self.shared.ends.tell(&self.run.id);
+        if let (Some(end), Ok(Ok(()))) = (end, &committed) {
+            self.shared.ends.tell(&self.run.id, || end.of(&self.run));
         }
         match committed {
             Ok(Err(StorageError::Stale)) => metrics::counter!("recado_leases_lost_total").increment(1),

@@ -124,6 +124,7 @@ impl Core {
         self.may_act(op, workflow).await?;
         let id = RunId::fresh();
         let new = NewRun {
+            worker: None,
             key: child.key.unwrap_or_else(|| id.to_string()),
             id,
             workflow: workflow.to_owned(),
@@ -237,6 +238,7 @@ impl Core {
     pub(super) async fn go_on_as_new(&self, input: Value) {
         let id = RunId::fresh();
         let new = NewRun {
+            worker: None,
             id: id.clone(),
             workflow: self.run.workflow.clone(),
             key: self.run.key.clone(),

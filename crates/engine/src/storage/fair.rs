@@ -5,12 +5,11 @@
 //! runs. Each process has a round of its own; each of them comes to everybody, so that none need know of the others.
 use std::collections::HashMap;
 
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, Value};
-use serde_json::json;
+use sea_orm::{ConnectionTrait, DbErr, Value};
 
 use super::{
     dialect,
-    rows::{Column, Rows},
+    rows::{Column, Rows, cells},
     statement,
 };
 
@@ -39,6 +38,8 @@ pub(super) struct Plan {
     pub(super) turn: Turn,
     /// Whether an owner got nothing only because another claim was at its cap just then.
     pub(super) passed_over: bool,
+    /// Whether an owner may have so many running and no more, so that the plan holds for this transaction only.
+    pub(super) capped: bool,
 }
 
 /// An owner that has ready runs.
@@ -64,19 +65,20 @@ enum Begin<'a> {
 }
 
 /// Shares `limit` runs out.
-pub(super) async fn plan(tx: &DatabaseTransaction, limit: i64, turn: &Turn) -> Result<Plan, DbErr> {
-    let ring = ring(tx, limit, turn).await?;
+pub(super) async fn plan(conn: &impl ConnectionTrait, limit: i64, turn: &Turn) -> Result<Plan, DbErr> {
+    let ring = ring(conn, limit, turn).await?;
     let (shares, turn) = share(limit, &ring, turn);
     Ok(Plan {
         shares,
         turn,
         passed_over: ring.iter().any(|candidate| candidate.locked),
+        capped: ring.iter().any(|candidate| candidate.most_running.is_some()),
     })
 }
 
 /// The owners in the order of the round, from whose turn it is; as many as it takes to fill a claim, and one more.
-async fn ring(tx: &DatabaseTransaction, limit: i64, turn: &Turn) -> Result<Vec<Candidate>, DbErr> {
-    let first = look(tx, Begin::Start, limit, turn).await?;
+async fn ring(conn: &impl ConnectionTrait, limit: i64, turn: &Turn) -> Result<Vec<Candidate>, DbErr> {
+    let first = look(conn, Begin::Start, limit, turn).await?;
     if is_last(&first) {
         let mut ring = first;
         let begin = ring.iter().position(|candidate| candidate.due).unwrap_or(0);
@@ -84,10 +86,10 @@ async fn ring(tx: &DatabaseTransaction, limit: i64, turn: &Turn) -> Result<Vec<C
         return Ok(ring);
     }
     let mut ring = Vec::new();
-    let mut part = look(tx, Begin::At(&turn.owner), limit, turn).await?;
+    let mut part = look(conn, Begin::At(&turn.owner), limit, turn).await?;
     while extend(&mut ring, &part, limit) {
         part = match part.last() {
-            Some(last) => look(tx, Begin::After(&last.owner), limit, turn).await?,
+            Some(last) => look(conn, Begin::After(&last.owner), limit, turn).await?,
             None => break,
         };
     }
@@ -97,7 +99,7 @@ async fn ring(tx: &DatabaseTransaction, limit: i64, turn: &Turn) -> Result<Vec<C
         let more = !is_last(&part) && part.last().is_some_and(|candidate| !candidate.due);
         ring.extend(part.iter().filter(|candidate| !candidate.due).cloned());
         part = match part.last() {
-            Some(last) if more => look(tx, Begin::After(&last.owner), limit, turn).await?,
+            Some(last) if more => look(conn, Begin::After(&last.owner), limit, turn).await?,
             _ => break,
         };
     }
@@ -128,7 +130,7 @@ fn room(ring: &[Candidate]) -> i64 {
 /// One look at the owners with ready runs, in order, a window of them: from one to the next by the index, however many
 /// runs each of them has.
 async fn look(
-    tx: &DatabaseTransaction,
+    conn: &impl ConnectionTrait,
     begin: Begin<'_>,
     limit: i64,
     turn: &Turn,
@@ -165,7 +167,7 @@ async fn look(
         turn.owner.as_str().into(),
     ];
     let mut candidates = Vec::new();
-    for row in tx.query_all_raw(statement(tx, &sql, values)).await? {
+    for row in conn.query_all_raw(statement(conn, &sql, values)).await? {
         candidates.push(Candidate {
             owner: row.try_get("", "owner")?,
             weight: row.try_get("", "weight")?,
@@ -179,7 +181,7 @@ async fn look(
         .iter()
         .any(|candidate| candidate.most_running.is_some())
     {
-        keep_caps(tx, &mut candidates).await?;
+        keep_caps(conn, &mut candidates).await?;
     }
     Ok(candidates)
 }
@@ -190,11 +192,11 @@ const OWNERS: &[Column] = &[("owner", "text")];
 ///
 /// Their policies are locked until the claim is committed, so that two claims do not both fill the same cap; whose
 /// policy is locked by another claim, gets nothing of this one.
-async fn keep_caps(tx: &DatabaseTransaction, candidates: &mut [Candidate]) -> Result<(), DbErr> {
-    let backend = tx.get_database_backend();
+async fn keep_caps(conn: &impl ConnectionTrait, candidates: &mut [Candidate]) -> Result<(), DbErr> {
+    let backend = conn.get_database_backend();
     let mut rows = Rows::new(OWNERS);
     for candidate in candidates.iter().filter(|c| c.most_running.is_some()) {
-        rows.push([json!(candidate.owner)]);
+        rows.push(cells![candidate.owner]);
     }
     let sql = format!(
         "select p.owner, p.most_running from owner_policies p where p.owner in (select t.owner from {{rows}})
@@ -202,18 +204,18 @@ async fn keep_caps(tx: &DatabaseTransaction, candidates: &mut [Candidate]) -> Re
         dialect::skip_locked(backend)
     );
     let mut caps: HashMap<String, Option<i64>> = HashMap::new();
-    for row in tx.query_all_raw(rows.statement(backend, &sql, vec![])).await? {
+    for row in conn.query_all_raw(rows.statement(backend, &sql, vec![])).await? {
         caps.insert(row.try_get("", "owner")?, row.try_get("", "most_running")?);
     }
     // Counted by a statement of its own: it sees what was committed before the lock was had.
     let mut rows = Rows::new(OWNERS);
     for owner in caps.keys() {
-        rows.push([json!(owner)]);
+        rows.push(cells![owner]);
     }
     let sql = "select t.owner, (select count(*) from runs r where r.state = 'running'
         and coalesce(r.owner, '') = t.owner) as running from {rows}";
     let mut running: HashMap<String, i64> = HashMap::new();
-    for row in tx.query_all_raw(rows.statement(backend, sql, vec![])).await? {
+    for row in conn.query_all_raw(rows.statement(backend, sql, vec![])).await? {
         running.insert(row.try_get("", "owner")?, row.try_get("", "running")?);
     }
     for candidate in candidates.iter_mut().filter(|c| c.most_running.is_some()) {

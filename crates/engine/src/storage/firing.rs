@@ -7,11 +7,10 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use futures::FutureExt;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
-use serde_json::json;
 
 use super::{
     Storage, StorageError, dialect, fold, now,
-    rows::{Column, Rows, maybe_time},
+    rows::{Column, Rows, cells},
     schedules::{COLUMNS, schedule},
     statement,
 };
@@ -109,13 +108,13 @@ async fn fire(tx: &DatabaseTransaction, at: DateTime<Utc>, build: &str) -> Resul
         }
         batch.missed += moved.missed as u64;
         batch.skipped += moved.skipped as u64;
-        rows.push([
-            json!(moved.schedule.id),
-            maybe_time(moved.next),
-            maybe_time(last.as_ref().map(|(tick, _)| *tick)),
-            json!(last.map(|(_, run)| run)),
-            json!(moved.missed),
-            json!(moved.skipped),
+        rows.push(cells![
+            moved.schedule.id,
+            moved.next,
+            last.as_ref().map(|(tick, _)| *tick),
+            last.map(|(_, run)| run),
+            moved.missed,
+            moved.skipped,
         ]);
     }
     let sql = "update schedules set next_at = t.next_at, last_at = coalesce(t.last_at, schedules.last_at),
@@ -144,7 +143,7 @@ async fn busy(tx: &DatabaseTransaction, schedules: &[Schedule]) -> Result<BTreeS
     let rows = || {
         let mut rows = Rows::new(IDS);
         for schedule in schedules {
-            rows.push([json!(schedule.id)]);
+            rows.push(cells![schedule.id]);
         }
         rows
     };
@@ -201,6 +200,7 @@ impl<'a> Move<'a> {
 
 pub(super) fn new_run(schedule: &Schedule, key: String, build: &str) -> NewRun {
     NewRun {
+        worker: None,
         id: RunId::fresh(),
         workflow: schedule.workflow.clone(),
         key,
@@ -232,12 +232,12 @@ pub(super) async fn start(
     let (mut noted, mut queued) = (Rows::new(STARTED), Rows::new(STARTED));
     for ((schedule, run), _) in runs
         .iter()
-        .zip(&folded.started)
+        .zip(folded.started.iter().map(|begun| &begun.started))
         .filter(|(_, started)| started.new)
     {
-        noted.push([json!(schedule.id), json!(run.id), json!(run.lane)]);
+        noted.push(cells![schedule.id, run.id, run.lane]);
         if run.lane.is_some() {
-            queued.push([json!(schedule.id), json!(run.id), json!(run.lane)]);
+            queued.push(cells![schedule.id, run.id, run.lane]);
         }
     }
     let backend = tx.get_database_backend();
@@ -246,7 +246,7 @@ pub(super) async fn start(
         tx.execute_raw(noted.statement(backend, sql, vec![])).await?;
     }
     hold_back(tx, queued).await?;
-    Ok(folded.started)
+    Ok(folded.started.into_iter().map(|begun| begun.started).collect())
 }
 
 /// Puts those of the new runs down that are not the heads of their lanes, which are locked; leaving wakes them. So runs
@@ -266,8 +266,8 @@ async fn hold_back(tx: &DatabaseTransaction, queued: Rows) -> Result<(), DbErr> 
             row.try_get("", "place")?,
             row.try_get("", "run")?,
         );
-        places.push([json!(lane), json!(place), json!(run)]);
-        runs.push([json!(lane), json!(place), json!(run)]);
+        places.push(cells![lane, place, run]);
+        runs.push(cells![lane, place, run]);
     }
     if places.is_empty() {
         return Ok(());

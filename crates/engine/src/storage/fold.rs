@@ -3,14 +3,15 @@
 //! Invariant: locks are taken in one order by everybody: keys, then lanes by key, then runs by id.
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use chrono::{DateTime, Utc};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, Value};
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 
 use super::{
     StorageError, dialect, family, inspect, lanes, now,
     payload::Sealer,
     protocol,
-    rows::{Column, Rows, maybe_time, time},
+    rows::{Column, Rows, cells},
     statement,
 };
 use crate::{
@@ -59,7 +60,7 @@ impl Append {
     }
 
     /// What it is, in a few words: its last event, or else the state that it brings.
-    fn told(&self) -> String {
+    pub(super) fn told(&self) -> String {
         let event = self.events.last().map(|event| {
             let words = [event.op.map(|op| op.to_string()), event.name.clone()];
             let [op, name] = words.map(Option::unwrap_or_default);
@@ -82,8 +83,8 @@ pub(crate) struct Update {
     pub(crate) state: RunState,
     pub(crate) outcome: Option<String>,
     pub(crate) waiting_for: Option<String>,
-    pub(crate) since: chrono::DateTime<chrono::Utc>,
-    pub(crate) until: Option<chrono::DateTime<chrono::Utc>>,
+    pub(crate) since: DateTime<Utc>,
+    pub(crate) until: Option<DateTime<Utc>>,
     pub(crate) attempt: i64,
     pub(crate) owner: Option<String>,
     pub(crate) output: Option<Json>,
@@ -92,10 +93,41 @@ pub(crate) struct Update {
     pub(crate) seen: i64,
 }
 
+impl Update {
+    /// The run, with this for its present state.
+    pub(crate) fn of(self, run: &Run) -> Run {
+        Run {
+            state: self.state,
+            outcome: self.outcome,
+            waiting_for: self.waiting_for,
+            since: self.since,
+            until: self.until,
+            attempt: self.attempt,
+            owner: self.owner.or_else(|| run.owner.clone()),
+            output: self.output,
+            error: self.error,
+            finished_at: self.state.is_final().then_some(self.since),
+            takeovers: 0,
+            worker: run.worker.clone().filter(|_| self.state == RunState::Running),
+            ..run.clone()
+        }
+    }
+}
+
+/// What became of a start.
+#[derive(Clone, Debug)]
+pub(super) struct Begun {
+    pub(super) started: Started,
+    /// Its place in its lane, if this start gave it one.
+    pub(super) place: Option<i64>,
+    /// When it was put into the hands of the worker that the start named, if it was.
+    pub(super) held_at: Option<DateTime<Utc>>,
+}
+
 /// What became of a batch, in its order.
 #[derive(Debug, Default)]
 pub(super) struct Folded {
-    pub(super) started: Vec<Started>,
+    pub(super) started: Vec<Begun>,
     /// Whether each checkpoint came from the run's present holder, and so was written.
     pub(super) fresh: Vec<bool>,
     /// Whether there are runs for a worker to claim now.
@@ -116,9 +148,8 @@ pub(super) async fn apply(
         .map(|(run, _)| *run)
         .collect();
     let places = lanes::lock_and_number(tx, &new, appends).await?;
-    insert_runs(tx, &new, &places).await?;
-    let held = lock_and_compare(tx, appends).await?;
-    let fresh: Vec<bool> = held.iter().map(Option::is_some).collect();
+    let held = insert_runs(tx, &new, &places).await?;
+    let fresh = lock_and_compare(tx, appends).await?;
     let accepted: Vec<&Append> = appends
         .iter()
         .zip(&fresh)
@@ -129,34 +160,35 @@ pub(super) async fn apply(
         .iter()
         .flat_map(|a| a.events.iter().map(|event| (&a.run, event)))
         .collect();
-    let inboxes: HashMap<&RunId, i64> = appends
-        .iter()
-        .zip(&held)
-        .filter_map(|(a, held)| Some((&a.run, (*held)?)))
-        .collect();
     new.iter()
         .for_each(|run| crash::note(|| format!("start {}", run.workflow)));
     accepted.iter().for_each(|append| crash::note(|| append.told()));
     let mut sealer = Sealer::for_runs(tx, &with_owners(&accepted)).await?;
     insert_events(tx, &events, &mut sealer).await?;
-    let stirred = update_runs(tx, &accepted, &inboxes, &mut sealer).await?;
+    let stirred = update_runs(tx, &accepted, &mut sealer).await?;
     write_values(tx, &accepted, &mut sealer).await?;
     sealer.finish(tx).await?;
     write_tags(tx, &events).await?;
     let told = family::tell(tx, &accepted).await?;
     let woken = lanes::leave(tx, &accepted).await? + lanes::widen(tx, &new).await? + told + stirred;
     let rows = (new.len() + events.len() + accepted.len()) as u64;
-    let started = claims.into_iter().map(|claim| claim.started).collect();
+    let queued = new.len() > held.len();
+    let place_of: HashMap<&RunId, Option<i64>> = new.iter().map(|run| &run.id).zip(places).collect();
+    let started = claims.into_iter().map(|claim| Begun {
+        place: place_of.get(&claim.started.run).copied().flatten(),
+        held_at: held.get(&claim.started.run).copied().filter(|_| claim.fresh),
+        started: claim.started,
+    });
     Ok(Folded {
-        ready: woken > 0 || !new.is_empty(),
-        started,
+        ready: woken > 0 || queued,
+        started: started.collect(),
         fresh,
         rows,
     })
 }
 
 /// The runs of a batch that have documents to store or an owner to tell, with their owners as they are told now.
-fn with_owners<'a>(appends: &[&'a Append]) -> BTreeMap<&'a RunId, Option<&'a str>> {
+pub(super) fn with_owners<'a>(appends: &[&'a Append]) -> BTreeMap<&'a RunId, Option<&'a str>> {
     let mut runs = BTreeMap::new();
     for append in appends {
         let owner = append.update.as_ref().and_then(|update| update.owner.as_deref());
@@ -176,7 +208,7 @@ fn has_documents(event: &Event) -> bool {
     event.input.is_some() || event.data.is_some()
 }
 
-const KEYS: &[Column] = &[("workflow", "text"), ("key", "text"), ("run", "text")];
+const KEYS: &[Column] = &[("workflow", "text!"), ("key", "text!"), ("run", "text!")];
 
 /// A start, and whether this very transaction is the one that starts it.
 struct Claim {
@@ -197,7 +229,7 @@ async fn claim_keys(tx: &DatabaseTransaction, starts: &[&NewRun]) -> Result<Vec<
     let rows = || {
         let mut rows = Rows::new(KEYS);
         for ((workflow, key), run) in &wanted {
-            rows.push([json!(workflow), json!(key), json!(run)]);
+            rows.push(cells![workflow, key, run]);
         }
         rows
     };
@@ -251,59 +283,89 @@ async fn claim_keys(tx: &DatabaseTransaction, starts: &[&NewRun]) -> Result<Vec<
     Ok(starts.iter().map(|run| claim(run)).collect())
 }
 
-const RUNS: &[Column] = &[
-    ("id", "text"),
-    ("workflow", "text"),
-    ("key", "text"),
+pub(super) const RUNS: &[Column] = &[
+    ("id", "text!"),
+    ("workflow", "text!"),
+    ("key", "text!"),
     ("owner", "text"),
     ("lane", "text"),
     ("place", "bigint"),
-    ("build", "text"),
+    ("build", "text!"),
     ("input", "text"),
     ("parent", "text"),
     ("parent_op", "bigint"),
     ("on_close", "text"),
     ("payload_key", "text"),
+    ("worker", "text"),
 ];
 
-async fn insert_runs(tx: &DatabaseTransaction, new: &[&NewRun], places: &[Option<i64>]) -> Result<(), DbErr> {
+/// Inserts the rows `t` of [`RUNS`], of which `place` is the place in the lane, at the time `at`. A run whose start names
+/// a worker is in its hands from the beginning, unless its owner may have so many running and no more: that is counted
+/// where runs are claimed.
+pub(super) fn inserting(rows: &str, place: &str, at: &str) -> String {
+    format!(
+        "insert into runs (id, workflow, key, owner, lane, place, build, input, parent, parent_op, on_close, payload_key,
+            state, waiting_for, worker, epoch, since, created_at)
+        select t.id, t.workflow, t.key, t.owner, t.lane, {place}, t.build, t.input, t.parent, t.parent_op, t.on_close,
+            t.payload_key, case when t.held = 1 then 'running' else 'queued' end,
+            case when t.held = 1 then 'activity' else 'worker' end, case when t.held = 1 then t.worker end, t.held,
+            {at}, {at}
+        from (select t.*, case when t.worker is null or exists (select 1 from owner_policies p
+            where p.owner = coalesce(t.owner, '') and p.most_running is not null) then 0 else 1 end as held
+            from {rows}) as t"
+    )
+}
+
+/// Returns those that are in the hands of the worker that their start named, and since when.
+async fn insert_runs(
+    tx: &DatabaseTransaction,
+    new: &[&NewRun],
+    places: &[Option<i64>],
+) -> Result<HashMap<RunId, DateTime<Utc>>, DbErr> {
     if new.is_empty() {
-        return Ok(());
+        return Ok(HashMap::new());
     }
     let (mut sealer, payload_keys) = Sealer::for_new(tx, new).await?;
     let mut rows = Rows::new(RUNS);
     for ((run, place), payload_key) in new.iter().zip(places).zip(payload_keys) {
-        rows.push([
-            json!(run.id),
-            json!(run.workflow),
-            json!(run.key),
-            json!(run.owner),
-            json!(run.lane),
-            json!(place),
-            json!(run.build),
+        rows.push(cells![
+            run.id,
+            run.workflow,
+            run.key,
+            run.owner,
+            run.lane,
+            place,
+            run.build,
             sealer.cell(&run.id, "input", Some(&run.input))?,
-            json!(run.parent.as_ref().map(|parent| &parent.run)),
-            json!(run.parent.as_ref().map(|parent| parent.op)),
-            json!(run.parent.as_ref().map(|parent| parent.on_close)),
-            json!(payload_key),
+            run.parent.as_ref().map(|parent| &parent.run),
+            run.parent.as_ref().map(|parent| parent.op),
+            run.parent.as_ref().map(|parent| parent.on_close),
+            payload_key,
+            run.worker,
         ]);
     }
-    let sql = "insert into runs (id, workflow, key, owner, lane, place, build, input, parent, parent_op,
-            on_close, payload_key, state, waiting_for, since, created_at)
-        select t.id, t.workflow, t.key, t.owner, t.lane, t.place, t.build, t.input, t.parent, t.parent_op,
-            t.on_close, t.payload_key, 'queued', 'worker', $2, $2
-        from {rows}";
-    tx.execute_raw(rows.statement(tx.get_database_backend(), sql, vec![now().into()]))
-        .await?;
-    sealer.finish(tx).await
+    let at = now();
+    let sql = format!("{} returning id, state", inserting("{rows}", "t.place", "$2"));
+    let mut held = HashMap::new();
+    let insert = rows.statement(tx.get_database_backend(), &sql, vec![at.into()]);
+    for row in tx.query_all_raw(insert).await? {
+        if row.try_get::<String>("", "state")? == "running" {
+            held.insert(RunId::from(row.try_get::<String>("", "id")?), at);
+        }
+    }
+    for run in new.iter().filter(|run| held.contains_key(&run.id)) {
+        protocol::claimed(&run.id, 1, run.worker.as_deref().unwrap_or_default());
+    }
+    sealer.finish(tx).await?;
+    Ok(held)
 }
 
-const IDS: &[Column] = &[("id", "text")];
+const IDS: &[Column] = &[("id", "text!")];
 
 /// Locks the runs of `appends` in id order and tells which of them the writer still holds.
 ///
-/// Whoever is to be told of an end is locked with them. Returns, for each that is still held, its number of signals.
-async fn lock_and_compare(tx: &DatabaseTransaction, appends: &[&Append]) -> Result<Vec<Option<i64>>, DbErr> {
+/// Whoever is to be told of an end is locked with them.
+async fn lock_and_compare(tx: &DatabaseTransaction, appends: &[&Append]) -> Result<Vec<bool>, DbErr> {
     let own = appends.iter().map(|append| &append.run);
     let ids: HashSet<&RunId> = own
         .chain(appends.iter().filter_map(|append| append.parent.as_ref()))
@@ -313,27 +375,22 @@ async fn lock_and_compare(tx: &DatabaseTransaction, appends: &[&Append]) -> Resu
     }
     let mut rows = Rows::new(IDS);
     for id in ids {
-        rows.push([json!(id)]);
+        rows.push(cells![id]);
     }
     let backend = tx.get_database_backend();
     let sql = format!(
-        "select r.id, r.epoch, r.inbox from runs r join {{rows}} on t.id = r.id order by r.id{}",
+        "select r.id, r.epoch from runs r join {{rows}} on t.id = r.id order by r.id{}",
         dialect::for_update(backend, "r")
     );
-    let mut runs: HashMap<String, (i64, i64)> = HashMap::new();
+    let mut epochs: HashMap<String, i64> = HashMap::new();
     for row in tx.query_all_raw(rows.statement(backend, &sql, vec![])).await? {
-        runs.insert(
-            row.try_get("", "id")?,
-            (row.try_get("", "epoch")?, row.try_get("", "inbox")?),
-        );
+        epochs.insert(row.try_get("", "id")?, row.try_get("", "epoch")?);
     }
     let compare = |append: &&Append| {
-        let held = runs.get(append.run.as_str());
-        let inbox = held
-            .filter(|(epoch, _)| is_held(*epoch, append.epoch))
-            .map(|(_, inbox)| *inbox);
-        protocol::checkpoint(append, inbox.is_some());
-        inbox
+        let epoch = epochs.get(append.run.as_str());
+        let fresh = epoch.is_some_and(|epoch| is_held(*epoch, append.epoch));
+        protocol::checkpoint(append, fresh);
+        fresh
     };
     Ok(appends.iter().map(compare).collect())
 }
@@ -344,15 +401,15 @@ fn is_held(present: i64, epoch: i64) -> bool {
 }
 
 const EVENTS: &[Column] = &[
-    ("run", "text"),
-    ("seq", "bigint"),
+    ("run", "text!"),
+    ("seq", "bigint!"),
     ("op", "bigint"),
-    ("kind", "text"),
+    ("kind", "text!"),
     ("name", "text"),
     ("hash", "text"),
     ("attempt", "bigint"),
     ("started_at", "timestamptz"),
-    ("at", "timestamptz"),
+    ("at", "timestamptz!"),
     ("input", "text"),
     ("data", "text"),
 ];
@@ -374,102 +431,116 @@ async fn insert_events(
     if events.is_empty() {
         return Ok(());
     }
-    let mut rows = Rows::new(EVENTS);
-    for (run, event) in events {
-        rows.push([
-            json!(run),
-            json!(event.seq),
-            json!(event.op),
-            json!(event.kind.as_str()),
-            json!(event.name),
-            json!(event.hash),
-            json!(event.attempt),
-            maybe_time(event.started_at),
-            time(event.at),
-            sealer.cell(run, &format!("{}.input", event.seq), event.input.as_ref())?,
-            sealer.cell(run, &format!("{}.data", event.seq), event.data.as_ref())?,
-        ]);
-    }
-    let sql = "insert into journal (run, seq, op, kind, name, hash, attempt, started_at, at, input, data)
-        select t.run, t.seq, t.op, t.kind, t.name, t.hash, t.attempt, t.started_at, t.at, t.input, t.data
-        from {rows} where true on conflict (run, seq) do nothing";
-    tx.execute_raw(rows.statement(tx.get_database_backend(), sql, vec![]))
+    let sql = format!("insert into journal {EVENTS_FROM} where true on conflict (run, seq) do nothing");
+    let rows = event_rows(events, sealer)?;
+    tx.execute_raw(rows.statement(tx.get_database_backend(), &sql, vec![]))
         .await
         .map(drop)
 }
 
+/// What is inserted into the journal, of rows that [`event_rows`] makes.
+pub(super) const EVENTS_FROM: &str = "(run, seq, op, kind, name, hash, attempt, started_at, at, input, data)
+        select t.run, t.seq, t.op, t.kind, t.name, t.hash, t.attempt, t.started_at, t.at, t.input, t.data from {rows}";
+
+pub(super) fn event_rows(events: &[(&RunId, &Event)], sealer: &mut Sealer) -> Result<Rows, DbErr> {
+    let mut rows = Rows::new(EVENTS);
+    for (run, event) in events {
+        rows.push(cells![
+            run,
+            event.seq,
+            event.op,
+            event.kind.as_str(),
+            event.name,
+            event.hash,
+            event.attempt,
+            event.started_at,
+            event.at,
+            sealer.cell(run, &format!("{}.input", event.seq), event.input.as_ref())?,
+            sealer.cell(run, &format!("{}.data", event.seq), event.data.as_ref())?,
+        ]);
+    }
+    Ok(rows)
+}
+
 const UPDATES: &[Column] = &[
-    ("id", "text"),
-    ("state", "text"),
+    ("id", "text!"),
+    ("state", "text!"),
     ("outcome", "text"),
     ("waiting_for", "text"),
-    ("since", "timestamptz"),
+    ("since", "timestamptz!"),
     ("until", "timestamptz"),
-    ("attempt", "bigint"),
+    ("attempt", "bigint!"),
     ("owner", "text"),
     ("output", "text"),
     ("error", "text"),
     ("finished_at", "timestamptz"),
+    ("seen", "bigint!"),
 ];
 
-/// Writes the last state of each run. One that would go to sleep with signals unread is queued instead. Returns
-/// how many were, and one more where an owner who may have so many running runs and no more has one less.
+/// Writes the states of rows that [`update_rows`] makes. A run that would go to sleep with signals unread is queued.
+pub(super) const UPDATE: &str = "update runs set
+            state = case when t.state = 'waiting' and runs.inbox > t.seen then 'queued' else t.state end,
+            waiting_for = case when t.state = 'waiting' and runs.inbox > t.seen then 'worker' else t.waiting_for end,
+            until = case when t.state = 'waiting' and runs.inbox > t.seen then null else t.until end,
+            outcome = t.outcome, since = t.since, attempt = t.attempt, owner = coalesce(t.owner, runs.owner),
+            output = t.output, error = t.error, finished_at = t.finished_at, takeovers = 0,
+            worker = case when t.state = 'running' then runs.worker end
+        from {rows} where runs.id = t.id";
+
+/// What [`UPDATE`] returns: whether the run was queued, and whether an owner who may have so many running and no more has
+/// one less.
+pub(super) const UPDATED: &str = "case when runs.state = 'queued' then 1 else 0 end as stirred,
+        case when runs.state <> 'running' and exists (select 1 from owner_policies p
+            where p.owner = coalesce(runs.owner, '') and p.most_running is not null) then 1 else 0 end as room";
+
+/// Writes the last state of each run. Returns how many runs may be claimed for it.
 async fn update_runs(
     tx: &DatabaseTransaction,
     appends: &[&Append],
-    inboxes: &HashMap<&RunId, i64>,
     sealer: &mut Sealer,
 ) -> Result<u64, DbErr> {
-    // The last state of each run counts; a statement that joins a run twice would take either.
+    let rows = update_rows(appends, sealer)?;
+    if rows.is_empty() {
+        return Ok(0);
+    }
+    let sql = format!("{UPDATE} returning {UPDATED}");
+    let mut ready = 0;
+    for row in tx
+        .query_all_raw(rows.statement(tx.get_database_backend(), &sql, vec![]))
+        .await?
+    {
+        let told = row.try_get::<i32>("", "stirred")? + row.try_get::<i32>("", "room")?;
+        ready += u64::from(told > 0);
+    }
+    Ok(ready)
+}
+
+/// The last state of each run counts; a statement that joins a run twice would take either.
+pub(super) fn update_rows(appends: &[&Append], sealer: &mut Sealer) -> Result<Rows, DbErr> {
     let mut last: BTreeMap<&RunId, &Update> = BTreeMap::new();
     for append in appends {
         if let Some(update) = &append.update {
             last.insert(&append.run, update);
         }
     }
-    if last.is_empty() {
-        return Ok(0);
-    }
-    let mut stirred = 0;
     let mut rows = Rows::new(UPDATES);
     for (id, update) in last {
-        let unread = inboxes.get(id).is_some_and(|inbox| *inbox > update.seen);
-        let stir = update.state == RunState::Waiting && unread;
-        stirred += u64::from(stir);
-        let (state, waiting_for, until) = match stir {
-            true => (RunState::Queued, Some("worker"), None),
-            false => (update.state, update.waiting_for.as_deref(), update.until),
-        };
-        rows.push([
-            json!(id),
-            json!(state.as_str()),
-            json!(update.outcome),
-            json!(waiting_for),
-            time(update.since),
-            maybe_time(until),
-            json!(update.attempt),
-            json!(update.owner),
+        rows.push(cells![
+            id,
+            update.state.as_str(),
+            update.outcome,
+            update.waiting_for,
+            update.since,
+            update.until,
+            update.attempt,
+            update.owner,
             sealer.cell(id, "output", update.output.as_ref())?,
-            json!(update.error),
-            maybe_time(update.state.is_final().then_some(update.since)),
+            update.error,
+            update.state.is_final().then_some(update.since),
+            update.seen,
         ]);
     }
-    let sql =
-        "update runs set state = t.state, outcome = t.outcome, waiting_for = t.waiting_for, since = t.since,
-            until = t.until, attempt = t.attempt, owner = coalesce(t.owner, runs.owner), output = t.output,
-            error = t.error, finished_at = t.finished_at,
-            takeovers = 0,
-            worker = case when t.state = 'running' then runs.worker end
-        from {rows} where runs.id = t.id
-        returning (select p.most_running from owner_policies p
-            where p.owner = coalesce(runs.owner, '') and runs.state <> 'running') as most";
-    let statement = rows.statement(tx.get_database_backend(), sql, vec![]);
-    for row in tx.query_all_raw(statement).await? {
-        if row.try_get::<Option<i64>>("", "most")?.is_some() {
-            return Ok(stirred + 1);
-        }
-    }
-    Ok(stirred)
+    Ok(rows)
 }
 
 const VALUES: &[Column] = &[("run", "text"), ("name", "text"), ("data", "text")];
@@ -495,7 +566,7 @@ async fn write_values(
     let mut rows = Rows::new(VALUES);
     for ((run, name), data) in last {
         let data = sealer.cell(run, &format!("value.{name}"), Some(data))?;
-        rows.push([json!(run), json!(name), data]);
+        rows.push(cells![run, name, data]);
     }
     let sql =
         "insert into run_values (run, name, data, at) select t.run, t.name, t.data, $2 from {rows} where true
@@ -526,7 +597,7 @@ async fn write_tags(tx: &DatabaseTransaction, events: &[(&RunId, &Event)]) -> Re
     let rows = || {
         let mut rows = Rows::new(TAGS);
         for ((run, name), value) in &last {
-            rows.push([json!(run), json!(name), json!(value)]);
+            rows.push(cells![run, name, value]);
         }
         rows
     };
@@ -545,6 +616,7 @@ async fn write_tags(tx: &DatabaseTransaction, events: &[(&RunId, &Event)]) -> Re
 pub(crate) async fn start_in(tx: &DatabaseTransaction, run: &NewRun) -> Result<Started, StorageError> {
     let folded = apply(tx, &[run], &[]).await?;
     let started = folded.started.into_iter().next();
+    let started = started.map(|begun| begun.started);
     started.ok_or(StorageError::Stopped)
 }
 

@@ -13,7 +13,7 @@ use super::{
     Append, Storage, StorageError, Update, dialect, fold, inspect, lanes, now,
     payload::{self, keys_of_run, opened},
     protocol,
-    rows::{Column, Rows},
+    rows::{Column, Rows, cells},
     statement,
 };
 use crate::{Event, EventKind, RunId, RunState};
@@ -73,7 +73,7 @@ const IS_READY: &str = "p.offer is not null and r.state = 'waiting' and r.waitin
 fn ids<'a>(runs: impl IntoIterator<Item = &'a RunId>) -> Rows {
     let mut rows = Rows::new(RUNS);
     for run in runs {
-        rows.push([json!(run)]);
+        rows.push(cells![run]);
     }
     rows
 }
@@ -91,13 +91,7 @@ impl Storage {
         );
         let mut rows = Rows::new(HEADS);
         for head in heads {
-            rows.push([
-                json!(head.run),
-                json!(head.workflow),
-                json!(head.owner),
-                json!(head.lane),
-                json!(head.place),
-            ]);
+            rows.push(cells![head.run, head.workflow, head.owner, head.lane, head.place,]);
         }
         let select = rows.statement(self.backend(), &sql, vec![]);
         let rows = self.reader().query_all_raw(select).await?;
@@ -266,7 +260,7 @@ async fn give_places_up(tx: &DatabaseTransaction, head: &Head, ready: &[Ready]) 
     let backend = tx.get_database_backend();
     let mut places = Rows::new(PLACES);
     for one in ready {
-        places.push([json!(head.lane), json!(one.place)]);
+        places.push(cells![head.lane, one.place]);
     }
     let sql = "delete from lane_places where (lane, place) in (select t.lane, t.place from {rows})";
     tx.execute_raw(places.statement(backend, sql, vec![])).await?;

@@ -1,12 +1,12 @@
 //! Reading runs and journals, for the engine and for people.
 use chrono::{DateTime, Utc};
 use sea_orm::{ConnectionTrait, DbErr, QueryResult, Value};
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 
 use super::{
     Storage, StorageError,
     payload::{self, keys_of_run, keys_of_this_run, opened},
-    rows::Rows,
+    rows::{Rows, cells},
     statement,
 };
 use crate::{Event, EventKind, Run, RunId, RunState};
@@ -140,7 +140,7 @@ impl Storage {
     pub(crate) async fn ended_of(&self, runs: &[RunId]) -> Result<Vec<RunId>, StorageError> {
         let mut asked = Rows::new(&[("run", "text")]);
         for run in runs {
-            asked.push([json!(run)]);
+            asked.push(cells![run]);
         }
         let sql = "select t.run as run from {rows} left join runs r on r.id = t.run
             where r.id is null or r.finished_at is not null";

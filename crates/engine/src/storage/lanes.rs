@@ -9,11 +9,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use futures::FutureExt;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, Value};
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 
 use super::{
     Append, Storage, StorageError, Update, dialect, fold, now, payload, protocol,
-    rows::{Column, Rows},
+    rows::{Column, Rows, cells},
     statement,
 };
 use crate::{Event, NewRun, Run, RunId};
@@ -55,7 +55,7 @@ pub(super) async fn lock_and_number(
     for run in new {
         places.push(run.lane.as_deref().and_then(|lane| {
             let place = next.get_mut(lane)?;
-            rows.push([json!(lane), json!(*place), json!(run.id)]);
+            rows.push(cells![lane, *place, run.id]);
             protocol::place_given(&run.id, lane, *place);
             *place += 1;
             Some(*place - 1)
@@ -84,7 +84,7 @@ async fn take_places(
 ) -> Result<HashMap<String, i64>, DbErr> {
     let mut rows = Rows::new(COUNTS);
     for (lane, wanted) in counts {
-        rows.push([json!(lane), json!(wanted.places), json!(wanted.width)]);
+        rows.push(cells![lane, wanted.places, wanted.width]);
     }
     let sql = "insert into lanes (key, next_place, width) select t.key, t.n, t.width from {rows} where true
         on conflict (key) do update set next_place = lanes.next_place + excluded.next_place,
@@ -111,7 +111,7 @@ pub(super) async fn leave(tx: &DatabaseTransaction, appends: &[&Append]) -> Resu
         .iter()
         .filter_map(|append| Some((append, append.leave.as_ref()?)))
     {
-        gone.push([json!(lane), json!(place), json!(append.run)]);
+        gone.push(cells![lane, place, append.run]);
         lanes.entry(lane).or_default().push(*place);
     }
     if lanes.is_empty() {
@@ -153,7 +153,7 @@ async fn wake(
 ) -> Result<BTreeMap<String, Vec<String>>, DbErr> {
     let mut rows = Rows::new(LANES);
     for lane in lanes {
-        rows.push([json!(lane)]);
+        rows.push(cells![lane]);
     }
     let sql = "with recursive heads (lane, place, n, width) as (
             select l.key, (select min(q.place) from lane_places q where q.lane = l.key), cast(1 as bigint),

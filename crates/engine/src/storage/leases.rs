@@ -3,15 +3,14 @@ use std::{collections::HashMap, time::Duration};
 
 use chrono::{DateTime, Utc};
 use futures::FutureExt;
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, Statement, Value};
-use serde_json::json;
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, RuntimeErr, Statement, Value};
 
 use super::{
-    Storage, StorageError, dialect,
+    CONTROL, Storage, StorageError, dialect,
     fair::{self, Share, Turn},
     inspect::{self, RUN_COLUMNS},
     now, payload, protocol,
-    rows::{Column, Rows},
+    rows::{Column, Rows, cells},
     statement,
 };
 use crate::{Event, Run, RunId, RunState, crash, lease::Hold};
@@ -33,17 +32,21 @@ pub(crate) struct Unreadable {
     pub(crate) last_seq: i64,
 }
 
-const IDS: &[Column] = &[("id", "text")];
+const IDS: &[Column] = &[("id", "text!")];
 
 impl Storage {
     /// Takes up to `limit` ready runs for `worker`: of each owner in turn by weight, of each the oldest first.
     pub(crate) async fn claim(&self, worker: &str, limit: u64) -> Result<Vec<Claimed>, StorageError> {
-        let (worker, turn) = (worker.to_owned(), self.turn());
-        let claim = self
-            .control(move |tx| {
-                async move { Ok::<_, StorageError>(claim(tx, &worker, limit, turn).await?) }.boxed()
-            })
-            .await?;
+        let claim = match self.claim_freely(worker, limit).await? {
+            Some(claim) => claim,
+            None => {
+                let (worker, turn) = (worker.to_owned(), self.turn());
+                self.control(move |tx| {
+                    async move { Ok::<_, StorageError>(claim(tx, &worker, limit, turn).await?) }.boxed()
+                })
+                .await?
+            }
+        };
         self.set_turn(claim.turn);
         if claim.passed_over {
             // Nobody else will say that there are runs left; at once it would be said for as long as a lock lasts.
@@ -54,6 +57,43 @@ impl Storage {
             });
         }
         Ok(claim.runs)
+    }
+
+    /// The same without a transaction, where one statement can take runs and nobody who has some may have so many and no
+    /// more: `None` where that is not so.
+    ///
+    /// Nobody waits for the disk. Should the database forget the claim, it forgets what came after it too, and nothing is
+    /// done before something that came after it is on the disk.
+    async fn claim_freely(&self, worker: &str, limit: u64) -> Result<Option<Claim>, StorageError> {
+        let db = &self.inner.write;
+        // One statement cannot tell of a claim while the rows are locked.
+        let told = protocol::is_followed();
+        if told || dialect::take_oldest_of_each(db.get_database_backend(), RUN_COLUMNS).is_none() {
+            return Ok(None);
+        }
+        let work = async {
+            let plan = fair::plan(db, limit as i64, &self.turn()).await?;
+            if plan.capped {
+                return Ok(None);
+            }
+            let at = now();
+            let planned: i64 = plan.shares.iter().map(|share| share.runs).sum();
+            let runs = match planned {
+                0 => Vec::new(),
+                _ => {
+                    let take = async {
+                        crash::note(|| "claim".to_owned());
+                        crash::commit(take(db, worker, at, &plan.shares)).await
+                    };
+                    crash::transaction(take).await?
+                }
+            };
+            let passed_over = (runs.len() as i64) < planned;
+            Ok::<_, DbErr>(Some(claimed(db, worker, at, runs, plan.turn, passed_over).await?))
+        };
+        let late = || DbErr::Conn(RuntimeErr::Internal("no answer in time".to_owned()));
+        let claim = tokio::time::timeout(CONTROL, work).await;
+        Ok(claim.unwrap_or_else(|_| Err(late()))?)
     }
 
     /// Says that `worker` is alive.
@@ -137,7 +177,7 @@ impl Storage {
             async move {
                 let mut rows = Rows::new(IDS);
                 for run in runs {
-                    rows.push([json!(run)]);
+                    rows.push(cells![run]);
                 }
                 let sql =
                     "update runs set state = 'queued', epoch = epoch + 1, waiting_for = 'worker', since = $2,
@@ -249,15 +289,28 @@ async fn claim(tx: &DatabaseTransaction, worker: &str, limit: u64, mut turn: Tur
             break;
         }
     }
-    runs.sort_by(|one: &Run, other| one.id.cmp(&other.id));
-    let mut journals = journals(tx, &runs).await?;
+    runs.iter()
+        .for_each(|run| crash::note(|| format!("claim {}", run.workflow)));
+    claimed(tx, worker, at, runs, turn, passed_over).await
+}
+
+/// The runs that were taken, with what they have done.
+async fn claimed(
+    conn: &impl ConnectionTrait,
+    worker: &str,
+    at: DateTime<Utc>,
+    mut runs: Vec<Run>,
+    turn: Turn,
+    passed_over: bool,
+) -> Result<Claim, DbErr> {
+    runs.sort_by(|one, other| one.id.cmp(&other.id));
+    let mut journals = journals(conn, &runs).await?;
     let claimed = runs.into_iter().map(|mut run| {
         let taken_from = run.worker.replace(worker.to_owned());
         run.state = RunState::Running;
         run.epoch += 1;
         run.since = at;
         protocol::claimed(&run.id, run.epoch, worker);
-        crash::note(|| format!("claim {}", run.workflow));
         let events = journals.remove(run.id.as_str()).unwrap_or_else(|| Ok(Vec::new()));
         let events = events.and_then(|events| match run.input == payload::erased() {
             true => Err(Unreadable {
@@ -283,41 +336,55 @@ const SHARES: &[Column] = &[("owner", "text"), ("runs", "bigint")];
 
 /// Takes what was shared out, or less where others were faster. Returns the runs as they were before.
 async fn take(
-    tx: &DatabaseTransaction,
+    conn: &impl ConnectionTrait,
     worker: &str,
     at: DateTime<Utc>,
     shares: &[Share],
 ) -> Result<Vec<Run>, DbErr> {
-    let backend = tx.get_database_backend();
-    let mut rows = Rows::new(SHARES);
-    for share in shares {
-        rows.push([json!(share.owner), json!(share.runs)]);
+    let backend = conn.get_database_backend();
+    let shared = || {
+        let mut rows = Rows::new(SHARES);
+        for share in shares {
+            rows.push(cells![share.owner, share.runs]);
+        }
+        rows
+    };
+    let taking: Vec<Value> = vec![worker.into(), at.into()];
+    if let Some(sql) = dialect::take_oldest_of_each(backend, RUN_COLUMNS) {
+        let take = shared().statement(backend, &sql, taking);
+        let found = conn.query_all_raw(take).await?;
+        return found.iter().map(inspect::run).collect();
     }
     let sql = dialect::oldest_of_each(backend, RUN_COLUMNS, shares.len());
-    let found = tx.query_all_raw(rows.statement(backend, &sql, vec![])).await?;
+    let found = conn
+        .query_all_raw(shared().statement(backend, &sql, vec![]))
+        .await?;
     let runs = found.iter().map(inspect::run).collect::<Result<Vec<_>, _>>()?;
     if runs.is_empty() {
         return Ok(runs);
     }
     let mut rows = Rows::new(IDS);
     for run in &runs {
-        rows.push([json!(run.id)]);
+        rows.push(cells![run.id]);
     }
-    let sql = "update runs set state = 'running', worker = $2, epoch = epoch + 1, waiting_for = 'activity', since = $3,
-        until = null where id in (select t.id from {rows})";
-    tx.execute_raw(rows.statement(backend, sql, vec![worker.into(), at.into()]))
-        .await?;
+    let sql = format!("update runs set {TAKEN} where id in (select t.id from {{rows}})");
+    conn.execute_raw(rows.statement(backend, &sql, taking)).await?;
     Ok(runs)
 }
 
+/// What taking a run changes.
+pub(super) const TAKEN: &str =
+    "state = 'running', worker = $2, epoch = runs.epoch + 1, waiting_for = 'activity', since = $3,
+    until = null";
+
 /// The journals of those of `runs` that have been in somebody's hands before.
 async fn journals(
-    tx: &DatabaseTransaction,
+    conn: &impl ConnectionTrait,
     runs: &[Run],
 ) -> Result<HashMap<String, Result<Vec<Event>, Unreadable>>, DbErr> {
     let mut rows = Rows::new(IDS);
     for run in runs.iter().filter(|run| run.epoch > 0) {
-        rows.push([json!(run.id)]);
+        rows.push(cells![run.id]);
     }
     if rows.is_empty() {
         return Ok(HashMap::new());
@@ -327,8 +394,8 @@ async fn journals(
         inspect::EVENT_COLUMNS
     );
     let mut journals: HashMap<String, Result<Vec<Event>, Unreadable>> = HashMap::new();
-    for row in tx
-        .query_all_raw(rows.statement(tx.get_database_backend(), &sql, vec![]))
+    for row in conn
+        .query_all_raw(rows.statement(conn.get_database_backend(), &sql, vec![]))
         .await?
     {
         let journal = journals

@@ -24,6 +24,7 @@ mod room;
 mod rows;
 mod schedules;
 mod signals;
+mod swift;
 mod writer;
 
 use std::{
@@ -56,7 +57,7 @@ pub(crate) use signals::Signal;
 
 use self::writer::Job;
 pub(crate) use crate::surroundings::now;
-use crate::{NewRun, Started, crash};
+use crate::{NewRun, Run, RunId, Started, crash};
 
 /// Why the storage did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -95,6 +96,9 @@ impl StorageError {
     }
 }
 
+/// The writer of all starts, so that their order in a lane is that of the calls, and no answer to a webhook waits for a
+/// checkpoint.
+const STARTS: usize = 0;
 /// The longest that a heartbeat, a claim or a sweep may take.
 const CONTROL: Duration = Duration::from_secs(10);
 
@@ -134,7 +138,7 @@ impl std::fmt::Debug for Storage {
 pub struct StorageOptions {
     /// `sqlite://path` or `postgres://…`.
     pub url: String,
-    /// Journal writers on Postgres; SQLite has one.
+    /// Writers of checkpoints on Postgres, beside the one of starts; SQLite has one for all.
     pub writers: usize,
     /// Connections for reading, and on Postgres for transactions of their own.
     pub connections: u32,
@@ -174,14 +178,15 @@ impl Storage {
         } else {
             let pool = dialect::postgres(&options.url, options.connections).await?;
             (
-                dialect::postgres(&options.url, options.writers as u32 + 2).await?,
+                dialect::postgres(&options.url, options.writers as u32 + 3).await?,
                 pool,
             )
         };
-        options.codec.iter().for_each(payload::admit);
+        let codec = options.codec.as_ref().map(Codec::for_one);
+        codec.iter().for_each(payload::admit);
         let ready: Arc<dyn Fn() + Send + Sync> = Arc::new(ready);
-        let writers = (0..if sqlite { 1 } else { options.writers.max(1) })
-            .map(|_| writer::start(write.clone(), ready.clone(), options.codec.clone()))
+        let writers = (0..if sqlite { 1 } else { options.writers.max(1) + 1 })
+            .map(|_| writer::start(write.clone(), ready.clone(), codec.clone()))
             .collect();
         Ok(Self {
             inner: Arc::new(Inner {
@@ -190,7 +195,7 @@ impl Storage {
                 writers,
                 ready,
                 url: options.url.clone(),
-                codec: options.codec.clone(),
+                codec,
                 lock: OnceLock::new(),
                 turn: Mutex::default(),
             }),
@@ -347,13 +352,12 @@ impl Storage {
         }
     }
 
-    /// Starts runs, each once per key, in one commit with whatever else waits.
-    pub(crate) async fn start(&self, run: NewRun) -> Result<Started, StorageError> {
+    /// Starts a run, once per key, in one commit with whatever else waits. Returns the run too where it begins in the
+    /// hands of the worker that it names.
+    pub(crate) async fn start(&self, run: NewRun) -> Result<(Started, Option<Run>), StorageError> {
         payload::refuse_too_large(&run.input)?;
         let (done, started) = oneshot::channel();
-        // All starts of a lane share a writer, so that their order is that of the calls.
-        let shard = self.shard(run.lane.as_deref().unwrap_or(run.id.as_str()));
-        self.send(shard, Job::Start(run, done)).await?;
+        self.send(STARTS, Job::Start(run, done)).await?;
         started.await.map_err(|_| StorageError::Stopped)?
     }
 
@@ -363,7 +367,7 @@ impl Storage {
         append: Append,
     ) -> Result<oneshot::Receiver<Result<(), StorageError>>, StorageError> {
         let (done, committed) = oneshot::channel();
-        self.send(self.shard(append.run.as_str()), Job::Append(append, done))
+        self.send(self.shard(&append.run), Job::Append(append, done))
             .await?;
         Ok(committed)
     }
@@ -411,10 +415,13 @@ impl Storage {
         *self.inner.turn.lock().unwrap_or_else(PoisonError::into_inner) = turn;
     }
 
-    fn shard(&self, key: &str) -> usize {
-        key.bytes()
-            .fold(0usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()))
-            % self.inner.writers.len()
+    /// The writer of a run's checkpoints, which keeps their order.
+    fn shard(&self, run: &RunId) -> usize {
+        let hash = |sum: usize, byte: u8| sum.wrapping_mul(31).wrapping_add(byte.into());
+        match self.inner.writers.len() - 1 {
+            0 => 0,
+            others => 1 + run.as_str().bytes().fold(0, hash) % others,
+        }
     }
 
     async fn send(&self, shard: usize, job: Job) -> Result<(), StorageError> {

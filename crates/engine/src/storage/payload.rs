@@ -8,6 +8,7 @@
 //! Reading needs no trip of its own: [`opened!`] selects a text together with the keys that open it.
 mod codec;
 mod keys;
+mod ring;
 mod sealer;
 
 use std::{future::Future, io};
@@ -93,6 +94,11 @@ fn codec() -> Result<Option<Codec>, DbErr> {
     CODEC
         .try_with(Option::clone)
         .map_err(|_| DbErr::Custom("a document was stored outside of the storage's transactions".to_owned()))
+}
+
+/// The id of the owner's key that a run's is sealed under, from its `payload_key`.
+pub(super) fn key_id(payload_key: &str) -> &str {
+    payload_key.split_once(':').map_or("", |(id, _)| id)
 }
 
 /// What is read where the owner's key has been erased.

@@ -8,6 +8,11 @@ use crate::RunId;
 
 const TARGET: &str = "recado_engine::protocol";
 
+/// Whether anybody listens.
+pub(super) fn is_followed() -> bool {
+    tracing::enabled!(target: TARGET, tracing::Level::TRACE)
+}
+
 /// A worker has taken a run.
 pub(super) fn claimed(run: &RunId, epoch: i64, worker: &str) {
     tracing::trace!(target: TARGET, step = "claimed", %run, epoch, worker);

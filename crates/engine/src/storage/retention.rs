@@ -4,11 +4,10 @@ use std::collections::HashMap;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::FutureExt;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, Value};
-use serde_json::json;
 
 use super::{
     Storage, StorageError, dialect,
-    rows::{Column, Rows},
+    rows::{Column, Rows, cells},
     statement,
 };
 
@@ -166,7 +165,7 @@ async fn purge_batch(
     let rows = || {
         let mut rows = Rows::new(IDS);
         for id in &ids {
-            rows.push([json!(id)]);
+            rows.push(cells![id]);
         }
         rows
     };

@@ -1,5 +1,9 @@
 //! The journal writer: whatever waits becomes one transaction and one commit.
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use sea_orm::{
     DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, RuntimeErr, SqliteTransactionMode,
@@ -11,9 +15,9 @@ use super::{
     Append, Codec, StorageError, Work,
     dialect::is_transient,
     fold::{self, Folded},
-    payload,
+    payload, swift,
 };
-use crate::{NewRun, Started, crash, surroundings};
+use crate::{NewRun, Run, Started, crash, surroundings};
 
 /// The most that goes into one commit.
 const BATCH: usize = 512;
@@ -24,16 +28,19 @@ const QUEUE: usize = 4096;
 
 type Done<T> = oneshot::Sender<Result<T, StorageError>>;
 
+/// A start, and who hears whether it is new, and of the run if it begins in the hands of its worker.
+type NewStart = (NewRun, Done<(Started, Option<Run>)>);
+
 /// Something to be committed.
 pub(super) enum Job {
-    Start(NewRun, Done<Started>),
+    Start(NewRun, Done<(Started, Option<Run>)>),
     Append(Append, Done<()>),
     Work(Work, Done<()>),
 }
 
 /// A stretch of a batch that is applied by the same statements.
 enum Segment {
-    Rows(Vec<(NewRun, Done<Started>)>, Vec<(Append, Done<()>)>),
+    Rows(Vec<NewStart>, Vec<(Append, Done<()>)>),
     Work(Option<Work>, Done<()>),
 }
 
@@ -128,9 +135,82 @@ fn segments(jobs: impl IntoIterator<Item = Job>) -> Vec<Segment> {
     segments
 }
 
-/// Everything in one transaction and one commit; on success everyone has been answered.
+/// Everything, in one commit as a rule; on success everyone has been answered. Returns whether runs became ready.
 async fn attempt(db: &DatabaseConnection, segments: &mut Vec<Segment>) -> Result<bool, DbErr> {
-    let begun = std::time::Instant::now();
+    let swift = match swift::is_possible(db.get_database_backend()) {
+        true => swiftly(db, segments).await?,
+        false => false,
+    };
+    Ok(match segments.is_empty() {
+        true => swift,
+        false => in_transaction(db, segments).await? || swift,
+    })
+}
+
+/// Writes what one statement can write. What is left in `segments` needs a transaction.
+async fn swiftly(db: &DatabaseConnection, segments: &mut Vec<Segment>) -> Result<bool, DbErr> {
+    let [Segment::Rows(starts, appends)] = segments.as_mut_slice() else {
+        return Ok(false);
+    };
+    let mut ready = false;
+    if starts.iter().all(|(run, _)| swift::is_plain_start(run)) {
+        let runs: Vec<_> = starts.iter().map(|(run, _)| run).collect();
+        let begun = Instant::now();
+        if let Some(folded) = swift::start(db, &runs).await? {
+            ready |= folded.ready;
+            count([&folded], begun);
+            Segment::Rows(std::mem::take(starts), Vec::new()).answer(folded);
+        }
+    }
+    let plain = plain(appends);
+    let chosen: Vec<_> = (appends.iter().zip(&plain))
+        .filter(|(_, plain)| **plain)
+        .map(|((append, _), _)| append)
+        .collect();
+    if !chosen.is_empty() {
+        let begun = Instant::now();
+        if let Some(folded) = swift::append(db, &chosen).await? {
+            ready |= folded.ready;
+            count([&folded], begun);
+            let (written, left): (Vec<_>, Vec<_>) = std::mem::take(appends)
+                .into_iter()
+                .zip(plain)
+                .partition(|(_, plain)| *plain);
+            *appends = left.into_iter().map(|(append, _)| append).collect();
+            let written = written.into_iter().map(|(append, _)| append).collect();
+            Segment::Rows(Vec::new(), written).answer(folded);
+        }
+    }
+    if starts.is_empty() && appends.is_empty() {
+        segments.clear();
+    }
+    Ok(ready)
+}
+
+/// Which of `appends` one statement can write. What a run brings after something that it cannot comes after it.
+fn plain(appends: &[(Append, Done<()>)]) -> Vec<bool> {
+    let mut held_up = HashSet::new();
+    let plain = appends.iter().map(|(append, _)| {
+        let plain = swift::is_plain(append) && !held_up.contains(&append.run);
+        if !plain {
+            held_up.insert(&append.run);
+        }
+        plain
+    });
+    plain.collect()
+}
+
+/// Counts a commit.
+fn count<'a>(written: impl IntoIterator<Item = &'a Folded>, begun: Instant) {
+    let rows = written.into_iter().map(|folded| folded.rows).sum();
+    metrics::counter!("recado_journal_commits_total").increment(1);
+    metrics::counter!("recado_journal_rows_total").increment(rows);
+    metrics::histogram!("recado_journal_commit_seconds").record(begun.elapsed().as_secs_f64());
+}
+
+/// Everything in one transaction and one commit.
+async fn in_transaction(db: &DatabaseConnection, segments: &mut Vec<Segment>) -> Result<bool, DbErr> {
+    let begun = Instant::now();
     let immediate = TransactionOptions {
         sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
         ..Default::default()
@@ -145,9 +225,7 @@ async fn attempt(db: &DatabaseConnection, segments: &mut Vec<Segment>) -> Result
     }
     crash::commit(tx.commit()).await?;
     let ready = written.iter().any(|folded| folded.ready);
-    metrics::counter!("recado_journal_commits_total").increment(1);
-    metrics::counter!("recado_journal_rows_total").increment(written.iter().map(|folded| folded.rows).sum());
-    metrics::histogram!("recado_journal_commit_seconds").record(begun.elapsed().as_secs_f64());
+    count(&written, begun);
     for (segment, folded) in segments.drain(..).zip(written) {
         segment.answer(folded);
     }
@@ -180,8 +258,9 @@ impl Segment {
     fn answer(self, folded: Folded) {
         match self {
             Self::Rows(starts, appends) => {
-                for ((_, done), started) in starts.into_iter().zip(folded.started) {
-                    let _ = done.send(Ok(started));
+                for ((run, done), begun) in starts.into_iter().zip(folded.started) {
+                    let held = begun.held_at.map(|at| run.into_run(begun.place, at));
+                    let _ = done.send(Ok((begun.started, held)));
                 }
                 for ((_, done), fresh) in appends.into_iter().zip(folded.fresh) {
                     let _ = done.send(if fresh { Ok(()) } else { Err(StorageError::Stale) });

@@ -120,6 +120,7 @@ async fn insert_run(
     kept: &[Event],
 ) -> Result<(), ControlError> {
     let run = NewRun {
+        worker: None,
         id: new.clone(),
         workflow: old.workflow.clone(),
         key: format!("{}/fork/{new}", old.key),

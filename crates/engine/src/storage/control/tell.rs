@@ -43,7 +43,7 @@ impl Storage {
             .transaction(move |tx| {
                 async move {
                     let folded = fold::apply(tx, &[&new], &[]).await?;
-                    let started = folded.started.into_iter().next();
+                    let started = folded.started.into_iter().next().map(|begun| begun.started);
                     let started = started.ok_or_else(|| ControlError::NoSuchRun(new.id.clone()))?;
                     let (name, key) = (Some(name.as_str()), key.as_deref());
                     signals::deliver(tx, &started.run, "signal", name, key, Some(&data)).await?;

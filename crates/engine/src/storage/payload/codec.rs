@@ -13,7 +13,7 @@ use ring::{
 use sea_orm::DbErr;
 use sha2::{Digest, Sha256};
 
-use super::KEY_ID;
+use super::{KEY_ID, ring::Ring};
 
 /// What makes one purpose's key of a secret differ from another's.
 const PURPOSE: &[u8] = b"recado payloads, 1\0";
@@ -21,7 +21,11 @@ const PRINT: &[u8] = b"recado payloads, fingerprint\0";
 
 /// How documents are kept at rest.
 #[derive(Clone)]
-pub struct Codec(Arc<Secret>);
+pub struct Codec {
+    secret: Arc<Secret>,
+    /// The keys of the one storage that this is for.
+    pub(super) ring: Arc<Ring>,
+}
 
 struct Secret {
     key: Key,
@@ -36,7 +40,7 @@ static ADMITTED: LazyLock<RwLock<HashMap<String, Codec>>> = LazyLock::new(RwLock
 /// Lets this process read what `codec` sealed.
 pub(in crate::storage) fn admit(codec: &Codec) {
     let mut admitted = ADMITTED.write().unwrap_or_else(PoisonError::into_inner);
-    admitted.insert(codec.0.print.clone(), codec.clone());
+    admitted.insert(codec.secret.print.clone(), codec.clone());
 }
 
 impl Codec {
@@ -48,22 +52,38 @@ impl Codec {
             .finalize()
             .into();
         let print = Sha256::new_with_prefix(PRINT).chain_update(key).finalize();
-        Self(Arc::new(Secret {
+        let secret = Secret {
             key: Key::of(key),
             print: print.iter().take(8).map(|byte| format!("{byte:02x}")).collect(),
-        }))
+        };
+        Self {
+            secret: Arc::new(secret),
+            ring: Arc::default(),
+        }
+    }
+
+    /// The same secret for a storage of its own.
+    pub(in crate::storage) fn for_one(&self) -> Self {
+        Self {
+            secret: self.secret.clone(),
+            ring: Arc::default(),
+        }
     }
 
     /// Seals the key of an owner.
     pub(super) fn seal_owner_key(&self, id: &str, key: &[u8; 32]) -> Result<String, DbErr> {
-        Ok(format!("{}:{}", self.0.print, self.0.key.seal(key, id)?))
+        Ok(format!(
+            "{}:{}",
+            self.secret.print,
+            self.secret.key.seal(key, id)?
+        ))
     }
 
     /// Whether `sealed`, the key of an owner, was sealed under this codec's secret.
     pub(super) fn sealed(&self, sealed: &str) -> bool {
         sealed
             .split_once(':')
-            .is_some_and(|(print, _)| print == self.0.print)
+            .is_some_and(|(print, _)| print == self.secret.print)
     }
 }
 
@@ -132,7 +152,7 @@ pub(super) fn owner_key(id: &str, sealed: &str) -> Result<Key, DbErr> {
     let codec = admitted.get(print).ok_or_else(|| {
         DbErr::Custom("SECRET_KEY is not the one that this was sealed with, or is missing".to_owned())
     })?;
-    Ok(Key::of(bytes(codec.0.key.open(sealed, id)?)?))
+    Ok(Key::of(bytes(codec.secret.key.open(sealed, id)?)?))
 }
 
 /// The text of `runs.payload_key`: a run's key, sealed under the key `id` of its owner.

@@ -1,14 +1,19 @@
 //! The keys of owners: made when first needed, erased when the owner's data is to be gone.
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use futures::FutureExt;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
-use serde_json::json;
 
-use super::codec::{self, Codec, Key};
+use super::{
+    codec::{self, Codec},
+    ring::OfOwner,
+};
 use crate::storage::{
     Storage, StorageError, now,
-    rows::{Column, Rows},
+    rows::{Column, Rows, cells},
     statement,
 };
 
@@ -23,33 +28,34 @@ pub(super) async fn of_owners(
     tx: &DatabaseTransaction,
     codec: &Codec,
     owners: &BTreeSet<String>,
-) -> Result<HashMap<String, (String, Key)>, DbErr> {
-    let mut keys = find(tx, owners).await?;
+) -> Result<HashMap<String, OfOwner>, DbErr> {
+    let mut keys = find(tx, codec, owners).await?;
     let missing: Vec<_> = owners.iter().filter(|owner| !keys.contains_key(*owner)).collect();
     if !missing.is_empty() {
         let mut rows = Rows::new(KEYS);
         for owner in missing {
             let id = ulid::Ulid::generate().to_string();
             let sealed = codec.seal_owner_key(&id, &codec::random()?)?;
-            rows.push([json!(owner), json!(id), json!(sealed)]);
+            rows.push(cells![owner, id, sealed]);
         }
         // Another process may make one at this moment; whoever commits first has made it.
         let sql = "insert into owner_keys (owner, id, sealed, created_at) select t.owner, t.id, t.sealed, $2
             from {rows} where true on conflict (owner) do nothing";
         tx.execute_raw(rows.statement(tx.get_database_backend(), sql, vec![now().into()]))
             .await?;
-        keys = find(tx, owners).await?;
+        keys = find(tx, codec, owners).await?;
     }
     Ok(keys)
 }
 
 async fn find(
     tx: &DatabaseTransaction,
+    codec: &Codec,
     owners: &BTreeSet<String>,
-) -> Result<HashMap<String, (String, Key)>, DbErr> {
+) -> Result<HashMap<String, OfOwner>, DbErr> {
     let mut rows = Rows::new(OWNERS);
     for owner in owners {
-        rows.push([json!(owner)]);
+        rows.push(cells![owner]);
     }
     let sql = "select k.owner, k.id, k.sealed from {rows} join owner_keys k on k.owner = t.owner";
     let found = tx
@@ -58,8 +64,11 @@ async fn find(
     let mut keys = HashMap::new();
     for row in found {
         let (id, sealed): (String, String) = (row.try_get("", "id")?, row.try_get("", "sealed")?);
-        let key = codec::owner_key(&id, &sealed)?;
-        keys.insert(row.try_get("", "owner")?, (id, key));
+        let owner: String = row.try_get("", "owner")?;
+        let key = Arc::new(codec::owner_key(&id, &sealed)?);
+        let found = OfOwner { id, key };
+        codec.ring.keep_owner(&owner, found.clone());
+        keys.insert(owner, found);
     }
     Ok(keys)
 }
@@ -120,6 +129,9 @@ impl Storage {
     /// When the database does not answer.
     pub async fn erase_owner_key(&self, owner: &str) -> Result<bool, StorageError> {
         let owner = owner.to_owned();
+        if let Some(codec) = &self.inner.codec {
+            codec.ring.forget_owner(&owner);
+        }
         self.control(move |tx| {
             async move {
                 // Nobody's key belongs to the runs of all whose owner is still to be found out.

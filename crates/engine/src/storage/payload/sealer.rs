@@ -1,17 +1,21 @@
 //! Turns the documents of one batch into texts, with the keys of their runs at hand.
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 
 use super::{
     AES, BLOB, INLINE,
     codec::{self, Codec, Key},
     keys::{self, NOBODY},
+    ring::{OfOwner, OfRun},
 };
 use crate::{
     NewRun, RunId,
-    storage::rows::{Column, Rows},
+    storage::rows::{Column, Rows, cells},
 };
 
 const RUNS: &[Column] = &[("id", "text"), ("owner", "text")];
@@ -22,7 +26,7 @@ const BLOBS: &[Column] = &[("id", "text"), ("run", "text"), ("data", "text")];
 pub(in crate::storage) struct Sealer {
     sealing: bool,
     /// `None` for a run whose owner's key has been erased: nobody is to read what it still writes.
-    keys: HashMap<String, Option<Key>>,
+    keys: HashMap<String, Option<Arc<Key>>>,
     blobs: BTreeMap<String, (String, String)>,
 }
 
@@ -66,14 +70,22 @@ impl Sealer {
         let (Some(codec), false) = (&codec, runs.is_empty()) else {
             return Ok(Self::new(codec.is_some()));
         };
+        let mut sealer = Self::new(true);
         let mut rows = Rows::new(RUNS);
         for (id, owner) in runs {
-            rows.push([json!(id), json!(owner)]);
+            match codec.ring.run(id.as_str()) {
+                Some(kept) if owner.is_none_or(|owner| owner == kept.owner) => {
+                    sealer.keys.insert(id.as_str().to_owned(), Some(kept.key));
+                }
+                _ => rows.push(cells![id, owner]),
+            }
+        }
+        if rows.is_empty() {
+            return Ok(sealer);
         }
         let sql = "select r.id, r.payload_key, k.owner as sealed_for, k.sealed, coalesce(t.owner, r.owner, '') as owner
             from {rows} join runs r on r.id = t.id left join owner_keys k on k.id = substr(r.payload_key, 1, 26)";
         let backend = tx.get_database_backend();
-        let mut sealer = Self::new(true);
         let mut to_seal = Vec::new();
         for row in tx.query_all_raw(rows.statement(backend, sql, vec![])).await? {
             let (id, owner): (String, String) = (row.try_get("", "id")?, row.try_get("", "owner")?);
@@ -86,7 +98,7 @@ impl Sealer {
                 (Some(payload_key), Some(sealed)) => {
                     let key = codec::run_key_bytes(&payload_key, &sealed)?;
                     if row.try_get::<String>("", "sealed_for")? == owner {
-                        sealer.keys.insert(id, Some(Key::of(key)));
+                        sealer.hold(codec, &id, owner, key);
                     } else {
                         to_seal.push((id, owner, key));
                     }
@@ -96,7 +108,7 @@ impl Sealer {
         if !to_seal.is_empty() {
             let mut rows = Rows::new(RUN_KEYS);
             for (id, sealed) in sealer.seal_keys(tx, codec, to_seal).await? {
-                rows.push([json!(id), json!(sealed)]);
+                rows.push(cells![id, sealed]);
             }
             let sql = "update runs set payload_key = t.payload_key from {rows} where runs.id = t.id";
             tx.execute_raw(rows.statement(backend, sql, vec![])).await?;
@@ -104,7 +116,8 @@ impl Sealer {
         Ok(sealer)
     }
 
-    /// Seals keys of runs under those of their owners, and keeps them at hand.
+    /// Seals keys of runs under those of their owners. They are kept for later batches when they are next read: this one
+    /// may not be committed, and a run would stay under its former owner's key.
     async fn seal_keys(
         &mut self,
         tx: &DatabaseTransaction,
@@ -118,13 +131,55 @@ impl Sealer {
         let owners = keys::of_owners(tx, codec, &owners).await?;
         let mut sealed = Vec::with_capacity(runs.len());
         for (run, owner, key) in runs {
-            let (id, owner_key) = owners
+            let OfOwner { id, key: owner_key } = owners
                 .get(&owner)
                 .ok_or_else(|| DbErr::Custom("an owner's key vanished as it was made".to_owned()))?;
             sealed.push((run.clone(), codec::seal_run_key(&key, (id, owner_key))?));
-            self.keys.insert(run, Some(Key::of(key)));
+            self.keys.insert(run, Some(Arc::new(Key::of(key))));
         }
         Ok(sealed)
+    }
+
+    /// Has a run's key at hand, now and for the batches to come.
+    fn hold(&mut self, codec: &Codec, run: &str, owner: String, key: [u8; 32]) {
+        let key = Arc::new(Key::of(key));
+        let kept = OfRun {
+            key: key.clone(),
+            owner,
+        };
+        codec.ring.keep_run(run, kept);
+        self.keys.insert(run.to_owned(), Some(key));
+    }
+
+    /// For a batch whose runs' keys are all at hand, and those of the owners of its new runs, which the statement that
+    /// inserts them must require: `None` if one is not. Returns with it what the new runs' `payload_key` shall be.
+    pub(in crate::storage) fn at_hand<'a>(
+        new: &[&NewRun],
+        runs: impl Iterator<Item = (&'a RunId, Option<&'a str>)>,
+    ) -> Result<Option<(Self, Vec<Option<String>>)>, DbErr> {
+        let Some(codec) = super::codec()? else {
+            return Ok(Some((Self::new(false), vec![None; new.len()])));
+        };
+        let mut sealer = Self::new(true);
+        for (id, owner) in runs {
+            match codec.ring.run(id.as_str()) {
+                Some(kept) if owner.is_none_or(|owner| owner == kept.owner) => {
+                    sealer.keys.insert(id.as_str().to_owned(), Some(kept.key));
+                }
+                _ => return Ok(None),
+            }
+        }
+        let mut payload_keys = Vec::with_capacity(new.len());
+        for run in new {
+            let owner = run.owner.as_deref().unwrap_or(NOBODY);
+            let Some(kept) = codec.ring.owner(owner) else {
+                return Ok(None);
+            };
+            let key = codec::random()?;
+            payload_keys.push(Some(codec::seal_run_key(&key, (&kept.id, &kept.key))?));
+            sealer.hold(&codec, run.id.as_str(), owner.to_owned(), key);
+        }
+        Ok(Some((sealer, payload_keys)))
     }
 
     /// The cell of a document of `run`; `what` tells it from the run's others.
@@ -133,9 +188,9 @@ impl Sealer {
         run: &RunId,
         what: &str,
         document: Option<&Json>,
-    ) -> Result<Json, DbErr> {
+    ) -> Result<Option<String>, DbErr> {
         let Some(document) = document else {
-            return Ok(Json::Null);
+            return Ok(None);
         };
         let mut text = document.to_string();
         if self.sealing {
@@ -150,13 +205,18 @@ impl Sealer {
             };
         }
         if text.len() <= INLINE {
-            return Ok(Json::String(text));
+            return Ok(Some(text));
         }
         // The same document has the same id, so that a commit which is repeated writes it once.
         let id = format!("{run}.{what}");
         let pointer = format!("{BLOB}{id}");
         self.blobs.insert(id, (run.as_str().to_owned(), text));
-        Ok(Json::String(pointer))
+        Ok(Some(pointer))
+    }
+
+    /// Whether every document stands in its row.
+    pub(in crate::storage) fn is_inline(&self) -> bool {
+        self.blobs.is_empty()
     }
 
     /// Writes the documents that stand in no row.
@@ -166,7 +226,7 @@ impl Sealer {
         }
         let mut rows = Rows::new(BLOBS);
         for (id, (run, data)) in self.blobs {
-            rows.push([json!(id), json!(run), json!(data)]);
+            rows.push(cells![id, run, data]);
         }
         let sql = "insert into blobs (id, run, data) select t.id, t.run, t.data from {rows} where true
             on conflict (id) do update set data = excluded.data";
@@ -187,5 +247,5 @@ pub(in crate::storage) async fn store(
     let mut sealer = Sealer::for_runs(tx, &runs).await?;
     let cell = sealer.cell(run, what, document)?;
     sealer.finish(tx).await?;
-    Ok(cell.as_str().map(str::to_owned))
+    Ok(cell)
 }
