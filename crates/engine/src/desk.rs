@@ -40,7 +40,7 @@ impl Desk {
         })
     }
 
-    /// Says whether runs may be wating in the database.
+    /// Says whether runs may be waiting in the database.
     pub(crate) fn set_open(&self, open: bool) {
         self.open.store(open, Ordering::Relaxed);
     }

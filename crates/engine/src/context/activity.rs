@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::{
-    Call, Core, Leave, Step,
+    Call, Core, Leave, Part, Step,
     checkpoint::{Draft, StepWork, Woken},
     core::Wait,
     past::Past,
@@ -214,6 +214,10 @@ impl Core {
         let completed = self.step_event(step, EventKind::ActivityCompleted, number, started);
         let epoch = self.run.epoch;
         let call = self.call(step, number, started, None);
+        if step.activity.together() {
+            let done = self.transact_jointly(Part::Run, call, completed, None).await;
+            return done.map(|event| event.data.unwrap_or_default());
+        }
         let work = move |draft: Draft| -> StepWork {
             let call = call.clone();
             Box::new(move |tx| {

@@ -8,7 +8,8 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 
 use super::{
-    Step,
+    Joint, Part, Step,
+    call::Call,
     core::{Core, Idling, Leave, Wait, lock},
 };
 use crate::{
@@ -240,7 +241,7 @@ impl Core {
         tail.pending.clone()
     }
 
-    pub(super) async fn broken(&self, error: StorageError) {
+    pub(super) async fn broken<T>(&self, error: StorageError) -> T {
         match error {
             StorageError::Stale | StorageError::Stopped | StorageError::Interrupted => {
                 metrics::counter!("recado_leases_lost_total").increment(1);
@@ -265,7 +266,42 @@ impl Core {
         self.transact_as(None, event, work).await
     }
 
-    /// The same, with the lane of `head` locked, and the runs behind it that it may take along.
+    /// Performs a part of `call` in a transaction with steps of other runs, that writes `event` and `update` too.
+    pub(super) async fn transact_jointly(
+        &self,
+        part: Part,
+        call: Call,
+        event: Event,
+        update: Option<Update>,
+    ) -> Result<Event, Fault> {
+        let _bound = self.bind(call.op);
+        let mut tail = self.tail.lock().await;
+        self.settle(&mut tail).await;
+        let seq = tail.seq + 1;
+        let step = Joint {
+            call,
+            part,
+            epoch: self.run.epoch,
+            draft: Draft {
+                event: Event { seq, ..event },
+                pending: tail.pending.clone(),
+                values: tail.values.clone(),
+            },
+            update,
+        };
+        let performed = match self.shared.storage.step(step).await {
+            Ok(performed) => performed,
+            Err(error) => self.broken(error).await,
+        };
+        if performed.is_ok() {
+            tail.pending.clear();
+            tail.values.clear();
+            tail.seq = seq;
+        }
+        performed
+    }
+
+    /// [`Core::transact`], with the lane of `head` locked, and the runs behind it that it may take along.
     pub(super) async fn transact_as(
         &self,
         head: Option<&Head>,

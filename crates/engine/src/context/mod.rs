@@ -7,6 +7,7 @@ mod child;
 mod core;
 mod gather;
 mod join;
+mod joint;
 mod lane;
 mod marks;
 mod once;
@@ -38,6 +39,7 @@ pub use self::{
 pub(crate) use self::{child::CONTINUED, probe::Rest};
 pub(crate) use self::{
     core::{Core, Exit, Leave},
+    joint::{Joint, Part},
     pulse::Pulse,
 };
 use crate::{

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::{
-    Core,
+    Core, Part,
     activity::count,
     call::{Call, Step},
     checkpoint::{Broken, Draft, StepWork, Woken},
@@ -143,6 +143,11 @@ impl Core {
         let epoch = self.run.epoch;
         let update = self.running(format!("activity:{}", step.name), number, None, None);
         let call = self.call(step, number, started, None);
+        if step.activity.together() {
+            return self
+                .transact_jointly(Part::Prepare, call, intended, Some(update))
+                .await;
+        }
         let work = move |draft: Draft| -> StepWork {
             let (call, update) = (call.clone(), update.clone());
             Box::new(move |tx| {
@@ -336,6 +341,9 @@ impl Core {
     async fn record(&self, call: &Call, completed: Event) -> Result<Event, Fault> {
         let epoch = self.run.epoch;
         let call = call.clone();
+        if call.activity.together() {
+            return self.transact_jointly(Part::Record, call, completed, None).await;
+        }
         let work = move |draft: Draft| -> StepWork {
             let call = call.clone();
             Box::new(move |tx| {

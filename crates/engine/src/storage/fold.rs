@@ -156,22 +156,10 @@ pub(super) async fn apply(
         .filter(|(_, fresh)| **fresh)
         .map(|(a, _)| *a)
         .collect();
-    let events: Vec<_> = accepted
-        .iter()
-        .flat_map(|a| a.events.iter().map(|event| (&a.run, event)))
-        .collect();
     new.iter()
         .for_each(|run| crash::note(|| format!("start {}", run.workflow)));
-    accepted.iter().for_each(|append| crash::note(|| append.told()));
-    let mut sealer = Sealer::for_runs(tx, &with_owners(&accepted)).await?;
-    insert_events(tx, &events, &mut sealer).await?;
-    let stirred = update_runs(tx, &accepted, &mut sealer).await?;
-    write_values(tx, &accepted, &mut sealer).await?;
-    sealer.finish(tx).await?;
-    write_tags(tx, &events).await?;
-    let told = family::tell(tx, &accepted).await?;
-    let woken = lanes::leave(tx, &accepted).await? + lanes::widen(tx, &new).await? + told + stirred;
-    let rows = (new.len() + events.len() + accepted.len()) as u64;
+    let written = write_accepted(tx, &accepted).await?;
+    let widened = lanes::widen(tx, &new).await?;
     let queued = new.len() > held.len();
     let place_of: HashMap<&RunId, Option<i64>> = new.iter().map(|run| &run.id).zip(places).collect();
     let started = claims.into_iter().map(|claim| Begun {
@@ -180,10 +168,35 @@ pub(super) async fn apply(
         started: claim.started,
     });
     Ok(Folded {
-        ready: woken > 0 || queued,
+        ready: written.ready || widened > 0 || queued,
         started: started.collect(),
         fresh,
-        rows,
+        rows: written.rows + new.len() as u64,
+    })
+}
+
+/// Writes checkpoints of runs that are locked, with the lanes that they leave, and that are held by those who write.
+pub(super) async fn write_accepted(tx: &DatabaseTransaction, accepted: &[&Append]) -> Result<Folded, DbErr> {
+    if accepted.is_empty() {
+        return Ok(Folded::default());
+    }
+    let events: Vec<_> = accepted
+        .iter()
+        .flat_map(|a| a.events.iter().map(|event| (&a.run, event)))
+        .collect();
+    accepted.iter().for_each(|append| crash::note(|| append.told()));
+    let mut sealer = Sealer::for_runs(tx, &with_owners(accepted)).await?;
+    insert_events(tx, &events, &mut sealer).await?;
+    let stirred = update_runs(tx, accepted, &mut sealer).await?;
+    write_values(tx, accepted, &mut sealer).await?;
+    sealer.finish(tx).await?;
+    write_tags(tx, &events).await?;
+    let told = family::tell(tx, accepted).await?;
+    let left = lanes::leave(tx, accepted).await?;
+    Ok(Folded {
+        ready: stirred + told + left > 0,
+        rows: (events.len() + accepted.len()) as u64,
+        ..Folded::default()
     })
 }
 
@@ -396,7 +409,7 @@ async fn lock_and_compare(tx: &DatabaseTransaction, appends: &[&Append]) -> Resu
 }
 
 /// Whether a run of this epoch is still in the hands of who has it from that one.
-fn is_held(present: i64, epoch: i64) -> bool {
+pub(super) fn is_held(present: i64, epoch: i64) -> bool {
     present == epoch || crash::without(Protection::Epoch)
 }
 

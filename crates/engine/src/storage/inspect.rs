@@ -136,14 +136,14 @@ impl Storage {
         Ok(row.as_ref().map(run).transpose()?)
     }
 
-    /// Which of `runs` have ended, or are gone.
+    /// Which of `runs` have ended.
     pub(crate) async fn ended_of(&self, runs: &[RunId]) -> Result<Vec<RunId>, StorageError> {
         let mut asked = Rows::new(&[("run", "text")]);
         for run in runs {
             asked.push(cells![run]);
         }
-        let sql = "select t.run as run from {rows} left join runs r on r.id = t.run
-            where r.id is null or r.finished_at is not null";
+        let sql =
+            "select t.run as run from {rows} join runs r on r.id = t.run where r.finished_at is not null";
         let asked = asked.statement(self.reader().get_database_backend(), sql, vec![]);
         let rows = self.reader().query_all_raw(asked).await?;
         rows.iter()

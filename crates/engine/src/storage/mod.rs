@@ -24,6 +24,7 @@ mod room;
 mod rows;
 mod schedules;
 mod signals;
+mod steps;
 mod swift;
 mod writer;
 
@@ -57,7 +58,7 @@ pub(crate) use signals::Signal;
 
 use self::writer::Job;
 pub(crate) use crate::surroundings::now;
-use crate::{NewRun, Run, RunId, Started, crash};
+use crate::{Event, Fault, NewRun, Run, RunId, Started, context::Joint, crash};
 
 /// Why the storage did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -96,9 +97,6 @@ impl StorageError {
     }
 }
 
-/// The writer of all starts, so that their order in a lane is that of the calls, and no answer to a webhook waits for a
-/// checkpoint.
-const STARTS: usize = 0;
 /// The longest that a heartbeat, a claim or a sweep may take.
 const CONTROL: Duration = Duration::from_secs(10);
 
@@ -111,11 +109,36 @@ pub struct Storage {
     inner: Arc<Inner>,
 }
 
+/// Who writes what: on SQLite one writer everything.
+struct Writers {
+    /// All starts, so that their order in a lane is that of the calls, and no answer to a webhook waits for a checkpoint.
+    starts: mpsc::Sender<Job>,
+    /// Checkpoints, all of a run by the same writer.
+    checkpoints: Vec<mpsc::Sender<Job>>,
+    /// Steps that share a transaction, and on SQLite work that brings its own statements.
+    steps: mpsc::Sender<Job>,
+}
+
+impl Writers {
+    fn one(writer: mpsc::Sender<Job>) -> Self {
+        Self {
+            starts: writer.clone(),
+            checkpoints: vec![writer.clone()],
+            steps: writer,
+        }
+    }
+
+    fn of(&self, run: &RunId) -> &mpsc::Sender<Job> {
+        let hash = |sum: usize, byte: u8| sum.wrapping_mul(31).wrapping_add(byte.into());
+        &self.checkpoints[run.as_str().bytes().fold(0, hash) % self.checkpoints.len()]
+    }
+}
+
 struct Inner {
     /// On Postgres a pool of its own, so that heartbeats and claims never queue behind the transactions of runs.
     write: DatabaseConnection,
     read: DatabaseConnection,
-    writers: Vec<mpsc::Sender<Job>>,
+    writers: Writers,
     ready: Arc<dyn Fn() + Send + Sync>,
     url: String,
     codec: Option<Codec>,
@@ -178,16 +201,22 @@ impl Storage {
         } else {
             let pool = dialect::postgres(&options.url, options.connections).await?;
             (
-                dialect::postgres(&options.url, options.writers as u32 + 3).await?,
+                dialect::postgres(&options.url, options.writers as u32 + 4).await?,
                 pool,
             )
         };
         let codec = options.codec.as_ref().map(Codec::for_one);
         codec.iter().for_each(payload::admit);
         let ready: Arc<dyn Fn() + Send + Sync> = Arc::new(ready);
-        let writers = (0..if sqlite { 1 } else { options.writers.max(1) + 1 })
-            .map(|_| writer::start(write.clone(), ready.clone(), codec.clone()))
-            .collect();
+        let writer = || writer::start(write.clone(), ready.clone(), codec.clone());
+        let writers = match sqlite {
+            true => Writers::one(writer()),
+            false => Writers {
+                starts: writer(),
+                checkpoints: (0..options.writers.max(1)).map(|_| writer()).collect(),
+                steps: writer(),
+            },
+        };
         Ok(Self {
             inner: Arc::new(Inner {
                 write,
@@ -210,7 +239,7 @@ impl Storage {
             inner: Arc::new(Inner {
                 write: DatabaseConnection::default(),
                 read: DatabaseConnection::default(),
-                writers: vec![nobody],
+                writers: Writers::one(nobody),
                 ready: Arc::new(|| {}),
                 url: String::new(),
                 codec: None,
@@ -314,7 +343,7 @@ impl Storage {
             })
         });
         let (done, committed) = oneshot::channel();
-        self.send(0, Job::Work(work, done)).await?;
+        send(&self.inner.writers.steps, Job::Work(work, done)).await?;
         let committed = committed.await.map_err(|_| StorageError::Stopped)?;
         match result.await {
             Ok(Err(error)) => Err(error),
@@ -357,7 +386,7 @@ impl Storage {
     pub(crate) async fn start(&self, run: NewRun) -> Result<(Started, Option<Run>), StorageError> {
         payload::refuse_too_large(&run.input)?;
         let (done, started) = oneshot::channel();
-        self.send(STARTS, Job::Start(run, done)).await?;
+        send(&self.inner.writers.starts, Job::Start(run, done)).await?;
         started.await.map_err(|_| StorageError::Stopped)?
     }
 
@@ -367,9 +396,15 @@ impl Storage {
         append: Append,
     ) -> Result<oneshot::Receiver<Result<(), StorageError>>, StorageError> {
         let (done, committed) = oneshot::channel();
-        self.send(self.shard(&append.run), Job::Append(append, done))
-            .await?;
+        send(self.inner.writers.of(&append.run), Job::Append(append, done)).await?;
         Ok(committed)
+    }
+
+    /// Performs a step in a transaction with others, and waits until it is on disk.
+    pub(crate) async fn step(&self, step: Joint) -> Result<Result<Event, Fault>, StorageError> {
+        let (done, performed) = oneshot::channel();
+        send(&self.inner.writers.steps, Job::Step(Box::new(step), done)).await?;
+        performed.await.map_err(|_| StorageError::Stopped)?
     }
 
     /// Whether the database answers.
@@ -414,22 +449,10 @@ impl Storage {
     fn set_turn(&self, turn: fair::Turn) {
         *self.inner.turn.lock().unwrap_or_else(PoisonError::into_inner) = turn;
     }
+}
 
-    /// The writer of a run's checkpoints, which keeps their order.
-    fn shard(&self, run: &RunId) -> usize {
-        let hash = |sum: usize, byte: u8| sum.wrapping_mul(31).wrapping_add(byte.into());
-        match self.inner.writers.len() - 1 {
-            0 => 0,
-            others => 1 + run.as_str().bytes().fold(0, hash) % others,
-        }
-    }
-
-    async fn send(&self, shard: usize, job: Job) -> Result<(), StorageError> {
-        self.inner.writers[shard]
-            .send(job)
-            .await
-            .map_err(|_| StorageError::Stopped)
-    }
+async fn send(writer: &mpsc::Sender<Job>, job: Job) -> Result<(), StorageError> {
+    writer.send(job).await.map_err(|_| StorageError::Stopped)
 }
 
 /// `at` plus `duration`, for ever bounded.

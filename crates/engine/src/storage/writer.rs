@@ -15,9 +15,11 @@ use super::{
     Append, Codec, StorageError, Work,
     dialect::is_transient,
     fold::{self, Folded},
-    payload, swift,
+    payload,
+    steps::{self, Performed},
+    swift,
 };
-use crate::{NewRun, Run, Started, crash, surroundings};
+use crate::{Event, Fault, NewRun, Run, Started, context::Joint, crash, surroundings};
 
 /// The most that goes into one commit.
 const BATCH: usize = 512;
@@ -35,12 +37,14 @@ type NewStart = (NewRun, Done<(Started, Option<Run>)>);
 pub(super) enum Job {
     Start(NewRun, Done<(Started, Option<Run>)>),
     Append(Append, Done<()>),
+    Step(Box<Joint>, Done<Result<Event, Fault>>),
     Work(Work, Done<()>),
 }
 
 /// A stretch of a batch that is applied by the same statements.
 enum Segment {
     Rows(Vec<NewStart>, Vec<(Append, Done<()>)>),
+    Steps(Vec<(Box<Joint>, Done<Result<Event, Fault>>)>),
     Work(Option<Work>, Done<()>),
 }
 
@@ -105,6 +109,7 @@ fn refuse(rows: Vec<Segment>, error: DbErr) -> bool {
             Job::Append(_, done) | Job::Work(_, done) => {
                 drop(done.send(Err(StorageError::Database(error.clone()))));
             }
+            Job::Step(_, done) => drop(done.send(Err(StorageError::Database(error.clone())))),
         }
     }
     false
@@ -119,17 +124,31 @@ async fn isolate(db: &DatabaseConnection, rows: Vec<Segment>) -> bool {
     ready
 }
 
+/// What may be applied by the same statements, put together; nothing passes work that brings its own. A run has nothing
+/// else on its way while it waits for a step.
 fn segments(jobs: impl IntoIterator<Item = Job>) -> Vec<Segment> {
-    let mut segments = Vec::new();
+    let mut segments: Vec<Segment> = Vec::new();
+    let mut first = 0;
     for job in jobs {
-        if !matches!(job, Job::Work(..)) && !matches!(segments.last(), Some(Segment::Rows(..))) {
-            segments.push(Segment::Rows(Vec::new(), Vec::new()));
-        }
-        match (job, segments.last_mut()) {
-            (Job::Work(work, done), _) => segments.push(Segment::Work(Some(work), done)),
-            (Job::Start(run, done), Some(Segment::Rows(starts, _))) => starts.push((run, done)),
-            (Job::Append(append, done), Some(Segment::Rows(_, appends))) => appends.push((append, done)),
-            (Job::Start(..) | Job::Append(..), _) => {}
+        let recent = &mut segments[first..];
+        let rows = recent.iter_mut().find_map(Segment::rows);
+        match job {
+            Job::Work(work, done) => {
+                segments.push(Segment::Work(Some(work), done));
+                first = segments.len();
+            }
+            Job::Start(run, done) => match rows {
+                Some((starts, _)) => starts.push((run, done)),
+                None => segments.push(Segment::Rows(vec![(run, done)], Vec::new())),
+            },
+            Job::Append(append, done) => match rows {
+                Some((_, appends)) => appends.push((append, done)),
+                None => segments.push(Segment::Rows(Vec::new(), vec![(append, done)])),
+            },
+            Job::Step(step, done) => match recent.iter_mut().find_map(Segment::steps) {
+                Some(steps) => steps.push((step, done)),
+                None => segments.push(Segment::Steps(vec![(step, done)])),
+            },
         }
     }
     segments
@@ -159,7 +178,7 @@ async fn swiftly(db: &DatabaseConnection, segments: &mut Vec<Segment>) -> Result
         if let Some(folded) = swift::start(db, &runs).await? {
             ready |= folded.ready;
             count([&folded], begun);
-            Segment::Rows(std::mem::take(starts), Vec::new()).answer(folded);
+            Segment::Rows(std::mem::take(starts), Vec::new()).answer(folded, Vec::new());
         }
     }
     let plain = plain(appends);
@@ -178,7 +197,7 @@ async fn swiftly(db: &DatabaseConnection, segments: &mut Vec<Segment>) -> Result
                 .partition(|(_, plain)| *plain);
             *appends = left.into_iter().map(|(append, _)| append).collect();
             let written = written.into_iter().map(|(append, _)| append).collect();
-            Segment::Rows(Vec::new(), written).answer(folded);
+            Segment::Rows(Vec::new(), written).answer(folded, Vec::new());
         }
     }
     if starts.is_empty() && appends.is_empty() {
@@ -224,25 +243,44 @@ async fn in_transaction(db: &DatabaseConnection, segments: &mut Vec<Segment>) ->
         written.push(segment.write(&tx).await?);
     }
     crash::commit(tx.commit()).await?;
-    let ready = written.iter().any(|folded| folded.ready);
-    count(&written, begun);
-    for (segment, folded) in segments.drain(..).zip(written) {
-        segment.answer(folded);
+    let ready = written.iter().any(|(folded, _)| folded.ready);
+    count(written.iter().map(|(folded, _)| folded), begun);
+    for (segment, (folded, performed)) in segments.drain(..).zip(written) {
+        segment.answer(folded, performed);
     }
     Ok(ready)
 }
 
 impl Segment {
-    async fn write(&mut self, tx: &DatabaseTransaction) -> Result<Folded, DbErr> {
+    fn rows(&mut self) -> Option<(&mut Vec<NewStart>, &mut Vec<(Append, Done<()>)>)> {
         match self {
+            Self::Rows(starts, appends) => Some((starts, appends)),
+            Self::Steps(_) | Self::Work(..) => None,
+        }
+    }
+
+    fn steps(&mut self) -> Option<&mut Vec<(Box<Joint>, Done<Result<Event, Fault>>)>> {
+        match self {
+            Self::Steps(steps) => Some(steps),
+            Self::Rows(..) | Self::Work(..) => None,
+        }
+    }
+
+    async fn write(&mut self, tx: &DatabaseTransaction) -> Result<(Folded, Vec<Performed>), DbErr> {
+        let folded = match self {
             Self::Rows(starts, appends) => {
                 let starts: Vec<_> = starts.iter().map(|(run, _)| run).collect();
                 let appends: Vec<_> = appends.iter().map(|(append, _)| append).collect();
-                fold::apply(tx, &starts, &appends).await
+                fold::apply(tx, &starts, &appends).await?
+            }
+            Self::Steps(due) => {
+                let due: Vec<&Joint> = due.iter().map(|(step, _)| &**step).collect();
+                let (performed, folded) = steps::write(tx, &due).await?;
+                return Ok((folded, performed));
             }
             Self::Work(work, _) => {
                 let Some(work) = work.take() else {
-                    return Ok(Folded::default());
+                    return Ok(Default::default());
                 };
                 let savepoint = tx.begin().await?;
                 if work(&savepoint).await {
@@ -250,12 +288,13 @@ impl Segment {
                 } else {
                     savepoint.rollback().await?;
                 }
-                Ok(Folded::default())
+                Folded::default()
             }
-        }
+        };
+        Ok((folded, Vec::new()))
     }
 
-    fn answer(self, folded: Folded) {
+    fn answer(self, folded: Folded, performed: Vec<Performed>) {
         match self {
             Self::Rows(starts, appends) => {
                 for ((run, done), begun) in starts.into_iter().zip(folded.started) {
@@ -264,6 +303,11 @@ impl Segment {
                 }
                 for ((_, done), fresh) in appends.into_iter().zip(folded.fresh) {
                     let _ = done.send(if fresh { Ok(()) } else { Err(StorageError::Stale) });
+                }
+            }
+            Self::Steps(steps) => {
+                for ((_, done), performed) in steps.into_iter().zip(performed) {
+                    let _ = done.send(performed.ok_or(StorageError::Stale));
                 }
             }
             Self::Work(_, done) => drop(done.send(Ok(()))),
@@ -286,12 +330,17 @@ impl Segment {
                 starts.retain(|(_, done)| !done.is_closed());
                 (!starts.is_empty() || !appends.is_empty()).then_some(Self::Rows(starts, appends))
             }
+            Self::Steps(mut steps) => {
+                steps.retain(|(_, done)| !done.is_closed());
+                (!steps.is_empty()).then_some(Self::Steps(steps))
+            }
         }
     }
 
     fn len(&self) -> usize {
         match self {
             Self::Rows(starts, appends) => starts.len() + appends.len(),
+            Self::Steps(steps) => steps.len(),
             Self::Work(..) => 1,
         }
     }
@@ -307,6 +356,10 @@ impl Segment {
                             .map(|(append, done)| Job::Append(append, done)),
                     )
                     .collect()
+            }
+            Self::Steps(steps) => {
+                let steps = steps.into_iter();
+                steps.map(|(step, done)| Job::Step(step, done)).collect()
             }
             Self::Work(..) => Vec::new(),
         }
