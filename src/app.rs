@@ -2,7 +2,7 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use recado_activities::Environment;
+use recado_activities::{Environment, InCommon};
 use recado_clients::{models::Providers, twilio};
 use recado_engine::{Codec, Engine, EngineBuilder, Settings, Storage, StorageOptions, dispatch::Bells};
 use recado_migrations::{Migrator, MigratorTrait};
@@ -137,6 +137,7 @@ fn environment(config: &Config, storage: &Storage) -> anyhow::Result<Environment
             .context("the models")?,
         quiet_period: config.quiet_period,
         status_callback: format!("{}{STATUS_PATH}", public.unwrap_or_default()),
+        in_common: InCommon::default(),
     })
 }
 

@@ -14,6 +14,7 @@ mod m20261121_000009_fairness;
 mod m20261121_000010_offers;
 mod m20261121_000011_unknown_send;
 mod m20261121_000012_overlap;
+mod m20261121_000013_usage_counters;
 
 /// Every migration, oldest first.
 #[derive(Debug)]
@@ -35,6 +36,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000010_offers::Migration),
             Box::new(m20261121_000011_unknown_send::Migration),
             Box::new(m20261121_000012_overlap::Migration),
+            Box::new(m20261121_000013_usage_counters::Migration),
         ]
     }
 }

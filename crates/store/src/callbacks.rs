@@ -5,11 +5,13 @@
 use chrono::{DateTime, Utc};
 use recado_domain::{MessageId, MessageStatus, OwnerId};
 use sea_orm::{ConnectionTrait, FromQueryResult};
+use serde_json::Value as Json;
 use ulid::Ulid;
 
 use crate::{
     StoreError,
     messages::{self, Message, Report},
+    rows::{Column, Rows},
     statement::{execute, statement, text, text_or_null},
 };
 
@@ -45,6 +47,7 @@ pub enum Applied {
 
 #[derive(FromQueryResult)]
 struct Orphan {
+    id: String,
     account_sid: String,
     token: Option<String>,
     twilio_sid: String,
@@ -124,23 +127,42 @@ pub async fn purge(conn: &impl ConnectionTrait, before: DateTime<Utc>) -> Result
     .await?)
 }
 
-/// Applies the orphans that wait for a message of this owner, by its token or its SID.
+/// By what an orphan finds its message.
+#[derive(Clone, Copy)]
+pub(crate) enum Sought<'a> {
+    /// The token of an owner's message.
+    Token(&'a OwnerId, &'a str),
+    /// The SID of an owner's message.
+    Sid(&'a OwnerId, &'a str),
+}
+
+/// Applies the orphans that wait for these messages, at the time that stands with each.
 pub(crate) async fn adopt(
     conn: &impl ConnectionTrait,
-    owner: &OwnerId,
-    token: Option<&str>,
-    sid: Option<&str>,
-    now: DateTime<Utc>,
+    sought: &[(Sought<'_>, DateTime<Utc>)],
 ) -> Result<usize, StoreError> {
+    const COLUMNS: &[Column] = &[("its_owner", "text"), ("its_token", "text"), ("its_sid", "text")];
+    // Two ways to find one, each by its own index.
     let sql = "
-        delete from orphan_callbacks where (token = $2 or twilio_sid = $3) and account_sid in (
-            select twilio_account_sid from channel_accounts where owner = $1)
+        delete from orphan_callbacks where id in (
+            select o.id from {rows} join orphan_callbacks o on o.token = t.its_token
+            join channel_accounts a on a.owner = t.its_owner and a.twilio_account_sid = o.account_sid
+            union all
+            select o.id from {rows} join orphan_callbacks o on o.twilio_sid = t.its_sid
+            join channel_accounts a on a.owner = t.its_owner and a.twilio_account_sid = o.account_sid)
         returning id, account_sid, token, twilio_sid, status, error_code, raw, at";
-    let values = vec![text(owner.as_str()), text_or_null(token), text_or_null(sid)];
-    let orphans = Orphan::find_by_statement(statement(conn, sql, values))
-        .all(conn)
-        .await?;
-    replay(conn, orphans, now).await
+    let mut rows = Rows::new(COLUMNS);
+    for (sought, _) in sought {
+        let (owner, token, sid) = match *sought {
+            Sought::Token(owner, token) => (owner, Json::from(token), Json::Null),
+            Sought::Sid(owner, sid) => (owner, Json::Null, Json::from(sid)),
+        };
+        rows.push([owner.as_str().into(), token, sid]);
+    }
+    let mut orphans: Vec<Orphan> = rows.query(conn, sql, vec![]).await?;
+    orphans.sort_by(|a, b| a.id.cmp(&b.id));
+    let latest = sought.iter().map(|(_, at)| *at).max();
+    replay(conn, orphans, latest.unwrap_or(DateTime::UNIX_EPOCH)).await
 }
 
 async fn replay(

@@ -5,52 +5,10 @@ use sea_orm::ConnectionTrait;
 
 use super::{Message, by_token, one};
 use crate::{
-    StoreError, callbacks,
-    statement::{execute, statement, text, text_or_null},
+    StoreError,
+    statement::{execute, text, text_or_null},
     transitions::TRIES,
 };
-
-/// Notes that Twilio has the message of a token, under this SID. Callbacks that came first are applied. The status
-/// only rises, so that it may be told twice.
-///
-/// # Errors
-/// [`StoreError::NotFound`] when the owner has no message with this token; [`StoreError::Taken`] when the SID is
-/// another message's.
-pub async fn mark_sent(
-    conn: &impl ConnectionTrait,
-    owner: &OwnerId,
-    token: &str,
-    sid: &str,
-    status: MessageStatus,
-    now: DateTime<Utc>,
-) -> Result<MessageId, StoreError> {
-    let holder = "select 1 from messages where twilio_sid = $1 and (token is null or token <> $2)";
-    if conn
-        .query_one_raw(statement(conn, holder, vec![text(sid), text(token)]))
-        .await?
-        .is_some()
-    {
-        return Err(StoreError::Taken("Twilio SID"));
-    }
-    let message = by_token(conn, owner, token)
-        .await?
-        .ok_or(StoreError::NotFound("message"))?;
-    let id = message.id.clone();
-    report(
-        conn,
-        message,
-        &Report {
-            sid: Some(sid),
-            status,
-            error_code: None,
-            error_message: None,
-        },
-        now,
-    )
-    .await?;
-    callbacks::adopt(conn, owner, None, Some(sid), now).await?;
-    Ok(id)
-}
 
 /// Notes that Twilio definitely refused the message of a token.
 ///
