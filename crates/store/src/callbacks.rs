@@ -111,7 +111,7 @@ pub async fn adopt_all(conn: &impl ConnectionTrait, now: DateTime<Utc>) -> Resul
     let orphans = Orphan::find_by_statement(statement(conn, sql, vec![]))
         .all(conn)
         .await?;
-    replay(conn, orphans, now).await
+    replay(conn, orphans, |_| now).await
 }
 
 /// Drops the orphans from before `before`, whose messages we never sent.
@@ -161,14 +161,20 @@ pub(crate) async fn adopt(
     }
     let mut orphans: Vec<Orphan> = rows.query(conn, sql, vec![]).await?;
     orphans.sort_by(|a, b| a.id.cmp(&b.id));
-    let latest = sought.iter().map(|(_, at)| *at).max();
-    replay(conn, orphans, latest.unwrap_or(DateTime::UNIX_EPOCH)).await
+    let at = |orphan: &Orphan| {
+        let found = sought.iter().find(|(sought, _)| match *sought {
+            Sought::Token(_, token) => orphan.token.as_deref() == Some(token),
+            Sought::Sid(_, sid) => orphan.twilio_sid == sid,
+        });
+        found.map_or(orphan.at, |(_, at)| *at)
+    };
+    replay(conn, orphans, at).await
 }
 
 async fn replay(
     conn: &impl ConnectionTrait,
     orphans: Vec<Orphan>,
-    now: DateTime<Utc>,
+    at: impl Fn(&Orphan) -> DateTime<Utc>,
 ) -> Result<usize, StoreError> {
     for orphan in &orphans {
         let callback = Callback {
@@ -180,7 +186,7 @@ async fn replay(
             raw: &orphan.raw,
         };
         match message_of(conn, &callback).await? {
-            Some(message) => drop(record(conn, message, &callback, now).await?),
+            Some(message) => drop(record(conn, message, &callback, at(orphan)).await?),
             None => keep_orphan(conn, &callback, orphan.at).await?,
         }
     }

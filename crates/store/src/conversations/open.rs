@@ -99,7 +99,7 @@ pub async fn open_or_find_each(
         if conversation.state.is_paused() {
             let at = meetings
                 .get(&key)
-                .map_or(conversation.updated_at, |met| met.last_at);
+                .map_or(conversation.updated_at, |met| met.first.at);
             let change = Change::new(ConversationState::Progress, Actor::Contact, "message");
             let moved = transitions::apply(conn, &owner, &conversation.id, change, at).await?;
             conversation = moved.conversation;
