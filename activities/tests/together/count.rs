@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Messages of so many contacts whom nobody else writes as.
-fn messages(owner: &'static str, contacts: std::ops::Range<usize>) -> Scenario {
+pub(crate) fn messages(owner: &'static str, contacts: std::ops::Range<usize>) -> Scenario {
     let message = |number| Message {
         owner,
         ours: OURS[0],

@@ -5,6 +5,7 @@
 mod count;
 mod dump;
 mod scenario;
+mod size;
 mod world;
 
 use proptest::{

@@ -26,7 +26,7 @@ use crate::{
     scenario::{Answer, Message, OURS, OWNERS, Scenario, THEIRS},
 };
 
-const ACCOUNT: &str = "AC00000000000000000000000000000001";
+pub(crate) const ACCOUNT: &str = "AC00000000000000000000000000000001";
 
 /// A database with what was there before.
 pub(crate) struct World {
@@ -228,7 +228,7 @@ impl World {
             let copied = courses
                 .last()
                 .filter(|last| message.is_copy && last.message.owner == message.owner);
-            let sid = copied.map_or(format!("SMin{number:04}"), |last| last.sid.clone());
+            let sid = copied.map_or(format!("SM{number:032}"), |last| last.sid.clone());
             let now = self.begun + TimeDelta::milliseconds(message.later);
             courses.push(Course {
                 message,
@@ -324,7 +324,7 @@ impl Course<'_> {
     /// The same contact writes once more.
     pub(crate) fn again(&mut self, round: usize) {
         self.number += 1000 * round;
-        self.sid = format!("SMin{:08}", self.number);
+        self.sid = format!("SM{:032}", self.number);
         let now = self.trial.attempt(None).now() + TimeDelta::seconds(1);
         self.trial = Trial::new(format!("run-{:08}", self.number).as_str(), now);
     }
@@ -352,8 +352,8 @@ impl Course<'_> {
         self.trial.attempt(None).key()
     }
 
-    fn answered_sid(&self) -> String {
-        format!("SMout{:04}", self.number)
+    pub(crate) fn answered_sid(&self) -> String {
+        format!("SMout{:030}", self.number)
     }
 
     pub(crate) fn check(&self) -> CheckBilling {

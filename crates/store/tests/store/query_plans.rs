@@ -24,29 +24,30 @@ const PINNED: [&str; 4] = ["enable_seqscan", "enable_hashjoin", "enable_mergejoi
 /// The catalogue, which does not grow with owners or messages.
 const SMALL: [&str; 3] = ["plans", "plan_features", "features"];
 
-/// 100,000 messages, of 25,000 contacts of 20,000 owners; the owner `ours` has a fifth of the contacts.
+/// 100,000 of everything, and 200,000 messages; the owner `ours` has a fifth of the contacts.
 const GROWN: &str = "
+set session_replication_role = replica;
 insert into owners (id, name, notice_over_quota, handoff_notice, created_at)
-    select 'owner-' || n, 'o', 'n', 'h', now() from generate_series(1, 20000) n;
+    select 'owner-' || n, 'o', 'n', 'h', now() from generate_series(1, 100000) n;
 insert into channel_accounts (id, owner, twilio_account_sid, auth_token, created_at)
-    select 'account-' || n, 'owner-' || n, 'AC-' || n, '', now() from generate_series(1, 20000) n;
+    select 'account-' || n, 'owner-' || n, 'AC-' || n, '', now() from generate_series(1, 100000) n;
 insert into channel_numbers (owner, account, twilio_account_sid, address, created_at)
-    select 'owner-' || n, 'account-' || n, 'AC-' || n, '+1415' || n, now() from generate_series(1, 20000) n;
+    select 'owner-' || n, 'account-' || n, 'AC-' || n, '+1415' || n, now() from generate_series(1, 100000) n;
 insert into channel_services (service_sid, owner, account, twilio_account_sid, created_at)
-    select 'MG-' || n, 'owner-' || n, 'account-' || n, 'AC-' || n, now() from generate_series(1, 20000) n;
+    select 'MG-' || n, 'owner-' || n, 'account-' || n, 'AC-' || n, now() from generate_series(1, 100000) n;
 insert into subscriptions (id, owner, plan, plan_version, state, period, anchor_at, current_period_start, created_at,
         updated_at)
     select 's-' || n, 'owner-' || n, 'unlimited', 1, 'active', 'lifetime', now(), now(), now(), now()
-    from generate_series(1, 20000) n;
+    from generate_series(1, 100000) n;
 insert into overrides (id, owner, feature, who, why, at)
-    select 'v-' || n, 'owner-' || n, 'messages', 'w', 'w', now() from generate_series(1, 20000) n;
+    select 'v-' || n, 'owner-' || n, 'messages', 'w', 'w', now() from generate_series(1, 100000) n;
 insert into questions (id, owner, question, answer, created_at)
-    select 'q-' || n, 'owner-' || n % 20000 + 1, 'q', 'a', now() from generate_series(1, 60000) n;
+    select 'q-' || n, 'owner-' || n % 100000 + 1, 'q', 'a', now() from generate_series(1, 100000) n;
 insert into specialists (owner, name, instructions)
-    select 'owner-' || n, 'general', 'i' from generate_series(1, 20000) n;
+    select 'owner-' || n, 'general', 'i' from generate_series(1, 100000) n;
 create temporary table people as select n, 'contact-' || n as id,
-    case when n <= 5000 then 'ours' else 'owner-' || n % 20000 + 1 end as owner, 'whatsapp:+55119' || 10000000 + n as address
-    from generate_series(1, 25000) n;
+    case when n <= 20000 then 'ours' else 'owner-' || n % 100000 + 1 end as owner, 'whatsapp:+55119' || 10000000 + n as address
+    from generate_series(1, 100000) n;
 insert into contacts (id, owner, created_at) select id, owner, now() from people;
 insert into contact_addresses (owner, address, contact, created_at) select owner, address, id, now() from people;
 insert into opt_outs (owner, address, since, source) select owner, address, now(), 's' from people where n % 3 = 0;
@@ -60,17 +61,18 @@ insert into messages (id, owner, conversation, contact, direction, kind, body, t
         case when m % 2 = 0 then 'inbound' else 'outbound' end, 'text', repeat('x', 50), 'SM-' || n || '-' || m,
         case when m % 2 = 1 then 'token-' || n || '-' || m end, 'run-' || n || '-' || m, 'sent', repeat('f', 300),
         now() - m * interval '1 minute', now()
-    from people, generate_series(0, 3) m;
+    from people, generate_series(0, 1) m;
 insert into message_events (id, message, owner, status, raw, at)
     select 'event-' || id, id, owner, 'sent', 'r', now() from messages where token is not null;
 insert into orphan_callbacks (id, account_sid, token, twilio_sid, status, raw, at)
-    select 'orphan-' || n, 'AC-' || n, 'none-' || n, 'SMnone-' || n, 'sent', 'r', now() from generate_series(1, 20000) n;
+    select 'orphan-' || n, 'AC-' || n, 'none-' || n, 'SMnone-' || n, 'sent', 'r', now() from generate_series(1, 100000) n;
 insert into usage (run, feature, owner, quantity, state, period_start, at)
     select run, 'messages', owner, 1, 'committed', now(), now() from messages;
 insert into usage_counters (owner, feature, period_start, used)
     select owner, 'messages', now(), 5 from (select distinct owner from people) o;
 insert into quota_notices (owner, address, feature, period_start, run, at)
     select owner, address, 'messages', now(), 'r', now() from people;
+set session_replication_role = default;
 ";
 
 /// A connection that notes what it is asked.
@@ -232,7 +234,7 @@ async fn a_message_and_its_inbox(at: &Fixture, db: &impl ConnectionTrait) {
     messages::mark_sent_each(db, &both).await.unwrap();
     for (sid, token) in [
         ("SMnewout", None),
-        ("SMnever", Some("token-2-3")),
+        ("SMnever", Some("token-4-1")),
         ("SMnobody", Some("nobody")),
     ] {
         let callback = Callback {
