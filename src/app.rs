@@ -9,7 +9,10 @@ use recado_migrations::{Migrator, MigratorTrait};
 use recado_store::Secret;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::{config::Config, http::rejected::Rejected};
+use crate::{
+    config::Config,
+    http::{rejected::Rejected, reports::Reports},
+};
 
 /// Where Twilio reports what became of a message, below the public URL.
 pub(crate) const STATUS_PATH: &str = "/api/v1/twilio/webhooks/status";
@@ -21,6 +24,7 @@ pub(crate) struct App {
     pub(crate) environment: Arc<Environment>,
     pub(crate) config: Arc<Config>,
     pub(crate) rejected: Arc<Rejected>,
+    pub(crate) reports: Arc<Reports>,
 }
 
 impl App {
@@ -76,6 +80,7 @@ impl App {
             environment,
             config: Arc::new(config),
             rejected: Arc::default(),
+            reports: Arc::default(),
         })
     }
 }

@@ -19,7 +19,7 @@ mod thread;
 
 pub use insert::{insert_inbound, insert_inbound_each, insert_outbound, insert_outbound_each};
 pub use sent::{SentAs, mark_sent, mark_sent_each};
-pub(crate) use status::{Report, report};
+pub(crate) use status::{Heard, Report, report_each};
 pub use status::{mark_refused, reopen};
 pub use thread::{Turn, claimed_sids, recent_turns, thread};
 
@@ -155,7 +155,14 @@ struct Row {
     updated_at: DateTime<Utc>,
 }
 
-const COLUMNS: &str = "id, owner, conversation, contact, direction, kind, body, twilio_sid, token, run, part, status, \
+#[derive(FromQueryResult)]
+struct Numbered {
+    n: i64,
+    #[sea_orm(nested)]
+    row: Row,
+}
+
+pub(crate) const COLUMNS: &str = "id, owner, conversation, contact, direction, kind, body, twilio_sid, token, run, part, status, \
                        error_code, error_message, created_at, sent_at, updated_at";
 
 impl TryFrom<Row> for Message {
@@ -253,6 +260,18 @@ pub(crate) async fn one(
         .one(conn)
         .await?;
     row.map(Message::try_from).transpose()
+}
+
+/// The messages that `sql` selects with a number each, `n`.
+pub(crate) async fn numbered(
+    conn: &impl ConnectionTrait,
+    rows: Rows,
+    sql: &str,
+) -> Result<Vec<(i64, Message)>, StoreError> {
+    let rows: Vec<Numbered> = rows.query(conn, sql, vec![]).await?;
+    rows.into_iter()
+        .map(|Numbered { n, row }| Ok((n, Message::try_from(row)?)))
+        .collect()
 }
 
 /// The messages that one column of `rows` tells, in a condition on the columns of a message.

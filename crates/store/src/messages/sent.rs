@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use recado_domain::{MessageId, MessageStatus, OwnerId};
 use sea_orm::{ConnectionTrait, FromQueryResult};
 
-use super::{Message, Report, all, report};
+use super::{Message, Report, all, report_each};
 use crate::{
     StoreError,
     callbacks::{self, Sought},
@@ -53,7 +53,7 @@ pub async fn mark_sent(
     marked.into_iter().next().ok_or(StoreError::NotFound("message"))
 }
 
-/// [`mark_sent`] for many at once, as if one after the other in their order: two statements, and one more where of some
+/// [`mark_sent`] for many at once, as if one after the other in their order: two statements, and two more where of some
 /// something was known already.
 ///
 /// # Errors
@@ -63,18 +63,8 @@ pub async fn mark_sent_each(
     sent: &[SentAs<'_>],
 ) -> Result<Vec<MessageId>, StoreError> {
     let mut ids = mark_first(conn, sent).await?;
-    let known = known(conn, sent.iter().filter(|one| !ids.contains_key(one.token))).await?;
-    for one in sent {
-        if ids.contains_key(one.token) {
-            continue;
-        }
-        let message = known
-            .iter()
-            .find(|message| message.token.as_deref() == Some(one.token) && message.owner == *one.owner)
-            .ok_or(StoreError::NotFound("message"))?;
-        mark_again(conn, message, one).await?;
-        ids.insert(one.token, message.id.clone());
-    }
+    let left: Vec<_> = sent.iter().filter(|one| !ids.contains_key(one.token)).collect();
+    ids.extend(mark_again(conn, &left).await?);
     let sought: Vec<_> = sent
         .iter()
         .map(|one| (Sought::Sid(one.owner, one.sid), one.at))
@@ -136,41 +126,47 @@ async fn mark_first<'a>(
     Ok(ids.collect())
 }
 
-async fn known<'a>(
+/// Marks those of which something is known: a callback was faster, they were refused before, or this is told twice.
+async fn mark_again<'a>(
     conn: &impl ConnectionTrait,
-    sent: impl Iterator<Item = &'a SentAs<'a>>,
-) -> Result<Vec<Message>, StoreError> {
+    sent: &[&SentAs<'a>],
+) -> Result<HashMap<&'a str, MessageId>, StoreError> {
     const KEY: &[Column] = &[("its_token", "text"), ("its_owner", "text")];
     let mut rows = Rows::new(KEY);
     for one in sent {
         rows.push([one.token.into(), one.owner.as_str().into()]);
     }
-    all(conn, rows, "token = t.its_token and owner = t.its_owner").await
+    let known = all(conn, rows, "token = t.its_token and owner = t.its_owner").await?;
+    let (mut said, mut ids) = (Vec::new(), HashMap::new());
+    for one in sent {
+        let message = known
+            .iter()
+            .find(|message| message.token.as_deref() == Some(one.token) && message.owner == *one.owner);
+        let message = message.ok_or(StoreError::NotFound("message"))?;
+        refuse_taken(conn, message, one.sid).await?;
+        let report = Report {
+            sid: Some(one.sid),
+            status: one.status,
+            error_code: None,
+            error_message: None,
+        };
+        said.push((message.clone(), report, one.at));
+        ids.insert(one.token, message.id.clone());
+    }
+    report_each(conn, &said).await?;
+    Ok(ids)
 }
 
-/// A callback was faster, or it was refused before, or is told twice.
-async fn mark_again(
-    conn: &impl ConnectionTrait,
-    message: &Message,
-    one: &SentAs<'_>,
-) -> Result<(), StoreError> {
-    if message.twilio_sid.as_deref() != Some(one.sid) {
-        let holder = "select 1 from messages where twilio_sid = $1 and id <> $2";
-        let values = vec![text(one.sid), text(message.id.as_str())];
-        if conn
-            .query_one_raw(statement(conn, holder, values))
-            .await?
-            .is_some()
-        {
-            return Err(StoreError::Taken("Twilio SID"));
-        }
+/// A SID belongs to one message.
+async fn refuse_taken(conn: &impl ConnectionTrait, message: &Message, sid: &str) -> Result<(), StoreError> {
+    if message.twilio_sid.as_deref() == Some(sid) {
+        return Ok(());
     }
-    let said = Report {
-        sid: Some(one.sid),
-        status: one.status,
-        error_code: None,
-        error_message: None,
-    };
-    report(conn, message.clone(), &said, one.at).await?;
-    Ok(())
+    let holder = "select 1 from messages where twilio_sid = $1 and id <> $2";
+    let values = vec![text(sid), text(message.id.as_str())];
+    let taken = conn.query_one_raw(statement(conn, holder, values)).await?;
+    match taken {
+        Some(_) => Err(StoreError::Taken("Twilio SID")),
+        None => Ok(()),
+    }
 }

@@ -130,7 +130,10 @@ async fn only_the_first_callback_of_a_messages_own_account_is_news_of_its_sendin
                 error_code: None,
                 raw: "",
             };
-            let token = callbacks::proves(&at.db, &callback).await.unwrap();
+            let heard = callbacks::Heard::find(&at.db, vec![(callback, at.now)])
+                .await
+                .unwrap();
+            let token = heard.proofs().next();
             token.map(str::to_owned)
         };
         assert_eq!(proves(THEIR_ACCOUNT, Some("token"), "SM1").await, None, "forged");

@@ -245,7 +245,6 @@ async fn a_message_and_its_inbox(at: &Fixture, db: &impl ConnectionTrait) {
             error_code: None,
             raw: "{}",
         };
-        callbacks::proves(db, &callback).await.unwrap();
         callbacks::apply(db, &callback, now).await.unwrap();
     }
     messages::claimed_sids(db, owner, &["SM-2-1"]).await.unwrap();
