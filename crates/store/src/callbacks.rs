@@ -291,6 +291,16 @@ async fn messages_of(
             *place = Some(message);
         }
     }
+    // A SID may be told by an earlier one of them.
+    for place in 0..found.len() {
+        let earlier = (0..place).find(|earlier| {
+            let ((one, _), (other, _)) = (&callbacks[*earlier], &callbacks[place]);
+            (one.sid, one.account_sid) == (other.sid, other.account_sid) && found[*earlier].is_some()
+        });
+        if found[place].is_none() {
+            found[place] = earlier.and_then(|earlier| found[earlier].clone());
+        }
+    }
     Ok(found)
 }
 
