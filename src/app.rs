@@ -2,14 +2,17 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use recado_activities::Environment;
+use recado_activities::{Environment, InCommon};
 use recado_clients::{models::Providers, twilio};
 use recado_engine::{Codec, Engine, EngineBuilder, Settings, Storage, StorageOptions, dispatch::Bells};
 use recado_migrations::{Migrator, MigratorTrait};
 use recado_store::Secret;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::{config::Config, http::rejected::Rejected};
+use crate::{
+    config::Config,
+    http::{rejected::Rejected, reports::Reports},
+};
 
 /// Where Twilio reports what became of a message, below the public URL.
 pub(crate) const STATUS_PATH: &str = "/api/v1/twilio/webhooks/status";
@@ -21,6 +24,7 @@ pub(crate) struct App {
     pub(crate) environment: Arc<Environment>,
     pub(crate) config: Arc<Config>,
     pub(crate) rejected: Arc<Rejected>,
+    pub(crate) reports: Arc<Reports>,
 }
 
 impl App {
@@ -76,6 +80,7 @@ impl App {
             environment,
             config: Arc::new(config),
             rejected: Arc::default(),
+            reports: Arc::default(),
         })
     }
 }
@@ -137,6 +142,7 @@ fn environment(config: &Config, storage: &Storage) -> anyhow::Result<Environment
             .context("the models")?,
         quiet_period: config.quiet_period,
         status_callback: format!("{}{STATUS_PATH}", public.unwrap_or_default()),
+        in_common: InCommon::default(),
     })
 }
 

@@ -4,10 +4,10 @@ use std::time::Duration;
 use recado_clients::models::{Completion, ModelErrorClass, Role, Turn};
 use recado_domain::{ConversationId, Direction, OwnerId};
 use recado_engine::{Activity, Attempt, Effect, Fault, Retry};
-use recado_store::messages;
+use recado_store::{knowledge::Knowledge, messages};
 use serde::{Deserialize, Serialize};
 
-use crate::{Answer, Environment, burst, faults::of_store, knowledge};
+use crate::{Answer, Environment, burst, faults::of_store};
 
 /// How much of the conversation the specialist is told.
 const TURNS: u64 = 12;
@@ -40,8 +40,9 @@ impl Activity<Environment> for AskSpecialist {
     type Output = Answer;
 
     async fn run(&self, env: &Environment, _: &Attempt<'_>) -> Result<Answer, Fault> {
+        let knowledge = env.knowledge(&self.owner).await?;
         let completion = Completion {
-            system: self.system(env).await?,
+            system: self.system(&knowledge),
             turns: self.turns(env).await?,
             json: false,
             max_tokens: 700,
@@ -60,7 +61,7 @@ impl Activity<Environment> for AskSpecialist {
         metrics::counter!("recado_model_tokens_total", "provider" => reply.provider.clone(), "kind" => "completion")
             .increment(reply.completion_tokens.into());
         if reply.text.trim_start().starts_with(HANDOFF) {
-            let notice = knowledge::owner(env, &self.owner).await?.handoff_notice;
+            let notice = knowledge.handoff_notice.clone();
             let reason = format!("the {} specialist asked for a person", self.specialist);
             return Ok(Answer::Person { notice, reason });
         }
@@ -69,28 +70,27 @@ impl Activity<Environment> for AskSpecialist {
 }
 
 impl AskSpecialist {
-    async fn system(&self, env: &Environment) -> Result<String, Fault> {
-        let owner = knowledge::owner(env, &self.owner).await?;
-        let all = knowledge::specialists(env, &self.owner).await?;
-        let instructions = all
-            .into_iter()
-            .find(|one| one.name == self.specialist)
-            .map(|one| one.instructions);
-        let known = knowledge::questions(env, &self.owner).await?;
-        let known: Vec<_> = known
+    fn system(&self, knowledge: &Knowledge) -> String {
+        let specialist = knowledge
+            .specialists
+            .iter()
+            .find(|one| one.name == self.specialist);
+        let instructions = specialist.map(|one| one.instructions.as_str());
+        let known: Vec<_> = knowledge
+            .questions
             .iter()
             .map(|question| format!("Q: {}\nA: {}", question.question, question.answer))
             .collect();
-        Ok(format!(
+        format!(
             "You are the {} specialist of {} and answer its customers by WhatsApp and SMS, briefly, in the \
              language they write in (usually {}). {}\nUse only what you know from here; if that is not enough \
              to answer, say exactly {HANDOFF} and nothing else.\n\n{}",
             self.specialist,
-            owner.name,
-            owner.language,
+            knowledge.name,
+            knowledge.language,
             instructions.unwrap_or_default(),
             known.join("\n\n")
-        ))
+        )
     }
 
     /// The recent turns, ending with what the contact says now.

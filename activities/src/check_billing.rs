@@ -1,10 +1,14 @@
 //! May this owner have this message answered?
 use recado_domain::{Address, OwnerId};
-use recado_engine::{Activity, Attempt, Effect, Fault};
+use recado_engine::{Activity, Attempt, Effect, Fault, Joint};
 use recado_store::billing;
 use serde::{Deserialize, Serialize};
 
-use crate::{Environment, faults::of_store};
+use crate::{
+    Environment,
+    faults::of_store,
+    group::{self, Member},
+};
 
 /// Inbound messages, as a feature of a plan.
 pub(crate) const MESSAGES: &str = "messages";
@@ -36,22 +40,35 @@ pub enum Grant {
 impl Activity<Environment> for CheckBilling {
     const NAME: &'static str = "check_billing";
     const EFFECT: Effect = Effect::Database;
+    const TOGETHER: bool = true;
     type Output = Grant;
 
     async fn run(&self, _: &Environment, attempt: &Attempt<'_>) -> Result<Grant, Fault> {
-        let (tx, run, now) = (attempt.transaction()?, attempt.run().as_str(), attempt.now());
-        for feature in [MESSAGES, AGENT_ANSWERS] {
-            let request = billing::Request {
-                run,
-                feature,
-                quantity: 1,
-                contact: &self.contact,
-            };
-            let grant = billing::reserve(tx, &self.owner, request, now).await;
-            if let billing::Grant::Refused { notice, .. } = grant.map_err(of_store)? {
-                return Ok(Grant::Refused { notice });
-            }
-        }
-        Ok(Grant::Granted)
+        group::only(reserve(&group::of_one(self, attempt)).await?)
     }
+
+    async fn run_together(_: &Environment, calls: &[Joint<'_, Self>]) -> Result<Vec<Grant>, Fault> {
+        reserve(&group::of(calls)).await
+    }
+}
+
+async fn reserve(members: &[Member<'_, CheckBilling>]) -> Result<Vec<Grant>, Fault> {
+    let (tx, now) = group::act(members)?;
+    let want = |member| {
+        let Member { call, .. }: &Member<'_, CheckBilling> = member;
+        billing::Want {
+            owner: &call.owner,
+            run: member.run(),
+            features: &[MESSAGES, AGENT_ANSWERS],
+            quantity: 1,
+            contact: &call.contact,
+        }
+    };
+    let wants: Vec<_> = members.iter().map(want).collect();
+    let grants = billing::reserve_each(tx, &wants, now).await.map_err(of_store)?;
+    let told = |grant| match grant {
+        billing::Grant::Granted => Grant::Granted,
+        billing::Grant::Refused { notice, .. } => Grant::Refused { notice },
+    };
+    Ok(grants.into_iter().map(told).collect())
 }

@@ -5,6 +5,8 @@ use recado_clients::{models::Providers, twilio};
 use recado_store::Secret;
 use sea_orm::DatabaseConnection;
 
+use crate::InCommon;
+
 /// The world as the activities see it.
 #[derive(Debug)]
 pub struct Environment {
@@ -20,4 +22,6 @@ pub struct Environment {
     pub quiet_period: Duration,
     /// Where Twilio reports what became of a message, without the token.
     pub status_callback: String,
+    /// What many runs ask of the database at the same time.
+    pub in_common: InCommon,
 }

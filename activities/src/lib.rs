@@ -1,12 +1,14 @@
 //! The steps of Recado's workflows, one retried activity per file.
 mod ask_specialist;
+mod asked;
 mod bench_step;
 mod burst;
 mod check_billing;
 mod environment;
 mod faults;
+mod group;
 mod hand_off;
-mod knowledge;
+mod in_common;
 mod offline_agent;
 mod persist;
 mod release_merged;
@@ -20,6 +22,7 @@ pub use bench_step::{BenchStep, BenchStepDone};
 pub use check_billing::{CheckBilling, Grant};
 pub use environment::Environment;
 pub use hand_off::{HandOff, HandedOff};
+pub use in_common::InCommon;
 pub use persist::{Arrival, Persist};
 pub use release_merged::ReleaseMerged;
 pub use reply::{Purpose, Reply, Sent, Withheld};

@@ -1,20 +1,6 @@
 //! The agent that needs no model: it routes by keywords, answers from the owner's questions and answers, or says
 //! honestly that a person will answer.
-/// Something that the owner knows the answer to.
-#[derive(Debug)]
-pub(crate) struct Question {
-    pub(crate) question: String,
-    pub(crate) answer: String,
-    pub(crate) keywords: Vec<String>,
-}
-
-/// Somebody who answers for the owner, and the words that call for them.
-#[derive(Debug)]
-pub(crate) struct Specialist {
-    pub(crate) name: String,
-    pub(crate) keywords: Vec<String>,
-    pub(crate) instructions: String,
-}
+use recado_store::knowledge::{Question, Specialist};
 
 /// A question must share more than this part of its words with the message before its answer is given: half of two
 /// words may be a mere "vocês".

@@ -1,17 +1,22 @@
 //! The message enters the books: contact, conversation, message.
+use chrono::{DateTime, Utc};
 use recado_domain::{Address, ContactId, ConversationId, ConversationState, MessageId, OptOut, OwnerId};
-use recado_engine::{Activity, Attempt, Effect, Fault};
+use recado_engine::{Activity, Attempt, Effect, Fault, Joint};
 use recado_store::{
-    billing, contacts,
-    conversations::{self, Parties},
+    StoreError,
+    billing::{self, End, Settlement},
+    contacts,
+    conversations::{self, Conversation, Parties},
     messages, opt_outs,
 };
+use sea_orm::DatabaseTransaction;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Environment,
     check_billing::{AGENT_ANSWERS, MESSAGES},
     faults::of_store,
+    group::{self, Member},
 };
 
 /// Writes an inbound message down.
@@ -39,7 +44,7 @@ pub struct Persist {
 }
 
 /// Where the message landed.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Arrival {
     /// The contact.
     pub contact: ContactId,
@@ -56,64 +61,161 @@ pub struct Arrival {
 impl Activity<Environment> for Persist {
     const NAME: &'static str = "persist";
     const EFFECT: Effect = Effect::Database;
+    const TOGETHER: bool = true;
     type Output = Arrival;
 
     async fn run(&self, _: &Environment, attempt: &Attempt<'_>) -> Result<Arrival, Fault> {
-        let (tx, run, now) = (attempt.transaction()?, attempt.run().as_str(), attempt.now());
-        let owner = &self.owner;
-        let contact = contacts::find_or_create(tx, owner, &self.from, self.profile_name.as_deref(), now);
-        let contact = contact.await.map_err(of_store)?;
-        let parties = Parties {
-            contact: &contact,
-            ours: &self.to,
-            theirs: &self.from,
-        };
-        let conversation = conversations::open_or_find(tx, owner, parties, now)
-            .await
-            .map_err(of_store)?;
-        conversations::heard(tx, owner, &conversation.id, now)
-            .await
-            .map_err(of_store)?;
-        let form = serde_json::to_string(&self.form).unwrap_or_default();
-        let message = messages::NewInbound {
-            conversation: &conversation.id,
-            contact: &contact,
-            twilio_sid: &self.sid,
-            kind: if self.media > 0 { "media" } else { "text" },
-            body: &self.body,
-            run,
-            form: &form,
-            received_at: now,
-        };
-        let message = messages::insert_inbound(tx, owner, &message)
-            .await
-            .map_err(of_store)?
-            .id()
-            .clone();
-        // Twilio answers HELP itself only where it says so; elsewhere it is a question like any other.
-        let opt_out = OptOut::of(&self.body, self.opt_out_type.as_deref())
-            .filter(|word| *word != OptOut::Help || self.opt_out_type.is_some());
-        match opt_out {
-            Some(OptOut::Stop) => opt_outs::set(tx, owner, &self.from, "message", now)
-                .await
-                .map_err(of_store)?,
-            Some(OptOut::Start) => opt_outs::clear(tx, owner, &self.from).await.map_err(of_store)?,
-            Some(OptOut::Help) | None => {}
-        }
-        billing::commit(tx, owner, run, MESSAGES, now)
-            .await
-            .map_err(of_store)?;
-        if conversation.state == ConversationState::HumanHandoff || opt_out.is_some() {
-            billing::release(tx, owner, run, AGENT_ANSWERS, now)
-                .await
-                .map_err(of_store)?;
-        }
-        Ok(Arrival {
+        group::only(write(&group::of_one(self, attempt)).await?)
+    }
+
+    async fn run_together(_: &Environment, calls: &[Joint<'_, Self>]) -> Result<Vec<Arrival>, Fault> {
+        write(&group::of(calls)).await
+    }
+}
+
+async fn write(members: &[Member<'_, Persist>]) -> Result<Vec<Arrival>, Fault> {
+    let (tx, now) = group::act(members)?;
+    let contacts = contacts_of(tx, members).await.map_err(of_store)?;
+    let conversations = conversations_of(tx, members, &contacts).await.map_err(of_store)?;
+    let messages = insert(tx, members, &contacts, &conversations)
+        .await
+        .map_err(of_store)?;
+    let mut arrivals = Vec::with_capacity(members.len());
+    for ((contact, conversation), (member, message)) in contacts
+        .into_iter()
+        .zip(conversations)
+        .zip(members.iter().zip(messages))
+    {
+        arrivals.push(Arrival {
             contact,
             conversation: conversation.id,
             message,
             state: conversation.state,
-            opt_out,
-        })
+            opt_out: member.call.opt_out(),
+        });
     }
+    obey(tx, members, &arrivals).await.map_err(of_store)?;
+    settle(tx, members, &arrivals, now).await.map_err(of_store)?;
+    Ok(arrivals)
+}
+
+impl Persist {
+    /// Twilio answers HELP itself only where it says so; elsewhere it is a question like any other.
+    fn opt_out(&self) -> Option<OptOut> {
+        OptOut::of(&self.body, self.opt_out_type.as_deref())
+            .filter(|word| *word != OptOut::Help || self.opt_out_type.is_some())
+    }
+}
+
+async fn contacts_of(
+    tx: &DatabaseTransaction,
+    members: &[Member<'_, Persist>],
+) -> Result<Vec<ContactId>, StoreError> {
+    let writer = |member| {
+        let Member { call, attempt }: &Member<'_, Persist> = member;
+        contacts::Writer {
+            owner: &call.owner,
+            address: &call.from,
+            profile_name: call.profile_name.as_deref(),
+            at: attempt.now(),
+        }
+    };
+    let writers: Vec<_> = members.iter().map(writer).collect();
+    contacts::find_or_create_each(tx, &writers).await
+}
+
+async fn conversations_of(
+    tx: &DatabaseTransaction,
+    members: &[Member<'_, Persist>],
+    contacts: &[ContactId],
+) -> Result<Vec<Conversation>, StoreError> {
+    let encounter = |(member, contact)| {
+        let Member { call, attempt }: &Member<'_, Persist> = member;
+        conversations::Encounter {
+            owner: &call.owner,
+            parties: Parties {
+                contact,
+                ours: &call.to,
+                theirs: &call.from,
+            },
+            at: attempt.now(),
+            heard_at: Some(attempt.now()),
+        }
+    };
+    let encounters: Vec<_> = members.iter().zip(contacts).map(encounter).collect();
+    conversations::open_or_find_each(tx, &encounters).await
+}
+
+async fn insert(
+    tx: &DatabaseTransaction,
+    members: &[Member<'_, Persist>],
+    contacts: &[ContactId],
+    conversations: &[Conversation],
+) -> Result<Vec<MessageId>, StoreError> {
+    let form = |member: &Member<'_, Persist>| serde_json::to_string(&member.call.form).unwrap_or_default();
+    let forms: Vec<String> = members.iter().map(form).collect();
+    let mut new = Vec::with_capacity(members.len());
+    for ((member, form), (contact, conversation)) in
+        members.iter().zip(&forms).zip(contacts.iter().zip(conversations))
+    {
+        let call = member.call;
+        let message = messages::NewInbound {
+            conversation: &conversation.id,
+            contact,
+            twilio_sid: &call.sid,
+            kind: if call.media > 0 { "media" } else { "text" },
+            body: &call.body,
+            run: member.run(),
+            form,
+            received_at: member.attempt.now(),
+        };
+        new.push((&call.owner, message));
+    }
+    let inserted = messages::insert_inbound_each(tx, &new).await?;
+    Ok(inserted
+        .into_iter()
+        .map(|inserted| inserted.id().clone())
+        .collect())
+}
+
+/// Does what contacts say about being written to, which is rare enough to be done one by one.
+async fn obey(
+    tx: &DatabaseTransaction,
+    members: &[Member<'_, Persist>],
+    arrivals: &[Arrival],
+) -> Result<(), StoreError> {
+    for (Member { call, attempt }, arrival) in members.iter().zip(arrivals) {
+        match arrival.opt_out {
+            Some(OptOut::Stop) => {
+                opt_outs::set(tx, &call.owner, &call.from, "message", attempt.now()).await?;
+            }
+            Some(OptOut::Start) => opt_outs::clear(tx, &call.owner, &call.from).await?,
+            Some(OptOut::Help) | None => {}
+        }
+    }
+    Ok(())
+}
+
+/// The message is used; the answer is given back where no agent will give one.
+async fn settle(
+    tx: &DatabaseTransaction,
+    members: &[Member<'_, Persist>],
+    arrivals: &[Arrival],
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let mut settlements = Vec::with_capacity(members.len());
+    for (member, arrival) in members.iter().zip(arrivals) {
+        let settle = |feature, end| Settlement {
+            owner: &member.call.owner,
+            run: member.run(),
+            feature,
+            end,
+        };
+        settlements.push(settle(MESSAGES, End::Committed));
+        if arrival.state == ConversationState::HumanHandoff || arrival.opt_out.is_some() {
+            settlements.push(settle(AGENT_ANSWERS, End::Released));
+        }
+    }
+    billing::settle_each(tx, &settlements, now).await?;
+    Ok(())
 }

@@ -1,19 +1,26 @@
 //! The one way by which a message leaves: checked at the moment of sending, sent once.
 use std::time::Duration;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use recado_clients::twilio::{CreateMessage, ErrorClass, ListMessages, Sender, TwilioError};
 use recado_domain::{
     Address, Channel, ContactId, ConversationId, ConversationState, MessageStatus, OwnerId, UnknownSend,
 };
-use recado_engine::{Activity, Attempt, Effect, Fault, Prepared, Reconciled, Retry, Undecided};
-use recado_store::{StoreError, accounts, billing, conversations, messages, opt_outs, owners};
+use recado_engine::{Activity, Attempt, Effect, Fault, Joint, Prepared, Reconciled, Retry, Undecided};
+use recado_store::{
+    StoreError,
+    billing::{self, End, Settlement},
+    messages, opt_outs, owners,
+    sending::{self, Reachable},
+};
+use sea_orm::DatabaseTransaction;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Environment,
     check_billing::AGENT_ANSWERS,
     faults::{of_store, of_twilio, twilio_code},
+    group::{self, Member},
 };
 
 /// WhatsApp takes free text only so long after the contact's last message.
@@ -84,33 +91,19 @@ pub enum Withheld {
 impl Activity<Environment> for Reply {
     const NAME: &'static str = "reply";
     const EFFECT: Effect = Effect::Once;
+    const TOGETHER: bool = true;
     const RETRY: Retry = Retry::exponential(Duration::from_secs(1)).up_to(8);
     type Output = Sent;
 
     async fn prepare(&self, _: &Environment, attempt: &Attempt<'_>) -> Result<Prepared<Sent>, Fault> {
-        let tx = attempt.transaction()?;
-        if let Some(why) = self.forbidden(attempt).await? {
-            let run = attempt.run().as_str();
-            billing::release(tx, &self.owner, run, AGENT_ANSWERS, attempt.now())
-                .await
-                .map_err(of_store)?;
-            return Ok(Prepared::Settled(Sent::Withheld(why)));
-        }
-        let token = attempt.key();
-        let message = messages::NewOutbound {
-            conversation: &self.conversation,
-            contact: &self.contact,
-            token: &token,
-            run: Some(attempt.run().as_str()),
-            part: self.part.into(),
-            kind: "text",
-            body: &self.body,
-        };
-        let inserted = messages::insert_outbound(tx, &self.owner, &message, attempt.now()).await;
-        if let messages::Inserted::Known(_) = inserted.map_err(of_store)? {
-            self.take_up_again(attempt).await?;
-        }
-        Ok(Prepared::Go)
+        group::only(intend(&group::of_one(self, attempt)).await?)
+    }
+
+    async fn prepare_together(
+        _: &Environment,
+        calls: &[Joint<'_, Self>],
+    ) -> Result<Vec<Prepared<Sent>>, Fault> {
+        intend(&group::of(calls)).await
     }
 
     async fn run(&self, env: &Environment, attempt: &Attempt<'_>) -> Result<Sent, Fault> {
@@ -153,38 +146,11 @@ impl Activity<Environment> for Reply {
     }
 
     async fn record(&self, _: &Environment, attempt: &Attempt<'_>, sent: &Sent) -> Result<(), Fault> {
-        let (tx, run, token, now) = (
-            attempt.transaction()?,
-            attempt.run().as_str(),
-            attempt.key(),
-            attempt.now(),
-        );
-        match sent {
-            Sent::Accepted { sid, status } => {
-                // A status that we do not know yet says at least that Twilio took it.
-                let status = MessageStatus::parse(status).unwrap_or(MessageStatus::Queued);
-                messages::mark_sent(tx, &self.owner, &token, sid, status, now)
-                    .await
-                    .map_err(of_store)?;
-                billing::commit(tx, &self.owner, run, AGENT_ANSWERS, now)
-                    .await
-                    .map(drop)
-                    .map_err(of_store)
-            }
-            Sent::Withheld(_) => {
-                opt_outs::set(tx, &self.owner, &self.to, "twilio", now)
-                    .await
-                    .map_err(of_store)?;
-                let told = "the contact has opted out at Twilio";
-                messages::mark_refused(tx, &self.owner, &token, None, told, now)
-                    .await
-                    .map_err(of_store)?;
-                billing::release(tx, &self.owner, run, AGENT_ANSWERS, now)
-                    .await
-                    .map(drop)
-                    .map_err(of_store)
-            }
-        }
+        write_down(&group::of_one(self, attempt), std::slice::from_ref(sent)).await
+    }
+
+    async fn record_together(_: &Environment, calls: &[Joint<'_, Self>], sent: &[Sent]) -> Result<(), Fault> {
+        write_down(&group::of(calls), sent).await
     }
 
     /// The message was refused for good, or nobody can tell and nobody will ask again: the row says so, and the answer
@@ -260,17 +226,32 @@ impl Activity<Environment> for Reply {
 
 impl Reply {
     async fn credentials(&self, env: &Environment) -> Result<recado_clients::twilio::Credentials, Fault> {
-        let found = accounts::credentials(&env.database, &env.secret, &self.owner, &self.account).await;
-        let found = found.map_err(of_store)?.ok_or_else(|| {
-            Fault::fatal(
-                "no_credentials",
-                "the owner does not hold the Twilio account that the message came in on",
-            )
-        })?;
+        let found = env
+            .credentials(&self.owner, &self.account)
+            .await?
+            .ok_or_else(|| {
+                Fault::fatal(
+                    "no_credentials",
+                    "the owner does not hold the Twilio account that the message came in on",
+                )
+            })?;
         Ok(recado_clients::twilio::Credentials {
             account_sid: found.account_sid,
             auth_token: found.auth_token,
         })
+    }
+
+    /// Twilio knows of a wish that we did not.
+    async fn silence(&self, attempt: &Attempt<'_>) -> Result<(), Fault> {
+        let (tx, now) = (attempt.transaction()?, attempt.now());
+        opt_outs::set(tx, &self.owner, &self.to, "twilio", now)
+            .await
+            .map_err(of_store)?;
+        let told = "the contact has opted out at Twilio";
+        messages::mark_refused(tx, &self.owner, &attempt.key(), None, told, now)
+            .await
+            .map(drop)
+            .map_err(of_store)
     }
 
     /// The message of an earlier attempt: if that was refused for good, a person lets it be tried once more.
@@ -297,30 +278,123 @@ impl Reply {
         }
     }
 
-    /// What forbids sending, now.
-    async fn forbidden(&self, attempt: &Attempt<'_>) -> Result<Option<Withheld>, Fault> {
-        let tx = attempt.transaction()?;
-        if opt_outs::is_opted_out(tx, &self.owner, &self.to)
-            .await
-            .map_err(of_store)?
-        {
-            return Ok(Some(Withheld::OptedOut));
+    /// What forbids sending at `now`.
+    fn forbidden(&self, reachable: Reachable, now: DateTime<Utc>) -> Option<Withheld> {
+        let heard = reachable.heard_at;
+        if reachable.opted_out {
+            Some(Withheld::OptedOut)
+        } else if self.to.channel() == Channel::Whatsapp && heard.is_none_or(|heard| now - heard > WINDOW) {
+            Some(Withheld::OutsideWindow)
+        } else if self.purpose == Purpose::Answer && reachable.state == ConversationState::HumanHandoff {
+            Some(Withheld::InHumanHands)
+        } else {
+            None
         }
-        let conversation = conversations::get(tx, &self.owner, &self.conversation)
-            .await
-            .map_err(of_store)?;
-        let Some(conversation) = conversation else {
-            return Err(Fault::fatal("no_conversation", "the conversation is gone"));
+    }
+}
+
+/// Writes down what is about to be sent, as far as nothing forbids it now.
+async fn intend(members: &[Member<'_, Reply>]) -> Result<Vec<Prepared<Sent>>, Fault> {
+    let (tx, now) = group::act(members)?;
+    let withheld = forbid(tx, members).await?;
+    let tokens: Vec<String> = members.iter().map(|member| member.attempt.key()).collect();
+    let (mut going, mut new, mut released) = (Vec::new(), Vec::new(), Vec::new());
+    for ((member, token), withheld) in members.iter().zip(&tokens).zip(&withheld) {
+        if withheld.is_some() {
+            released.push(member.settle(End::Released));
+            continue;
+        }
+        let call = member.call;
+        let message = messages::NewOutbound {
+            conversation: &call.conversation,
+            contact: &call.contact,
+            token,
+            run: Some(member.run()),
+            part: call.part.into(),
+            kind: "text",
+            body: &call.body,
         };
-        let heard = conversation.last_inbound_at;
-        if self.to.channel() == Channel::Whatsapp && heard.is_none_or(|heard| attempt.now() - heard > WINDOW)
-        {
-            return Ok(Some(Withheld::OutsideWindow));
+        going.push(member);
+        new.push((&call.owner, message, member.attempt.now()));
+    }
+    let inserted = messages::insert_outbound_each(tx, &new).await.map_err(of_store)?;
+    for (member, inserted) in going.into_iter().zip(inserted) {
+        if let messages::Inserted::Known(_) = inserted {
+            member.call.take_up_again(member.attempt).await?;
         }
-        if self.purpose == Purpose::Answer && conversation.state == ConversationState::HumanHandoff {
-            return Ok(Some(Withheld::InHumanHands));
+    }
+    billing::settle_each(tx, &released, now).await.map_err(of_store)?;
+    let prepared = |withheld: Option<Withheld>| match withheld {
+        Some(why) => Prepared::Settled(Sent::Withheld(why)),
+        None => Prepared::Go,
+    };
+    Ok(withheld.into_iter().map(prepared).collect())
+}
+
+/// What forbids sending, now.
+async fn forbid(
+    tx: &DatabaseTransaction,
+    members: &[Member<'_, Reply>],
+) -> Result<Vec<Option<Withheld>>, Fault> {
+    let recipient = |member| {
+        let Member { call, .. }: &Member<'_, Reply> = member;
+        sending::Recipient {
+            owner: &call.owner,
+            conversation: &call.conversation,
+            address: &call.to,
         }
-        Ok(None)
+    };
+    let recipients: Vec<_> = members.iter().map(recipient).collect();
+    let reachable = sending::reachable_each(tx, &recipients).await.map_err(of_store)?;
+    let forbidden = |(member, reachable): (&Member<'_, Reply>, Option<Reachable>)| {
+        let gone = || Fault::fatal("no_conversation", "the conversation is gone");
+        Ok(member
+            .call
+            .forbidden(reachable.ok_or_else(gone)?, member.attempt.now()))
+    };
+    members.iter().zip(reachable).map(forbidden).collect()
+}
+
+/// Writes down what Twilio said.
+async fn write_down(members: &[Member<'_, Reply>], sent: &[Sent]) -> Result<(), Fault> {
+    let (tx, now) = group::act(members)?;
+    let tokens: Vec<String> = members.iter().map(|member| member.attempt.key()).collect();
+    let (mut accepted, mut settlements) = (Vec::new(), Vec::new());
+    for ((member, token), sent) in members.iter().zip(&tokens).zip(sent) {
+        match sent {
+            Sent::Accepted { sid, status } => {
+                accepted.push(messages::SentAs {
+                    owner: &member.call.owner,
+                    token,
+                    sid,
+                    // A status that we do not know yet says at least that Twilio took it.
+                    status: MessageStatus::parse(status).unwrap_or(MessageStatus::Queued),
+                    at: member.attempt.now(),
+                });
+                settlements.push(member.settle(End::Committed));
+            }
+            Sent::Withheld(_) => {
+                member.call.silence(member.attempt).await?;
+                settlements.push(member.settle(End::Released));
+            }
+        }
+    }
+    messages::mark_sent_each(tx, &accepted).await.map_err(of_store)?;
+    billing::settle_each(tx, &settlements, now)
+        .await
+        .map(drop)
+        .map_err(of_store)
+}
+
+impl<'a> Member<'a, Reply> {
+    /// What becomes of the answer that the run reserved.
+    fn settle(&'a self, end: End) -> Settlement<'a> {
+        Settlement {
+            owner: &self.call.owner,
+            run: self.run(),
+            feature: AGENT_ANSWERS,
+            end,
+        }
     }
 }
 

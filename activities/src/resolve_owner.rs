@@ -1,7 +1,7 @@
 //! Whose message is it? By number, then by messaging service, then by account if only one owner holds it.
 use recado_domain::{Address, OwnerId};
 use recado_engine::{Activity, Attempt, Effect, Fault};
-use recado_store::{Resolution, owners};
+use recado_store::Resolution;
 use serde::{Deserialize, Serialize};
 
 use crate::{Environment, faults::of_store};
@@ -35,21 +35,18 @@ impl Activity<Environment> for ResolveOwner {
     type Output = Owner;
 
     async fn run(&self, env: &Environment, _: &Attempt<'_>) -> Result<Owner, Fault> {
-        let resolution =
-            recado_store::resolve(&env.database, &self.account, &self.to, self.service.as_deref());
-        let id = match resolution.await.map_err(of_store)? {
-            Resolution::Owner(id) => id,
+        let resolution = env.resolve(&self.account, &self.to, self.service.as_deref());
+        let owner = match resolution.await? {
+            Resolution::Owner(owner) => owner,
             Resolution::Unknown => return Err(nobody("no owner holds this number, service or account")),
             Resolution::Ambiguous => {
                 return Err(nobody("several owners hold this account, and none this number"));
             }
         };
-        let owner = owners::find(&env.database, &id).await.map_err(of_store)?;
-        let owner = owner.ok_or_else(|| nobody("the owner that holds this number is gone"))?;
         let own = owner.settings().map_err(of_store)?.quiet_period;
         let quiet = own.map_or(env.quiet_period, std::time::Duration::from_secs_f64);
         Ok(Owner {
-            id,
+            id: OwnerId::from(owner.id),
             quiet_ms: u64::try_from(quiet.as_millis()).unwrap_or(u64::MAX),
             notice_over_quota: owner.notice_over_quota,
         })

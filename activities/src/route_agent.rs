@@ -2,12 +2,10 @@
 use recado_clients::models::{Completion, Role, Turn};
 use recado_domain::{ConversationId, OwnerId};
 use recado_engine::{Activity, Attempt, Effect, Fault, Retry};
+use recado_store::knowledge::{Knowledge, Specialist};
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    Environment, burst, knowledge,
-    offline_agent::{self, Specialist},
-};
+use crate::{Environment, burst, offline_agent};
 
 /// Below this confidence the model's choice is not taken.
 const CONFIDENT: f64 = 0.6;
@@ -86,12 +84,13 @@ impl Activity<Environment> for RouteAgent {
     type Output = Routed;
 
     async fn run(&self, env: &Environment, _: &Attempt<'_>) -> Result<Routed, Fault> {
-        let known = knowledge::specialists(env, &self.owner).await?;
-        let by_keywords = offline_agent::route(&burst::text(&self.text, &self.more), &known);
+        let knowledge = env.knowledge(&self.owner).await?;
+        let known = &knowledge.specialists;
+        let by_keywords = offline_agent::route(&burst::text(&self.text, &self.more), known);
         let (specialist, confidence) = by_keywords.clone().unwrap_or_else(|| (GENERAL.to_owned(), 0.3));
         if self.way == Way::Offline || env.models.is_empty() {
             let reason = format!("{}; the offline agent answers", told(by_keywords.as_ref()));
-            let answer = Some(self.offline_answer(env).await?);
+            let answer = Some(self.offline_answer(&knowledge));
             return Ok(Routed {
                 specialist,
                 confidence,
@@ -99,7 +98,7 @@ impl Activity<Environment> for RouteAgent {
                 answer,
             });
         }
-        match self.ask(env, &known).await {
+        match self.ask(env, known).await {
             Ok(choice)
                 if choice.confidence >= CONFIDENT
                     && known.iter().any(|one| one.name == choice.specialist) =>
@@ -136,7 +135,7 @@ impl Activity<Environment> for RouteAgent {
                     "{error}; {}; the offline agent answers",
                     told(by_keywords.as_ref())
                 );
-                let answer = Some(self.offline_answer(env).await?);
+                let answer = Some(self.offline_answer(&knowledge));
                 Ok(Routed {
                     specialist,
                     confidence,
@@ -149,23 +148,21 @@ impl Activity<Environment> for RouteAgent {
 }
 
 impl RouteAgent {
-    async fn offline_answer(&self, env: &Environment) -> Result<Answer, Fault> {
-        let questions = knowledge::questions(env, &self.owner).await?;
+    fn offline_answer(&self, knowledge: &Knowledge) -> Answer {
         let texts: Vec<&str> = burst::texts(&self.text, &self.more).collect();
-        let (known, all) = offline_agent::answers(&texts, &questions);
+        let (known, all) = offline_agent::answers(&texts, &knowledge.questions);
         if all {
-            return Ok(Answer::Text(known.join("\n\n")));
+            return Answer::Text(known.join("\n\n"));
         }
-        let notice = knowledge::owner(env, &self.owner).await?.handoff_notice;
-        Ok(Answer::Person {
+        Answer::Person {
             // What is known is told, and a person sees to the rest.
             notice: known
                 .into_iter()
-                .chain([notice.as_str()])
+                .chain([knowledge.handoff_notice.as_str()])
                 .collect::<Vec<_>>()
                 .join("\n\n"),
             reason: "no known question is asked".to_owned(),
-        })
+        }
     }
 
     async fn ask(&self, env: &Environment, known: &[Specialist]) -> Result<Choice, String> {

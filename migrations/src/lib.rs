@@ -14,6 +14,8 @@ mod m20261121_000009_fairness;
 mod m20261121_000010_offers;
 mod m20261121_000011_unknown_send;
 mod m20261121_000012_overlap;
+mod m20261121_000013_usage_counters;
+mod m20261121_000014_fewer_indexes;
 
 /// Every migration, oldest first.
 #[derive(Debug)]
@@ -35,6 +37,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000010_offers::Migration),
             Box::new(m20261121_000011_unknown_send::Migration),
             Box::new(m20261121_000012_overlap::Migration),
+            Box::new(m20261121_000013_usage_counters::Migration),
+            Box::new(m20261121_000014_fewer_indexes::Migration),
         ]
     }
 }

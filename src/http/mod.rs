@@ -4,6 +4,7 @@ pub(crate) mod auth;
 mod health;
 mod problem;
 pub(crate) mod rejected;
+pub(crate) mod reports;
 pub(crate) mod security;
 mod webhooks;
 

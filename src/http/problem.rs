@@ -9,7 +9,7 @@ use recado_store::StoreError;
 use serde_json::{Value, json};
 
 /// What is wrong, and what to do about it.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("{detail}")]
 pub(crate) struct Problem {
     status: StatusCode,
@@ -53,6 +53,11 @@ impl Problem {
             retry_after: Some(5),
             ..Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
         }
+    }
+
+    /// Whether it is [`Problem::away`].
+    pub(crate) fn is_away(&self) -> bool {
+        self.status == StatusCode::SERVICE_UNAVAILABLE
     }
 
     fn body(&self) -> Value {

@@ -4,15 +4,12 @@ use std::{future::Future, time::Duration};
 use poem::{Body, Request, Response, handler, http::StatusCode, web::Data};
 use recado_clients::twilio::{self, FormError, InboundForm, StatusForm};
 use recado_domain::{MessageStatus, OwnerId};
-use recado_engine::{Start, Storage};
-use recado_store::{
-    accounts::{self, Signers},
-    callbacks::{self, Callback},
-};
+use recado_engine::Start;
+use recado_store::accounts::{self, Signers};
 use recado_workflows::InboundMessage;
 use url::Url;
 
-use super::{BODY_LIMIT, Problem, rejected::Reason};
+use super::{BODY_LIMIT, Problem, rejected::Reason, reports::Report};
 use crate::app::App;
 
 /// Twilio sends some fifty fields at most.
@@ -93,57 +90,16 @@ async fn note(app: &App, request: &Request, body: Body) -> Result<(), Problem> {
         );
         return Ok(());
     };
-    let apply = app.engine.storage().transaction(move |tx| {
-        Box::pin(async move {
-            let callback = Callback {
-                account_sid: &form.account_sid,
-                token: token.as_deref(),
-                sid: &form.message_sid,
-                status: reported,
-                error_code: form.error_code.map(i64::from),
-                raw: &raw,
-            };
-            // The run is told first: its row is locked before its messages, here as in its own steps.
-            let proved = callbacks::proves(tx, &callback).await?;
-            let told = match proved {
-                Some(token) => Storage::prove(tx, token).await?,
-                None => None,
-            };
-            callbacks::apply(tx, &callback, chrono::Utc::now()).await?;
-            Ok::<_, Refused>(told)
-        })
-    });
-    if let Some(run) = apply.await? {
-        app.engine.wake(&run).await;
-    }
-    Ok(())
-}
-
-/// Why a report was not written down.
-enum Refused {
-    Store(recado_store::StoreError),
-    Storage(recado_engine::StorageError),
-}
-
-impl From<recado_store::StoreError> for Refused {
-    fn from(error: recado_store::StoreError) -> Self {
-        Self::Store(error)
-    }
-}
-
-impl From<recado_engine::StorageError> for Refused {
-    fn from(error: recado_engine::StorageError) -> Self {
-        Self::Storage(error)
-    }
-}
-
-impl From<Refused> for Problem {
-    fn from(refused: Refused) -> Self {
-        match refused {
-            Refused::Store(error) => error.into(),
-            Refused::Storage(error) => error.into(),
-        }
-    }
+    let report = Report {
+        account_sid: form.account_sid,
+        token,
+        sid: form.message_sid,
+        status: reported,
+        error_code: form.error_code.map(i64::from),
+        raw,
+        at: chrono::Utc::now(),
+    };
+    app.reports.write(&app.engine, report).await
 }
 
 /// A webhook whose signature is that of its account.

@@ -2,15 +2,19 @@
 //!
 //! Has no tenant, because a callback names none: the message tells whose it is, and counts only if that owner
 //! holds the account whose signature the callback bears.
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use recado_domain::{MessageId, MessageStatus, OwnerId};
 use sea_orm::{ConnectionTrait, FromQueryResult};
+use serde_json::Value as Json;
 use ulid::Ulid;
 
 use crate::{
     StoreError,
     messages::{self, Message, Report},
-    statement::{execute, statement, text, text_or_null},
+    rows::{Column, Rows, number, time},
+    statement::{execute, statement},
 };
 
 /// One callback, its signature checked.
@@ -45,6 +49,7 @@ pub enum Applied {
 
 #[derive(FromQueryResult)]
 struct Orphan {
+    id: String,
     account_sid: String,
     token: Option<String>,
     twilio_sid: String,
@@ -54,7 +59,80 @@ struct Orphan {
     at: DateTime<Utc>,
 }
 
-/// Applies a callback: the status only rises, an error code is never cleared. Needs a transaction.
+/// Callbacks that were heard, and the messages that they speak of.
+pub struct Heard<'a> {
+    callbacks: Vec<(Callback<'a>, DateTime<Utc>)>,
+    messages: Vec<Option<Message>>,
+}
+
+impl<'a> Heard<'a> {
+    /// Finds out of which messages callbacks speak, by one statement: by SID, else by token, since Twilio's SID says more
+    /// than a token that anybody may have seen.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn find(
+        conn: &impl ConnectionTrait,
+        callbacks: Vec<(Callback<'a>, DateTime<Utc>)>,
+    ) -> Result<Self, StoreError> {
+        let messages = messages_of(conn, &callbacks).await?;
+        Ok(Self { callbacks, messages })
+    }
+
+    /// The tokens of messages of which these callbacks are the first proof that Twilio has them, each once and sorted:
+    /// none where that is known already, where the token is nobody's, or where its owner does not hold the account that
+    /// signed.
+    pub fn proofs(&self) -> impl Iterator<Item = &'a str> {
+        let each = self.callbacks.iter().zip(&self.messages);
+        let tokens: BTreeSet<&'a str> = each
+            .filter(|(_, message)| {
+                message
+                    .as_ref()
+                    .is_some_and(|message| message.twilio_sid.is_none())
+            })
+            .filter_map(|((callback, _), _)| callback.token)
+            .collect();
+        tokens.into_iter()
+    }
+
+    /// Applies the callbacks in their order: the status only rises, an error code is never cleared. Two statements, one
+    /// more where messages are unknown. Needs a transaction.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn apply(self, conn: &impl ConnectionTrait) -> Result<Vec<Applied>, StoreError> {
+        let each = || self.callbacks.iter().zip(&self.messages);
+        let orphans = each().filter(|(_, message)| message.is_none());
+        keep_orphans(conn, orphans.map(|((callback, at), _)| (callback, *at))).await?;
+        keep_events(conn, each()).await?;
+        let said: Vec<_> = each()
+            .filter_map(|((callback, at), message)| Some((message.clone()?, callback.report(), *at)))
+            .collect();
+        let mut heard = messages::report_each(conn, &said).await?.into_iter();
+        let applied = self.messages.into_iter().map(|message| match message {
+            None => Applied::Orphan,
+            Some(Message { owner, id, .. }) => match heard.next() {
+                Some(messages::Heard::News) => Applied::Updated(owner, id),
+                Some(messages::Heard::OtherSid) => Applied::OtherSid(owner, id),
+                Some(messages::Heard::Nothing) | None => Applied::Unchanged(owner, id),
+            },
+        });
+        Ok(applied.collect())
+    }
+}
+
+impl<'a> Callback<'a> {
+    fn report(&self) -> Report<'a> {
+        Report {
+            sid: Some(self.sid),
+            status: self.status,
+            error_code: self.error_code,
+            error_message: None,
+        }
+    }
+}
+
+/// Applies one callback, see [`Heard::apply`]. Needs a transaction.
 ///
 /// # Errors
 /// Those of the database.
@@ -63,32 +141,9 @@ pub async fn apply(
     callback: &Callback<'_>,
     now: DateTime<Utc>,
 ) -> Result<Applied, StoreError> {
-    match message_of(conn, callback).await? {
-        Some(message) => record(conn, message, callback, now).await,
-        None => {
-            keep_orphan(conn, callback, now).await?;
-            Ok(Applied::Orphan)
-        }
-    }
-}
-
-/// The token of a message of which this callback is the first proof that Twilio has it: none where that is known
-/// already, where the token is nobody's, or where its owner does not hold the account that signed. To be asked before
-/// the callback is applied.
-///
-/// # Errors
-/// Those of the database.
-pub async fn proves<'a>(
-    conn: &impl ConnectionTrait,
-    callback: &Callback<'a>,
-) -> Result<Option<&'a str>, StoreError> {
-    let Some(token) = callback.token else {
-        return Ok(None);
-    };
-    let message = message_of(conn, callback).await?;
-    Ok(message
-        .filter(|message| message.twilio_sid.is_none())
-        .map(|_| token))
+    let heard = Heard::find(conn, vec![(*callback, now)]).await?;
+    let applied = heard.apply(conn).await?;
+    Ok(applied.into_iter().next().unwrap_or(Applied::Orphan))
 }
 
 /// Applies the orphans of messages that have appeared, at most 500; returns how many. A message and its callback
@@ -108,7 +163,7 @@ pub async fn adopt_all(conn: &impl ConnectionTrait, now: DateTime<Utc>) -> Resul
     let orphans = Orphan::find_by_statement(statement(conn, sql, vec![]))
         .all(conn)
         .await?;
-    replay(conn, orphans, now).await
+    replay(conn, orphans, |_| now).await
 }
 
 /// Drops the orphans from before `before`, whose messages we never sent.
@@ -124,31 +179,60 @@ pub async fn purge(conn: &impl ConnectionTrait, before: DateTime<Utc>) -> Result
     .await?)
 }
 
-/// Applies the orphans that wait for a message of this owner, by its token or its SID.
-pub(crate) async fn adopt(
-    conn: &impl ConnectionTrait,
-    owner: &OwnerId,
-    token: Option<&str>,
-    sid: Option<&str>,
-    now: DateTime<Utc>,
-) -> Result<usize, StoreError> {
-    let sql = "
-        delete from orphan_callbacks where (token = $2 or twilio_sid = $3) and account_sid in (
-            select twilio_account_sid from channel_accounts where owner = $1)
-        returning id, account_sid, token, twilio_sid, status, error_code, raw, at";
-    let values = vec![text(owner.as_str()), text_or_null(token), text_or_null(sid)];
-    let orphans = Orphan::find_by_statement(statement(conn, sql, values))
-        .all(conn)
-        .await?;
-    replay(conn, orphans, now).await
+/// By what an orphan finds its message.
+#[derive(Clone, Copy)]
+pub(crate) enum Sought<'a> {
+    /// The token of an owner's message.
+    Token(&'a OwnerId, &'a str),
+    /// The SID of an owner's message.
+    Sid(&'a OwnerId, &'a str),
 }
 
+/// Applies the orphans that wait for these messages, at the time that stands with each.
+pub(crate) async fn adopt(
+    conn: &impl ConnectionTrait,
+    sought: &[(Sought<'_>, DateTime<Utc>)],
+) -> Result<usize, StoreError> {
+    const COLUMNS: &[Column] = &[("its_owner", "text"), ("its_token", "text"), ("its_sid", "text")];
+    // Two ways to find one, each by its own index.
+    let sql = "
+        delete from orphan_callbacks where id in (
+            select o.id from {rows} join orphan_callbacks o on o.token = t.its_token
+            join channel_accounts a on a.owner = t.its_owner and a.twilio_account_sid = o.account_sid
+            union all
+            select o.id from {rows} join orphan_callbacks o on o.twilio_sid = t.its_sid
+            join channel_accounts a on a.owner = t.its_owner and a.twilio_account_sid = o.account_sid)
+        returning id, account_sid, token, twilio_sid, status, error_code, raw, at";
+    let mut rows = Rows::new(COLUMNS);
+    for (sought, _) in sought {
+        let (owner, token, sid) = match *sought {
+            Sought::Token(owner, token) => (owner, Json::from(token), Json::Null),
+            Sought::Sid(owner, sid) => (owner, Json::Null, Json::from(sid)),
+        };
+        rows.push([owner.as_str().into(), token, sid]);
+    }
+    let mut orphans: Vec<Orphan> = rows.query(conn, sql, vec![]).await?;
+    orphans.sort_by(|a, b| a.id.cmp(&b.id));
+    let at = |orphan: &Orphan| {
+        let found = sought.iter().find(|(sought, _)| match *sought {
+            Sought::Token(_, token) => orphan.token.as_deref() == Some(token),
+            Sought::Sid(_, sid) => orphan.twilio_sid == sid,
+        });
+        found.map_or(orphan.at, |(_, at)| *at)
+    };
+    replay(conn, orphans, at).await
+}
+
+/// Applies what can be applied now; the rest stays, from when it came.
 async fn replay(
     conn: &impl ConnectionTrait,
     orphans: Vec<Orphan>,
-    now: DateTime<Utc>,
+    at: impl Fn(&Orphan) -> DateTime<Utc>,
 ) -> Result<usize, StoreError> {
-    for orphan in &orphans {
+    if orphans.is_empty() {
+        return Ok(0);
+    }
+    let callbacks = orphans.iter().map(|orphan| {
         let callback = Callback {
             account_sid: &orphan.account_sid,
             token: orphan.token.as_deref(),
@@ -157,98 +241,132 @@ async fn replay(
             error_code: orphan.error_code,
             raw: &orphan.raw,
         };
-        match message_of(conn, &callback).await? {
-            Some(message) => drop(record(conn, message, &callback, now).await?),
-            None => keep_orphan(conn, &callback, orphan.at).await?,
+        Ok((callback, at(orphan)))
+    });
+    let callbacks = callbacks.collect::<Result<Vec<_>, StoreError>>()?;
+    let mut heard = Heard::find(conn, callbacks).await?;
+    for (((_, at), message), orphan) in heard.callbacks.iter_mut().zip(&heard.messages).zip(&orphans) {
+        if message.is_none() {
+            *at = orphan.at;
         }
     }
+    heard.apply(conn).await?;
     Ok(orphans.len())
 }
 
-/// By SID, else by token: once Twilio's SID is known it says more than a token that anybody may have seen.
-async fn message_of(
+async fn messages_of(
     conn: &impl ConnectionTrait,
-    callback: &Callback<'_>,
-) -> Result<Option<Message>, StoreError> {
-    let holds = "owner in (select owner from channel_accounts where twilio_account_sid = $2)";
-    let find = |column: &str, key: &str| {
-        let condition = format!("where {column} = $1 and {holds}");
-        let values = vec![text(key), text(callback.account_sid)];
-        async move { messages::one(conn, &condition, values).await }
-    };
-    match (find("twilio_sid", callback.sid).await?, callback.token) {
-        (None, Some(token)) => find("token", token).await,
-        (found, _) => Ok(found),
+    callbacks: &[(Callback<'_>, DateTime<Utc>)],
+) -> Result<Vec<Option<Message>>, StoreError> {
+    const COLUMNS: &[Column] = &[
+        ("n", "bigint"),
+        ("its_sid", "text"),
+        ("its_token", "text"),
+        ("its_account", "text"),
+    ];
+    // The weaker way comes first, so that the stronger one overwrites what it found.
+    let columns = messages::COLUMNS;
+    let holds =
+        "owner in (select a.owner from channel_accounts a where a.twilio_account_sid = t.its_account)";
+    let sql = format!(
+        "select t.n, cast(1 as bigint) as strength, {columns} from {{rows}}
+             join messages on token = t.its_token where {holds}
+         union all
+         select t.n, cast(2 as bigint) as strength, {columns} from {{rows}}
+             join messages on twilio_sid = t.its_sid where {holds}
+         order by strength"
+    );
+    let mut rows = Rows::new(COLUMNS);
+    for (place, (callback, _)) in callbacks.iter().enumerate() {
+        rows.push([
+            number(place),
+            callback.sid.into(),
+            callback.token.into(),
+            callback.account_sid.into(),
+        ]);
     }
+    let mut found = vec![None; callbacks.len()];
+    for (n, message) in messages::numbered(conn, rows, &sql).await? {
+        if let Some(place) = usize::try_from(n).ok().and_then(|n| found.get_mut(n)) {
+            *place = Some(message);
+        }
+    }
+    // A SID may be told by an earlier one of them.
+    for place in 0..found.len() {
+        let earlier = (0..place).find(|earlier| {
+            let ((one, _), (other, _)) = (&callbacks[*earlier], &callbacks[place]);
+            (one.sid, one.account_sid) == (other.sid, other.account_sid) && found[*earlier].is_some()
+        });
+        if found[place].is_none() {
+            found[place] = earlier.and_then(|earlier| found[earlier].clone());
+        }
+    }
+    Ok(found)
 }
 
-async fn record(
+async fn keep_events<'a>(
     conn: &impl ConnectionTrait,
-    message: Message,
-    callback: &Callback<'_>,
-    now: DateTime<Utc>,
-) -> Result<Applied, StoreError> {
-    keep_event(conn, &message, callback, now).await?;
-    let (owner, id) = (message.owner.clone(), message.id.clone());
-    if message
-        .twilio_sid
-        .as_deref()
-        .is_some_and(|sid| sid != callback.sid)
-    {
-        return Ok(Applied::OtherSid(owner, id));
-    }
-    let said = Report {
-        sid: Some(callback.sid),
-        status: callback.status,
-        error_code: callback.error_code,
-        error_message: None,
-    };
-    Ok(match messages::report(conn, message, &said, now).await? {
-        true => Applied::Updated(owner, id),
-        false => Applied::Unchanged(owner, id),
-    })
-}
-
-async fn keep_event(
-    conn: &impl ConnectionTrait,
-    message: &Message,
-    callback: &Callback<'_>,
-    now: DateTime<Utc>,
+    each: impl Iterator<Item = (&'a (Callback<'a>, DateTime<Utc>), &'a Option<Message>)>,
 ) -> Result<(), StoreError> {
+    const COLUMNS: &[Column] = &[
+        ("id", "text"),
+        ("message", "text"),
+        ("owner", "text"),
+        ("status", "text"),
+        ("error_code", "bigint"),
+        ("raw", "text"),
+        ("at", "timestamptz"),
+    ];
     let sql = "
         insert into message_events (id, message, owner, status, error_code, raw, at)
-        values ($1, $2, $3, $4, $5, $6, $7)";
-    let values = vec![
-        text(Ulid::generate().to_string()),
-        text(message.id.as_str()),
-        text(message.owner.as_str()),
-        text(callback.status.as_str()),
-        callback.error_code.into(),
-        text(callback.raw),
-        now.into(),
-    ];
-    execute(conn, sql, values).await?;
+        select id, message, owner, status, error_code, raw, at from {rows}";
+    let mut rows = Rows::new(COLUMNS);
+    for ((callback, at), message) in each {
+        let Some(message) = message else { continue };
+        rows.push([
+            Ulid::generate().to_string().into(),
+            message.id.as_str().into(),
+            message.owner.as_str().into(),
+            callback.status.as_str().into(),
+            callback.error_code.into(),
+            callback.raw.into(),
+            time(*at),
+        ]);
+    }
+    rows.execute(conn, sql, vec![]).await?;
     Ok(())
 }
 
-async fn keep_orphan(
+async fn keep_orphans<'a>(
     conn: &impl ConnectionTrait,
-    callback: &Callback<'_>,
-    at: DateTime<Utc>,
+    orphans: impl Iterator<Item = (&'a Callback<'a>, DateTime<Utc>)>,
 ) -> Result<(), StoreError> {
+    const COLUMNS: &[Column] = &[
+        ("id", "text"),
+        ("account_sid", "text"),
+        ("token", "text"),
+        ("twilio_sid", "text"),
+        ("status", "text"),
+        ("error_code", "bigint"),
+        ("raw", "text"),
+        ("at", "timestamptz"),
+    ];
     let sql = "
         insert into orphan_callbacks (id, account_sid, token, twilio_sid, status, error_code, raw, at)
-        values ($1, $2, $3, $4, $5, $6, $7, $8)";
-    let values = vec![
-        text(Ulid::generate().to_string()),
-        text(callback.account_sid),
-        text_or_null(callback.token),
-        text(callback.sid),
-        text(callback.status.as_str()),
-        callback.error_code.into(),
-        text(callback.raw),
-        at.into(),
-    ];
-    execute(conn, sql, values).await?;
+        select id, account_sid, token, twilio_sid, status, error_code, raw, at from {rows}";
+    let mut rows = Rows::new(COLUMNS);
+    for (callback, at) in orphans {
+        rows.push([
+            Ulid::generate().to_string().into(),
+            callback.account_sid.into(),
+            callback.token.into(),
+            callback.sid.into(),
+            callback.status.as_str().into(),
+            callback.error_code.into(),
+            callback.raw.into(),
+            time(at),
+        ]);
+    }
+    rows.execute(conn, sql, vec![]).await?;
     Ok(())
 }

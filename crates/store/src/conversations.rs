@@ -1,14 +1,17 @@
 //! Conversations between an owner and a contact. How they move on is in [`crate::transitions`].
 use chrono::{DateTime, Utc};
-use recado_domain::{Actor, Address, Channel, ContactId, ConversationId, ConversationState, OwnerId};
+use recado_domain::{Address, Channel, ContactId, ConversationId, ConversationState, OwnerId};
 use sea_orm::{ConnectionTrait, FromQueryResult};
 use serde::Serialize;
 
 use crate::{
     Page, StoreError, page,
-    statement::{execute, statement, text, text_or_null},
-    transitions::{self, Change},
+    statement::{statement, text},
 };
+
+mod open;
+
+pub use open::{Encounter, heard, open_or_find, open_or_find_each};
 
 /// One conversation on one channel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -48,6 +51,7 @@ pub struct Conversation {
 #[derive(FromQueryResult)]
 struct Row {
     id: String,
+    owner: String,
     contact: String,
     channel: String,
     our_address: String,
@@ -64,8 +68,8 @@ struct Row {
     updated_at: DateTime<Utc>,
 }
 
-const COLUMNS: &str = "id, contact, channel, our_address, contact_address, state, previous_id, recovered, version, \
-                       opened_at, last_inbound_at, handoff_at, queue, closed_at, updated_at";
+const COLUMNS: &str = "id, owner, contact, channel, our_address, contact_address, state, previous_id, recovered, \
+                       version, opened_at, last_inbound_at, handoff_at, queue, closed_at, updated_at";
 
 impl TryFrom<Row> for Conversation {
     type Error = StoreError;
@@ -100,26 +104,6 @@ pub struct Parties<'a> {
     pub ours: &'a Address,
     /// The contact's address, on the same channel.
     pub theirs: &'a Address,
-}
-
-/// The conversation that is open between these, whichever of them began it. One that was idle comes back to
-/// `progress`. Where none is open a new one begins, linked to the last, and `recovered` if that had failed.
-///
-/// # Errors
-/// [`StoreError::Stale`] when others open and close it faster than we read.
-pub async fn open_or_find(
-    conn: &impl ConnectionTrait,
-    owner: &OwnerId,
-    parties: Parties<'_>,
-    now: DateTime<Utc>,
-) -> Result<Conversation, StoreError> {
-    for _ in 0..transitions::TRIES {
-        if let Some(open) = find_open(conn, owner, parties).await? {
-            return take_up(conn, owner, open, parties, now).await;
-        }
-        open(conn, owner, parties, now).await?;
-    }
-    Err(StoreError::Stale("conversation"))
 }
 
 /// A conversation of this owner's.
@@ -182,114 +166,4 @@ pub async fn list(
         .map(Conversation::try_from)
         .collect::<Result<_, _>>()?;
     Ok(Page::of(items, limit, |conversation| conversation.id.to_string()))
-}
-
-/// Notes that the contact wrote at `at`; an older time changes nothing.
-///
-/// # Errors
-/// Those of the database.
-pub async fn heard(
-    conn: &impl ConnectionTrait,
-    owner: &OwnerId,
-    id: &ConversationId,
-    at: DateTime<Utc>,
-) -> Result<(), StoreError> {
-    let sql = "
-        update conversations set last_inbound_at = $3,
-            updated_at = case when updated_at < $3 then $3 else updated_at end
-        where owner = $1 and id = $2 and (last_inbound_at is null or last_inbound_at < $3)";
-    execute(
-        conn,
-        sql,
-        vec![text(owner.as_str()), text(id.as_str()), at.into()],
-    )
-    .await?;
-    Ok(())
-}
-
-async fn find_open(
-    conn: &impl ConnectionTrait,
-    owner: &OwnerId,
-    parties: Parties<'_>,
-) -> Result<Option<Conversation>, StoreError> {
-    let sql = format!(
-        "select {COLUMNS} from conversations
-         where owner = $1 and channel = $2 and our_address = $3 and contact = $4
-             and state in ('pending', 'progress', 'human_handoff', 'idle_timeout')"
-    );
-    let row = Row::find_by_statement(statement(conn, sql, key(owner, parties)))
-        .one(conn)
-        .await?;
-    row.map(Conversation::try_from).transpose()
-}
-
-/// Whoever comes second inserts nothing.
-async fn open(
-    conn: &impl ConnectionTrait,
-    owner: &OwnerId,
-    parties: Parties<'_>,
-    now: DateTime<Utc>,
-) -> Result<(), StoreError> {
-    let sql = format!(
-        "select {COLUMNS} from conversations
-         where owner = $1 and channel = $2 and our_address = $3 and contact = $4 order by id desc limit 1"
-    );
-    let last = Row::find_by_statement(statement(conn, sql, key(owner, parties)))
-        .one(conn)
-        .await?;
-    let recovered = last
-        .as_ref()
-        .is_some_and(|last| last.state == ConversationState::Failed.as_str());
-    let sql = "
-        insert into conversations (owner, channel, our_address, contact, id, contact_address, state, previous_id,
-            recovered, opened_at, updated_at)
-        values ($1, $2, $3, $4, $5, $6, 'pending', $7, $8, $9, $9)
-        on conflict do nothing";
-    let mut values = key(owner, parties);
-    values.extend([
-        text(ConversationId::new().as_str()),
-        text(parties.theirs.to_twilio()),
-        text_or_null(last.map(|last| last.id)),
-        recovered.into(),
-        now.into(),
-    ]);
-    execute(conn, sql, values).await?;
-    Ok(())
-}
-
-async fn take_up(
-    conn: &impl ConnectionTrait,
-    owner: &OwnerId,
-    mut open: Conversation,
-    parties: Parties<'_>,
-    now: DateTime<Utc>,
-) -> Result<Conversation, StoreError> {
-    if open.theirs != *parties.theirs {
-        let sql =
-            "update conversations set contact_address = $3, updated_at = $4 where owner = $1 and id = $2";
-        let theirs = text(parties.theirs.to_twilio());
-        execute(
-            conn,
-            sql,
-            vec![text(owner.as_str()), text(open.id.as_str()), theirs, now.into()],
-        )
-        .await?;
-        open.theirs = parties.theirs.clone();
-    }
-    if open.state.is_paused() {
-        let change = Change::new(ConversationState::Progress, Actor::Contact, "message");
-        return Ok(transitions::apply(conn, owner, &open.id, change, now)
-            .await?
-            .conversation);
-    }
-    Ok(open)
-}
-
-fn key(owner: &OwnerId, parties: Parties<'_>) -> Vec<sea_orm::Value> {
-    vec![
-        text(owner.as_str()),
-        text(parties.ours.channel().as_str()),
-        text(parties.ours.to_twilio()),
-        text(parties.contact.as_str()),
-    ]
 }

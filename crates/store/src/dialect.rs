@@ -1,15 +1,24 @@
 //! The one place in the store that knows that two databases exist.
-use sea_orm::{ConnectionTrait, DatabaseBackend, DbErr};
+use sea_orm::DatabaseBackend;
 
-use crate::statement::{statement, text};
+use crate::rows::Column;
 
-/// Makes others who count this owner's usage wait for the end of the transaction. SQLite has one writer, who has
-/// waited already. `no key`, because other tables refer to owners, not to this row.
-pub(crate) async fn lock_subscription(conn: &impl ConnectionTrait, owner: &str) -> Result<(), DbErr> {
-    if conn.get_database_backend() == DatabaseBackend::Postgres {
-        let sql = "select id from subscriptions where owner = $1 for no key update";
-        conn.query_one_raw(statement(conn, sql, vec![text(owner)]))
-            .await?;
+/// The JSON rows in `$1` as a table `t` of these columns.
+pub(crate) fn rows(backend: DatabaseBackend, columns: &[Column]) -> String {
+    match backend {
+        DatabaseBackend::Postgres => {
+            let typed: Vec<_> = columns
+                .iter()
+                .map(|(name, kind)| format!("{name} {kind}"))
+                .collect();
+            format!("json_to_recordset($1::json) as t({})", typed.join(", "))
+        }
+        _ => {
+            let picked: Vec<_> = columns
+                .iter()
+                .map(|(name, _)| format!("value->>'{name}' as {name}"))
+                .collect();
+            format!("(select {} from json_each($1)) as t", picked.join(", "))
+        }
     }
-    Ok(())
 }

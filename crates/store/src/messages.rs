@@ -7,15 +7,20 @@ use sea_orm::{ConnectionTrait, FromQueryResult};
 use serde::Serialize;
 
 use crate::{
-    StoreError, callbacks,
-    statement::{execute, statement, text, text_or_null},
+    StoreError,
+    rows::Rows,
+    statement::{execute, statement, text},
 };
 
+mod insert;
+mod sent;
 mod status;
 mod thread;
 
-pub(crate) use status::{Report, report};
-pub use status::{mark_refused, mark_sent, reopen};
+pub use insert::{insert_inbound, insert_inbound_each, insert_outbound, insert_outbound_each};
+pub use sent::{SentAs, mark_sent, mark_sent_each};
+pub(crate) use status::{Heard, Report, report_each};
+pub use status::{mark_refused, reopen};
 pub use thread::{Turn, claimed_sids, recent_turns, thread};
 
 /// One message. `Debug` leaves out what it says.
@@ -72,6 +77,7 @@ impl fmt::Debug for Message {
 }
 
 /// A message that a contact wrote.
+#[derive(Clone, Copy)]
 pub struct NewInbound<'a> {
     /// In which conversation.
     pub conversation: &'a ConversationId,
@@ -92,6 +98,7 @@ pub struct NewInbound<'a> {
 }
 
 /// A message that is about to be sent.
+#[derive(Clone, Copy)]
 pub struct NewOutbound<'a> {
     /// In which conversation.
     pub conversation: &'a ConversationId,
@@ -148,7 +155,14 @@ struct Row {
     updated_at: DateTime<Utc>,
 }
 
-const COLUMNS: &str = "id, owner, conversation, contact, direction, kind, body, twilio_sid, token, run, part, status, \
+#[derive(FromQueryResult)]
+struct Numbered {
+    n: i64,
+    #[sea_orm(nested)]
+    row: Row,
+}
+
+pub(crate) const COLUMNS: &str = "id, owner, conversation, contact, direction, kind, body, twilio_sid, token, run, part, status, \
                        error_code, error_message, created_at, sent_at, updated_at";
 
 impl TryFrom<Row> for Message {
@@ -175,80 +189,6 @@ impl TryFrom<Row> for Message {
             updated_at: row.updated_at,
         })
     }
-}
-
-/// Stores a message that a contact wrote, once for its SID.
-///
-/// # Errors
-/// [`StoreError::Taken`] when the SID is another owner's.
-pub async fn insert_inbound(
-    conn: &impl ConnectionTrait,
-    owner: &OwnerId,
-    new: &NewInbound<'_>,
-) -> Result<Inserted, StoreError> {
-    let id = MessageId::new();
-    let sql = "
-        insert into messages (id, owner, conversation, contact, direction, kind, body, twilio_sid, run, form, status,
-            created_at, updated_at)
-        values ($1, $2, $3, $4, 'inbound', $5, $6, $7, $8, $9, 'received', $10, $10)
-        on conflict do nothing";
-    let values = vec![
-        text(id.as_str()),
-        text(owner.as_str()),
-        text(new.conversation.as_str()),
-        text(new.contact.as_str()),
-        text(new.kind),
-        text(new.body),
-        text(new.twilio_sid),
-        text(new.run),
-        text(new.form),
-        new.received_at.into(),
-    ];
-    if execute(conn, sql, values).await? > 0 {
-        return Ok(Inserted::New(id));
-    }
-    let known = by_sid(conn, owner, new.twilio_sid).await?;
-    known
-        .map(|message| Inserted::Known(message.id))
-        .ok_or(StoreError::Taken("Twilio SID"))
-}
-
-/// Stores a message that is about to be sent, once for its token. Callbacks that came first are applied.
-///
-/// # Errors
-/// [`StoreError::Taken`] when the token is another owner's.
-pub async fn insert_outbound(
-    conn: &impl ConnectionTrait,
-    owner: &OwnerId,
-    new: &NewOutbound<'_>,
-    now: DateTime<Utc>,
-) -> Result<Inserted, StoreError> {
-    let id = MessageId::new();
-    let sql = "
-        insert into messages (id, owner, conversation, contact, direction, kind, body, token, run, part, created_at,
-            updated_at)
-        values ($1, $2, $3, $4, 'outbound', $5, $6, $7, $8, $9, $10, $10)
-        on conflict do nothing";
-    let values = vec![
-        text(id.as_str()),
-        text(owner.as_str()),
-        text(new.conversation.as_str()),
-        text(new.contact.as_str()),
-        text(new.kind),
-        text(new.body),
-        text(new.token),
-        text_or_null(new.run),
-        new.part.into(),
-        now.into(),
-    ];
-    if execute(conn, sql, values).await? == 0 {
-        let known = by_token(conn, owner, new.token).await?;
-        return known
-            .map(|message| Inserted::Known(message.id))
-            .ok_or(StoreError::Taken("token"));
-    }
-    callbacks::adopt(conn, owner, Some(new.token), None, now).await?;
-    Ok(Inserted::New(id))
 }
 
 /// Replaces the text of a message, as by the transcript of a voice message.
@@ -320,4 +260,27 @@ pub(crate) async fn one(
         .one(conn)
         .await?;
     row.map(Message::try_from).transpose()
+}
+
+/// The messages that `sql` selects with a number each, `n`.
+pub(crate) async fn numbered(
+    conn: &impl ConnectionTrait,
+    rows: Rows,
+    sql: &str,
+) -> Result<Vec<(i64, Message)>, StoreError> {
+    let rows: Vec<Numbered> = rows.query(conn, sql, vec![]).await?;
+    rows.into_iter()
+        .map(|Numbered { n, row }| Ok((n, Message::try_from(row)?)))
+        .collect()
+}
+
+/// The messages that one column of `rows` tells, in a condition on the columns of a message.
+pub(crate) async fn all(
+    conn: &impl ConnectionTrait,
+    rows: Rows,
+    join: &str,
+) -> Result<Vec<Message>, StoreError> {
+    let sql = format!("select {COLUMNS} from {{rows}} join messages on {join}");
+    let rows: Vec<Row> = rows.query(conn, &sql, vec![]).await?;
+    rows.into_iter().map(Message::try_from).collect()
 }

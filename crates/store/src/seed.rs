@@ -138,7 +138,7 @@ async fn converse(
                     received_at: at,
                 };
                 messages::insert_inbound(conn, owner, &new).await?;
-                conversations::heard(conn, owner, &conversation, at).await?;
+                conversations::heard(conn, owner, parties, at).await?;
             }
             Direction::Outbound => {
                 let new = NewOutbound {

@@ -129,6 +129,14 @@ impl Period {
         }
     }
 
+    /// The stored period while it lasts, else the one that has begun since.
+    pub(crate) fn present(self, anchor: DateTime<Utc>, stored: Bounds, now: DateTime<Utc>) -> Bounds {
+        match stored.1 {
+            Some(end) if end <= now => self.around(anchor, now),
+            _ => stored,
+        }
+    }
+
     /// The period that `now` is in. Counted from the anchor, so that one which began on the 31st ends on the 30th
     /// in June and on the 31st again in July.
     pub fn around(self, anchor: DateTime<Utc>, now: DateTime<Utc>) -> Bounds {
@@ -239,6 +247,32 @@ pub async fn find(conn: &impl ConnectionTrait, owner: &OwnerId) -> Result<Option
             current_period_start: row.current_period_start,
             current_period_end: row.current_period_end,
         })
+    })
+    .transpose()
+}
+
+#[derive(FromQueryResult)]
+struct Anchored {
+    period: String,
+    anchor_at: DateTime<Utc>,
+    current_period_start: DateTime<Utc>,
+    current_period_end: Option<DateTime<Utc>>,
+}
+
+/// The period that `now` is in, whether or not anything was counted in it yet; `None` without a subscription.
+pub(crate) async fn present_period(
+    conn: &impl ConnectionTrait,
+    owner: &OwnerId,
+    now: DateTime<Utc>,
+) -> Result<Option<Bounds>, StoreError> {
+    let sql = "
+        select period, anchor_at, current_period_start, current_period_end from subscriptions where owner = $1";
+    let row = Anchored::find_by_statement(statement(conn, sql, vec![text(owner.as_str())]))
+        .one(conn)
+        .await?;
+    row.map(|row| {
+        let stored = (row.current_period_start, row.current_period_end);
+        Ok(Period::parse(&row.period)?.present(row.anchor_at, stored, now))
     })
     .transpose()
 }

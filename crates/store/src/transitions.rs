@@ -162,7 +162,7 @@ async fn write(
     let (from, seen) = (conversation.state, conversation.version);
     conversation.state = change.to;
     conversation.version += 1;
-    conversation.updated_at = now;
+    conversation.updated_at = conversation.updated_at.max(now);
     let is_handoff = change.to == ConversationState::HumanHandoff;
     conversation.handoff_at = is_handoff.then_some(now);
     conversation.queue = change.queue.filter(|_| is_handoff).map(str::to_owned);
@@ -176,7 +176,7 @@ async fn write(
         text(conversation.id.as_str()),
         seen.into(),
         text(change.to.as_str()),
-        now.into(),
+        conversation.updated_at.into(),
         conversation.handoff_at.into(),
         text_or_null(conversation.queue.as_deref()),
         conversation.closed_at.into(),

@@ -60,6 +60,43 @@ async fn undoes_exactly_what_it_did(backend: Backend) {
     }
 }
 
+#[tokio::test]
+async fn counters_begin_with_what_the_ledger_holds() {
+    for backend in Backend::ALL {
+        let database = TestDatabase::empty(backend).await;
+        let db = database.connect().await;
+        Migrator::up(&db, Some(12)).await.expect("up to the ledger");
+        let reserve = "insert into usage (run, feature, owner, quantity, state, period_start, at) values ";
+        let at = "'2026-03-10T12:00:00+00:00', '2026-03-10T12:00:00+00:00'";
+        let rows = [
+            ("one", "ours", 2, "reserved"),
+            ("two", "ours", 3, "committed"),
+            ("three", "ours", 5, "released"),
+            ("four", "theirs", 7, "committed"),
+        ]
+        .map(|(run, owner, quantity, state)| {
+            format!("('{run}', 'messages', '{owner}', {quantity}, '{state}', {at})")
+        });
+        let insert = format!("{reserve}{}", rows.join(", "));
+        db.execute_unprepared(&insert).await.expect("a ledger");
+        Migrator::up(&db, None).await.expect("up");
+        let sql = "select owner || ' ' || feature || ' ' || used from usage_counters order by owner";
+        let counters = db
+            .query_all_raw(Statement::from_string(db.get_database_backend(), sql))
+            .await
+            .expect("counters");
+        let counters: Vec<String> = counters
+            .iter()
+            .map(|row| row.try_get_by_index(0).expect("text"))
+            .collect();
+        assert_eq!(
+            counters,
+            ["ours messages 5", "theirs messages 7"],
+            "on {backend:?}"
+        );
+    }
+}
+
 /// Every table with its columns, index, constraint, trigger and function, but the list of migrations itself.
 async fn schema(db: &DatabaseConnection) -> Vec<String> {
     let sql = match db.get_database_backend() {

@@ -69,9 +69,11 @@ mod replay;
 mod script;
 mod scripted;
 mod simulation;
+mod trial;
 
 pub use self::{
     engine::TestEngine,
     replay::{Replayed, Unreplayable, replay, replay_export},
     script::Script,
+    trial::Trial,
 };

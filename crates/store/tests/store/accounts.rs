@@ -14,10 +14,11 @@ async fn an_owner_is_found_by_number_then_service_then_account() {
     on_both(async |at| {
         let number = address("whatsapp:+14155238886");
         let whose = async |to: &str, service| resolve(&at.db, ACCOUNT, &address(to), service).await.unwrap();
-        let (ours, theirs) = (
-            Resolution::Owner(at.owner.clone()),
-            Resolution::Owner(at.other.clone()),
-        );
+        let found = async |id| {
+            let owner = owners::find(&at.db, id).await.unwrap().unwrap();
+            Resolution::Owner(Box::new(owner))
+        };
+        let (ours, theirs) = (found(&at.owner).await, found(&at.other).await);
         assert_eq!(whose("+14155238887", None).await, ours, "the only holder");
 
         accounts::put(

@@ -4,6 +4,8 @@ use recado_store::{
     subscriptions::{self, SubscriptionState},
 };
 
+use sea_orm::ConnectionTrait;
+
 use crate::fixture::{Fixture, address, hours, on_both};
 
 const CONTACT: &str = "whatsapp:+5511987654321";
@@ -255,6 +257,64 @@ async fn an_override_stands_before_the_plan_until_it_ends() {
             .unwrap();
         assert_eq!(reserve(at, "three", 1_000_000, 3).await, Grant::Granted);
         assert_eq!(used(at, 3).await, (1_000_120, Level::Ok));
+    })
+    .await;
+}
+
+/// Counters that are not the sum of their ledger.
+const WRONG: &str = "
+    usage_counters c where used <> (select coalesce(sum(u.quantity), 0) from usage u
+        where u.owner = c.owner and u.feature = c.feature and u.period_start = c.period_start
+            and u.state <> 'released')";
+
+#[tokio::test]
+async fn groups_that_ask_and_give_back_at_once_share_a_quota_exactly() {
+    on_both(async |at| {
+        assert_eq!(reserve(at, "before", 90, 0).await, Grant::Granted);
+        let contact = address(CONTACT);
+        let grants = at
+            .at_once(8, async |tx, number| {
+                let runs: Vec<_> = (0..5).map(|run| format!("run-{number}-{run}")).collect();
+                let want = |run| billing::Want {
+                    owner: &at.owner,
+                    run,
+                    features: &[plans::MESSAGES, plans::AGENT_ANSWERS],
+                    quantity: 1,
+                    contact: &contact,
+                };
+                let wants: Vec<_> = runs.iter().map(|run| want(run.as_str())).collect();
+                let grants = billing::reserve_each(tx, &wants, at.now).await?;
+                let ends = runs.iter().map(|run| billing::Settlement {
+                    owner: &at.owner,
+                    run,
+                    feature: plans::AGENT_ANSWERS,
+                    end: billing::End::Released,
+                });
+                billing::settle_each(tx, &ends.collect::<Vec<_>>(), at.now).await?;
+                Ok(grants)
+            })
+            .await
+            .concat();
+        let granted = grants.iter().filter(|grant| **grant == Grant::Granted).count();
+        assert_eq!((granted, grants.len()), (10, 40));
+        assert_eq!(used(at, 0).await, (100, Level::Blocked));
+        assert_eq!(at.count(WRONG).await, 0);
+        assert_eq!(at.count("usage where state = 'released'").await, 10);
+        let told = grants.iter().filter(|grant| **grant == over_quota(true)).count();
+        assert_eq!(told, 1, "a contact is told once");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn counting_does_not_read_the_ledger() {
+    on_both(async |at| {
+        let sql = "update usage_counters set used = 99";
+        assert_eq!(reserve(at, "before", 1, 0).await, Grant::Granted);
+        at.db.execute_unprepared(sql).await.unwrap();
+        assert_eq!(used(at, 0).await, (99, Level::Critical95));
+        assert_eq!(reserve(at, "one", 1, 0).await, Grant::Granted);
+        assert_eq!(reserve(at, "two", 1, 0).await, over_quota(true));
     })
     .await;
 }

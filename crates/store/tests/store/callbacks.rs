@@ -3,7 +3,7 @@ use recado_store::{
     callbacks::{self, Applied, Callback},
     messages::{self, Message},
 };
-use sea_orm::ConnectionTrait;
+use sea_orm::{ConnectionTrait, TransactionTrait};
 
 use crate::fixture::{ACCOUNT, Fixture, THEIR_ACCOUNT, on_both};
 
@@ -130,7 +130,10 @@ async fn only_the_first_callback_of_a_messages_own_account_is_news_of_its_sendin
                 error_code: None,
                 raw: "",
             };
-            let token = callbacks::proves(&at.db, &callback).await.unwrap();
+            let heard = callbacks::Heard::find(&at.db, vec![(callback, at.now)])
+                .await
+                .unwrap();
+            let token = heard.proofs().next();
             token.map(str::to_owned)
         };
         assert_eq!(proves(THEIR_ACCOUNT, Some("token"), "SM1").await, None, "forged");
@@ -235,6 +238,101 @@ async fn callbacks_that_come_at_once_do_not_undo_each_other() {
         .await;
         assert_eq!(message(at, "token").await.status, Some(Read));
         assert_eq!(at.count("message_events").await, 8);
+    })
+    .await;
+}
+
+/// What a callback says: of which message by token, of which SID, and what.
+type Said = (Option<usize>, usize, MessageStatus, bool);
+
+fn callback((token, sid, status, is_error): &Said) -> Callback<'static> {
+    Callback {
+        account_sid: ACCOUNT,
+        token: token.map(|token| ["token-0", "token-1", "token-2", "nobody"][token]),
+        sid: ["SM0", "SM1", "SM2", "SM3"][*sid],
+        status: *status,
+        error_code: is_error.then_some(30003),
+        raw: "raw",
+    }
+}
+
+/// Hears callbacks, one message with a SID and two without, and tells what is there afterwards.
+async fn heard(at: &Fixture, said: &[Said], together: bool) -> (Vec<Applied>, Vec<Message>, i64, i64) {
+    let tx = at.db.begin().await.unwrap();
+    let each = || said.iter().enumerate();
+    let when = |number: usize| at.now + chrono::Duration::milliseconds(number as i64);
+    let mut applied = Vec::new();
+    if together {
+        let all = each().map(|(number, said)| (callback(said), when(number)));
+        let heard = callbacks::Heard::find(&tx, all.collect()).await.unwrap();
+        applied = heard.apply(&tx).await.unwrap();
+    } else {
+        for (number, said) in each() {
+            let one = callbacks::apply(&tx, &callback(said), when(number)).await;
+            applied.push(one.unwrap());
+        }
+    }
+    let mut stored = Vec::new();
+    for token in ["token-0", "token-1", "token-2"] {
+        let message = messages::by_token(&tx, &at.owner, token).await.unwrap();
+        stored.push(message.unwrap());
+    }
+    let count = async |table| {
+        let sql = format!("select cast(count(*) as bigint) from {table}");
+        let statement = sea_orm::Statement::from_string(tx.get_database_backend(), sql);
+        let row = tx.query_one_raw(statement).await.unwrap().unwrap();
+        row.try_get_by_index::<i64>(0).unwrap()
+    };
+    let (events, orphans) = (count("message_events").await, count("orphan_callbacks").await);
+    tx.rollback().await.unwrap();
+    (applied, stored, events, orphans)
+}
+
+#[tokio::test]
+async fn callbacks_that_are_heard_together_leave_what_they_leave_one_by_one() {
+    use proptest::{
+        collection::vec, option, prelude::*, sample::select, strategy::ValueTree, test_runner::TestRunner,
+    };
+    on_both(async |at| {
+        for number in 0..3 {
+            at.intend(&format!("token-{number}"), "olá", at.now).await;
+        }
+        messages::mark_sent(&at.db, &at.owner, "token-0", "SM0", Queued, at.now)
+            .await
+            .unwrap();
+        let mut runner = TestRunner::deterministic();
+        // A SID is told with the token of its message, or without one; else it is another account's affair.
+        let status = select(vec![Queued, Sent, Undelivered, Delivered, Read]);
+        let said = (
+            0..4usize,
+            prop::bool::ANY,
+            option::weighted(0.2, 0..4usize),
+            status,
+            prop::bool::weighted(0.2),
+        );
+        let said = said.prop_map(|(place, has_token, other, status, is_error)| {
+            let sid = if place < 3 {
+                other.filter(|other| *other == 3).unwrap_or(place)
+            } else {
+                place
+            };
+            (has_token.then_some(place), sid, status, is_error)
+        });
+        for _ in 0..40 {
+            let said = vec(said.clone(), 1..12).new_tree(&mut runner).unwrap().current();
+            // What names a message otherwise than the one before it is refused by the database, or told one by one.
+            let known = |(token, sid, ..): &Said| token.is_some() || *sid != 3;
+            let said: Vec<_> = said.into_iter().filter(known).collect();
+            let sid_of_two = (1..3).any(|token| said.iter().any(|one| one.0 == Some(token) && one.1 == 3));
+            if said.is_empty() || sid_of_two {
+                continue;
+            }
+            assert_eq!(
+                heard(at, &said, true).await,
+                heard(at, &said, false).await,
+                "{said:?}"
+            );
+        }
     })
     .await;
 }

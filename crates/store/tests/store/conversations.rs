@@ -239,11 +239,19 @@ async fn a_handoff_has_a_queue_only_while_it_lasts() {
 #[tokio::test]
 async fn the_last_word_of_a_contact_only_moves_forward() {
     on_both(async |at| {
-        let (_, id) = at.talk().await;
+        let (contact, id) = at.talk().await;
+        let (ours, theirs) = (
+            address("whatsapp:+14155238886"),
+            address("whatsapp:+5511987654321"),
+        );
+        let parties = Parties {
+            contact: &contact,
+            ours: &ours,
+            theirs: &theirs,
+        };
         for later in [2, 1] {
-            conversations::heard(&at.db, &at.owner, &id, at.now + hours(later))
-                .await
-                .unwrap();
+            let heard = conversations::heard(&at.db, &at.owner, parties, at.now + hours(later));
+            assert_eq!(heard.await.unwrap().id, id);
         }
         let heard = conversations::get(&at.db, &at.owner, &id).await.unwrap().unwrap();
         assert_eq!(heard.last_inbound_at, Some(at.now + hours(2)));

@@ -55,7 +55,7 @@ pub(crate) fn hours(n: i64) -> Duration {
 }
 
 impl Fixture {
-    async fn new(backend: Backend) -> Self {
+    pub(crate) async fn new(backend: Backend) -> Self {
         let database = TestDatabase::new(backend).await;
         let mut options = ConnectOptions::new(database.url());
         let connections = if backend == Backend::Sqlite { 1 } else { 8 };

@@ -10,5 +10,6 @@ mod errors;
 mod fixture;
 mod messages;
 mod owners;
+mod query_plans;
 mod seed;
 mod tenancy;
