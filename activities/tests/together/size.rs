@@ -6,7 +6,8 @@ use sea_orm::{ConnectionTrait, Statement, TransactionTrait};
 
 use crate::{
     count::messages,
-    world::{ACCOUNT, Course, Way, World},
+    course::Course,
+    world::{ACCOUNT, Way, World},
 };
 
 const SIZE: &str = "
