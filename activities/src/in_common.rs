@@ -3,7 +3,11 @@ use std::sync::Arc;
 
 use recado_domain::{Address, OwnerId};
 use recado_engine::Fault;
-use recado_store::{Resolution, accounts, knowledge::Knowledge};
+use recado_store::{
+    Resolution, StoreError,
+    accounts::{self, Signers},
+    knowledge::Knowledge,
+};
 
 use crate::{Environment, asked::Asked, faults::of_store};
 
@@ -12,10 +16,24 @@ use crate::{Environment, asked::Asked, faults::of_store};
 pub struct InCommon {
     resolutions: Asked<(String, Address, Option<String>), Result<Resolution, Fault>>,
     knowledge: Asked<OwnerId, Result<Arc<Knowledge>, Fault>>,
+    signers: Asked<(String, String), Result<Arc<Signers>, StoreError>>,
     credentials: Asked<(OwnerId, String), Result<Option<accounts::Credentials>, Fault>>,
 }
 
 impl Environment {
+    /// Who may have sent a webhook to `to`, as [`accounts::signers`]; shared by webhooks that come at the same time.
+    ///
+    /// # Errors
+    /// As of [`accounts::signers`].
+    pub async fn signers(&self, account: &str, to: &str) -> Result<Arc<Signers>, StoreError> {
+        let key = (account.to_owned(), to.to_owned());
+        let query = || async move {
+            let signers = accounts::signers(&self.database, &self.secret, account, to).await;
+            signers.map(Arc::new)
+        };
+        self.in_common.signers.ask(key, query).await
+    }
+
     /// Whose a message is.
     pub(crate) async fn resolve(
         &self,

@@ -3,25 +3,21 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use recado_clients::twilio::{CreateMessage, ErrorClass, ListMessages, Sender, TwilioError};
-use recado_domain::{
-    Address, Channel, ContactId, ConversationId, ConversationState, MessageStatus, OwnerId, UnknownSend,
-};
+use recado_domain::{Address, Channel, ContactId, ConversationId, ConversationState, OwnerId, UnknownSend};
 use recado_engine::{Activity, Attempt, Effect, Fault, Joint, Prepared, Reconciled, Retry, Undecided};
-use recado_store::{
-    StoreError,
-    billing::{self, End, Settlement},
-    messages, opt_outs, owners,
-    sending::{self, Reachable},
-};
-use sea_orm::DatabaseTransaction;
+use recado_store::{StoreError, billing, messages, opt_outs, owners, sending::Reachable};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Environment,
     check_billing::AGENT_ANSWERS,
     faults::{of_store, of_twilio, twilio_code},
-    group::{self, Member},
+    group,
 };
+
+mod together;
+
+use together::{intend, write_down};
 
 /// WhatsApp takes free text only so long after the contact's last message.
 /// Source: <https://www.twilio.com/docs/whatsapp/key-concepts>.
@@ -289,111 +285,6 @@ impl Reply {
             Some(Withheld::InHumanHands)
         } else {
             None
-        }
-    }
-}
-
-/// Writes down what is about to be sent, as far as nothing forbids it now.
-async fn intend(members: &[Member<'_, Reply>]) -> Result<Vec<Prepared<Sent>>, Fault> {
-    let (tx, now) = group::act(members)?;
-    let withheld = forbid(tx, members).await?;
-    let tokens: Vec<String> = members.iter().map(|member| member.attempt.key()).collect();
-    let (mut going, mut new, mut released) = (Vec::new(), Vec::new(), Vec::new());
-    for ((member, token), withheld) in members.iter().zip(&tokens).zip(&withheld) {
-        if withheld.is_some() {
-            released.push(member.settle(End::Released));
-            continue;
-        }
-        let call = member.call;
-        let message = messages::NewOutbound {
-            conversation: &call.conversation,
-            contact: &call.contact,
-            token,
-            run: Some(member.run()),
-            part: call.part.into(),
-            kind: "text",
-            body: &call.body,
-        };
-        going.push(member);
-        new.push((&call.owner, message, member.attempt.now()));
-    }
-    let inserted = messages::insert_outbound_each(tx, &new).await.map_err(of_store)?;
-    for (member, inserted) in going.into_iter().zip(inserted) {
-        if let messages::Inserted::Known(_) = inserted {
-            member.call.take_up_again(member.attempt).await?;
-        }
-    }
-    billing::settle_each(tx, &released, now).await.map_err(of_store)?;
-    let prepared = |withheld: Option<Withheld>| match withheld {
-        Some(why) => Prepared::Settled(Sent::Withheld(why)),
-        None => Prepared::Go,
-    };
-    Ok(withheld.into_iter().map(prepared).collect())
-}
-
-/// What forbids sending, now.
-async fn forbid(
-    tx: &DatabaseTransaction,
-    members: &[Member<'_, Reply>],
-) -> Result<Vec<Option<Withheld>>, Fault> {
-    let recipient = |member| {
-        let Member { call, .. }: &Member<'_, Reply> = member;
-        sending::Recipient {
-            owner: &call.owner,
-            conversation: &call.conversation,
-            address: &call.to,
-        }
-    };
-    let recipients: Vec<_> = members.iter().map(recipient).collect();
-    let reachable = sending::reachable_each(tx, &recipients).await.map_err(of_store)?;
-    let forbidden = |(member, reachable): (&Member<'_, Reply>, Option<Reachable>)| {
-        let gone = || Fault::fatal("no_conversation", "the conversation is gone");
-        Ok(member
-            .call
-            .forbidden(reachable.ok_or_else(gone)?, member.attempt.now()))
-    };
-    members.iter().zip(reachable).map(forbidden).collect()
-}
-
-/// Writes down what Twilio said.
-async fn write_down(members: &[Member<'_, Reply>], sent: &[Sent]) -> Result<(), Fault> {
-    let (tx, now) = group::act(members)?;
-    let tokens: Vec<String> = members.iter().map(|member| member.attempt.key()).collect();
-    let (mut accepted, mut settlements) = (Vec::new(), Vec::new());
-    for ((member, token), sent) in members.iter().zip(&tokens).zip(sent) {
-        match sent {
-            Sent::Accepted { sid, status } => {
-                accepted.push(messages::SentAs {
-                    owner: &member.call.owner,
-                    token,
-                    sid,
-                    // A status that we do not know yet says at least that Twilio took it.
-                    status: MessageStatus::parse(status).unwrap_or(MessageStatus::Queued),
-                    at: member.attempt.now(),
-                });
-                settlements.push(member.settle(End::Committed));
-            }
-            Sent::Withheld(_) => {
-                member.call.silence(member.attempt).await?;
-                settlements.push(member.settle(End::Released));
-            }
-        }
-    }
-    messages::mark_sent_each(tx, &accepted).await.map_err(of_store)?;
-    billing::settle_each(tx, &settlements, now)
-        .await
-        .map(drop)
-        .map_err(of_store)
-}
-
-impl<'a> Member<'a, Reply> {
-    /// What becomes of the answer that the run reserved.
-    fn settle(&'a self, end: End) -> Settlement<'a> {
-        Settlement {
-            owner: &self.call.owner,
-            run: self.run(),
-            feature: AGENT_ANSWERS,
-            end,
         }
     }
 }

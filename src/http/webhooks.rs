@@ -5,7 +5,7 @@ use poem::{Body, Request, Response, handler, http::StatusCode, web::Data};
 use recado_clients::twilio::{self, FormError, InboundForm, StatusForm};
 use recado_domain::{MessageStatus, OwnerId};
 use recado_engine::Start;
-use recado_store::accounts::{self, Signers};
+use recado_store::accounts::Signers;
 use recado_workflows::InboundMessage;
 use url::Url;
 
@@ -45,7 +45,7 @@ pub(crate) async fn status(
 }
 
 async fn receive(app: &App, request: &Request, body: Body) -> Result<(), Problem> {
-    let proved = proved(app, request, body).await?;
+    let proved = proved(app, request, body, Webhook::Inbound).await?;
     let form = InboundForm::from_fields(&proved.fields).map_err(|error| malformed(app, request, &error))?;
     let start = Start {
         key: Some(InboundMessage::key(&form.account_sid, &form.message_sid)),
@@ -74,7 +74,7 @@ async fn receive(app: &App, request: &Request, body: Body) -> Result<(), Problem
 }
 
 async fn note(app: &App, request: &Request, body: Body) -> Result<(), Problem> {
-    let fields = proved(app, request, body).await?.fields;
+    let fields = proved(app, request, body, Webhook::Status).await?.fields;
     let form = StatusForm::from_fields(&fields).map_err(|error| malformed(app, request, &error))?;
     let token = request.uri().query().and_then(|query| {
         url::form_urlencoded::parse(query.as_bytes())
@@ -109,7 +109,16 @@ struct Proved {
     owner: Option<OwnerId>,
 }
 
-async fn proved(app: &App, request: &Request, body: Body) -> Result<Proved, Problem> {
+/// What a webhook tells of, and so where it says which address of ours it concerns.
+#[derive(Clone, Copy)]
+enum Webhook {
+    /// In `To`.
+    Inbound,
+    /// Nowhere: the message tells, and all of an account's are signed alike.
+    Status,
+}
+
+async fn proved(app: &App, request: &Request, body: Body, webhook: Webhook) -> Result<Proved, Problem> {
     let path = request.original_uri().path();
     let reject = |reason: Reason, detail: &str| {
         app.rejected.push(path, reason, detail);
@@ -137,19 +146,25 @@ async fn proved(app: &App, request: &Request, body: Body) -> Result<Proved, Prob
         let found = fields.iter().find(|(name, _)| name == wanted);
         found.map(|(_, value)| value.as_str()).unwrap_or_default()
     };
-    let (database, secret) = (&app.environment.database, &app.environment.secret);
-    let Signers { tokens, owner } =
-        accounts::signers(database, secret, field("AccountSid"), field("To")).await?;
+    let ours = match webhook {
+        Webhook::Inbound => field("To"),
+        Webhook::Status => "",
+    };
+    let signers = app.environment.signers(field("AccountSid"), ours).await?;
+    let Signers { tokens, owner } = &*signers;
     if tokens.is_empty() {
         return Err(reject(Reason::UnknownAccount, "no owner holds this account"));
     }
-    if !twilio::verify(&tokens, &signed_url(app, request), &fields, signature) {
+    if !twilio::verify(tokens, &signed_url(app, request), &fields, signature) {
         return Err(reject(
             Reason::WrongSignature,
             "signed with another token, or for another URL than PUBLIC_URL and this path",
         ));
     }
-    Ok(Proved { fields, owner })
+    Ok(Proved {
+        fields,
+        owner: owner.clone(),
+    })
 }
 
 /// The URL as Twilio knows it: the public one, whatever proxies made of it.

@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod count;
+mod course;
 mod dump;
 mod scenario;
 mod size;

@@ -3,7 +3,7 @@ use recado_domain::{InvalidAddress, UnknownWord};
 use sea_orm::{DbErr, RuntimeErr, SqlxError};
 
 /// Why a verb did not do its work. Nothing of it is written, unless the verb's own text says otherwise.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
     /// The database refused or did not answer.
     #[error(transparent)]

@@ -54,10 +54,11 @@ pub async fn reachable_each(
         ("address", "text"),
         ("spelling", "text"),
     ];
+    // Two questions, because of one for either address the database would ask for all of the owner's.
     let sql = "
         select t.n, c.state, c.last_inbound_at,
-            exists (select 1 from opt_outs o where o.owner = t.owner and o.address in (t.address, t.spelling))
-                as opted_out
+            exists (select 1 from opt_outs o where o.owner = t.owner and o.address = t.address)
+                or exists (select 1 from opt_outs o where o.owner = t.owner and o.address = t.spelling) as opted_out
         from {rows} join conversations c on c.id = t.conversation and c.owner = t.owner";
     let mut rows = Rows::new(COLUMNS);
     for (place, recipient) in recipients.iter().enumerate() {

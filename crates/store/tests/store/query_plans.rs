@@ -24,6 +24,9 @@ const PINNED: [&str; 4] = ["enable_seqscan", "enable_hashjoin", "enable_mergejoi
 /// The catalogue, which does not grow with owners or messages.
 const SMALL: [&str; 3] = ["plans", "plan_features", "features"];
 
+/// Rows that may be read in vain by one look into an index.
+const MOST_REMOVED: f64 = 20.0;
+
 /// 100,000 of everything, and 200,000 messages; the owner `ours` has a fifth of the contacts.
 const GROWN: &str = "
 set session_replication_role = replica;
@@ -96,30 +99,33 @@ impl Noted {
         let sql = format!("set {name} = {value}");
         self.db.execute_unprepared(&sql).await.unwrap();
     }
-
-    /// The tables that a statement reads as a whole.
-    async fn scanned(&self, statement: &Statement) -> Vec<String> {
-        let mut explain = statement.clone();
-        explain.sql = format!("explain (format json) {}", statement.sql);
-        let row = self.db.query_one_raw(explain).await.unwrap().unwrap();
-        let plan: Json = row.try_get_by_index(0).unwrap();
-        let mut tables = Vec::new();
-        scans(&plan, &mut tables);
-        tables
-    }
 }
 
-fn scans(plan: &Json, tables: &mut Vec<String>) {
+/// The tables that a statement reads as a whole, or of which it throws away most of what it reads.
+async fn wasted(conn: &impl ConnectionTrait, statement: &Statement) -> Vec<String> {
+    let mut explain = statement.clone();
+    explain.sql = format!("explain (analyze, format json) {}", statement.sql);
+    let row = conn.query_one_raw(explain).await.unwrap().unwrap();
+    let plan: Json = row.try_get_by_index(0).unwrap();
+    let mut tables = Vec::new();
+    waste(&plan, &mut tables);
+    tables
+}
+
+fn waste(plan: &Json, tables: &mut Vec<String>) {
     match plan {
-        Json::Array(all) => all.iter().for_each(|one| scans(one, tables)),
+        Json::Array(all) => all.iter().for_each(|one| waste(one, tables)),
         Json::Object(node) => {
-            if node.get("Node Type") == Some(&Json::from("Seq Scan"))
-                && let Some(Json::String(table)) = node.get("Relation Name")
+            if let Some(Json::String(table)) = node.get("Relation Name")
                 && !SMALL.contains(&table.as_str())
             {
-                tables.push(table.clone());
+                let removed = node.get("Rows Removed by Filter").and_then(Json::as_f64);
+                let is_scan = node.get("Node Type") == Some(&Json::from("Seq Scan"));
+                if is_scan || removed.unwrap_or_default() > MOST_REMOVED {
+                    tables.push(table.clone());
+                }
             }
-            node.values().for_each(|value| scans(value, tables));
+            node.values().for_each(|value| waste(value, tables));
         }
         _ => {}
     }
@@ -272,7 +278,7 @@ async fn a_message_and_its_inbox(at: &Fixture, db: &impl ConnectionTrait) {
 }
 
 #[tokio::test]
-async fn no_statement_of_a_message_reads_a_whole_table() {
+async fn no_statement_of_a_message_reads_what_it_does_not_need() {
     let at = Fixture::new(Backend::Postgres).await;
     at.db.execute_unprepared(GROWN).await.unwrap();
     at.db.execute_unprepared("analyze").await.unwrap();
@@ -287,12 +293,15 @@ async fn no_statement_of_a_message_reads_a_whole_table() {
         for name in PINNED {
             noted.set(name, settings).await;
         }
+        // In the order in which they were, so that each finds what those before it left.
+        let tx = noted.db.begin().await.unwrap();
         for statement in &statements {
-            let tables = noted.scanned(statement).await;
+            let tables = wasted(&tx, statement).await;
             if !tables.is_empty() {
                 found.push(format!("{tables:?} with {settings}: {}", statement.sql));
             }
         }
+        tx.rollback().await.unwrap();
     }
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
