@@ -1,22 +1,22 @@
-//! Processor time, as the kernel counts it.
+//! Processor time and memory, as the kernel counts them.
 use std::{collections::BTreeMap, fs};
 
-/// Seconds of processor time by what used it.
-pub(super) type Cpu = BTreeMap<&'static str, f64>;
+/// Something of processes, by their names.
+pub(super) type Usage = BTreeMap<&'static str, f64>;
 
 /// The kernel's ticks a second in `/proc`, the same on every Linux that we run on. Source: `man 5 proc`.
 const TICKS: f64 = 100.0;
 
-/// What this process, the processes `ours` and every Postgres of the machine have used so far. Empty where there is no
-/// `/proc`.
-pub(super) fn used(ours: &[(&'static str, u32)]) -> Cpu {
-    let mut used = Cpu::new();
+/// Seconds of processor time that this process (the load), the processes `ours`, and every Postgres and Redis of the
+/// machine have used so far. Empty where there is no `/proc`.
+pub(super) fn cpu(ours: &[(&'static str, u32)]) -> Usage {
+    let mut used = Usage::new();
     let mut add = |name, pid: u32| {
         if let Some((_, seconds)) = process(pid) {
             *used.entry(name).or_default() += seconds;
         }
     };
-    add("load and simulator", std::process::id());
+    add("load", std::process::id());
     for (name, pid) in ours {
         add(*name, *pid);
     }
@@ -33,9 +33,28 @@ pub(super) fn used(ours: &[(&'static str, u32)]) -> Cpu {
 }
 
 /// What was used between two readings.
-pub(super) fn between(before: &Cpu, after: &Cpu) -> Cpu {
+pub(super) fn between(before: &Usage, after: &Usage) -> Usage {
     let spent = |name: &'static str, now: f64| (name, now - before.get(name).copied().unwrap_or_default());
     after.iter().map(|(name, now)| spent(name, *now)).collect()
+}
+
+/// Resident memory in MiB: of those processes of a name that are several, what the largest has.
+pub(super) fn resident(ours: &[(&'static str, u32)]) -> Usage {
+    let mut resident = Usage::new();
+    for (name, pid) in ours {
+        if let Some(mebibytes) = resident_of(*pid) {
+            let most = resident.entry(name).or_default();
+            *most = most.max(mebibytes);
+        }
+    }
+    resident
+}
+
+fn resident_of(pid: u32) -> Option<f64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kibibytes: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes / 1024.0)
 }
 
 /// The name of a process and the seconds that it used, those of its children that are gone included: a connection of
