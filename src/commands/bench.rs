@@ -3,10 +3,14 @@ mod ack;
 mod book;
 mod ceiling;
 mod contacts;
+mod copies;
 mod figures;
+mod growth;
+mod history;
 mod inbound;
 mod ledger;
 mod load;
+mod overload;
 mod process;
 mod steps;
 mod usage;
@@ -19,7 +23,9 @@ use clap::{Args, Subcommand};
 
 use self::{
     figures::Figures,
+    growth::Sizes,
     load::Load,
+    overload::Storm,
     world::{Callbacks, Cast, World},
 };
 use super::say;
@@ -42,6 +48,33 @@ enum Mode {
     Wakeup,
     /// What the grouped SQL alone reaches on this database
     Ceiling,
+    /// Starting, claiming, listing and answering with a small and with a large history of finished runs
+    Growth {
+        /// The small one
+        #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..=50_000_000))]
+        from: u64,
+        /// The large one
+        #[arg(long, default_value_t = 2_000_000, value_parser = clap::value_parser!(u64).range(1..=50_000_000))]
+        to: u64,
+        /// How many runs sleep while idle processes are looked at
+        #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(0..=10_000_000))]
+        waiting: u64,
+    },
+    /// Twice the messages that can be answered, behind a backlog, and another owner beside
+    Overload {
+        /// How many messages wait when it begins
+        #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(0..=10_000_000))]
+        backlog: u64,
+        /// For how many seconds webhooks come
+        #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
+        seconds: u64,
+    },
+    /// How long it takes to go on with a run of many events whose worker was killed
+    History {
+        /// How many events it has
+        #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+        events: u64,
+    },
 }
 
 /// A measurement.
@@ -103,40 +136,62 @@ impl Bench {
     }
 
     async fn measure(&self, world: &mut World) -> anyhow::Result<Vec<Figures>> {
-        let mode = self.mode.clone().unwrap_or(Mode::Inbound);
         let mut all = Vec::new();
-        for round in 0..=self.repeat {
-            // Connections are made and plans are cached before anything is counted.
-            let warm_up = round == 0;
-            let load = Load {
-                count: if warm_up { self.count.min(200) } else { self.count },
-                in_flight: self.in_flight,
-                rate: if warm_up { None } else { self.rate },
-            };
-            let mut measured = match mode {
-                Mode::Steps { .. } => vec![steps::measure(world, &load).await?],
-                Mode::Inbound => vec![inbound::measure(world, &load).await?],
-                Mode::Ack => vec![ack::measure(world, &load).await?],
-                Mode::Wakeup => wakeup::measure(world, &load).await?,
-                Mode::Ceiling if warm_up => continue,
-                Mode::Ceiling => ceiling::measure(world, CEILING).await?,
-            };
-            if warm_up {
-                continue;
+        // Connections are made and plans are cached before anything is counted.
+        let warm_up = Load {
+            count: self.count.min(200),
+            in_flight: self.in_flight,
+            rate: None,
+        };
+        match self.mode() {
+            Mode::Steps { .. } | Mode::Growth { .. } | Mode::History { .. } => {
+                drop(steps::measure(world, &warm_up).await?);
             }
-            if matches!(mode, Mode::Steps { ceiling: true }) {
-                measured.extend(ceiling::measure(world, CEILING).await?);
+            Mode::Wakeup => drop(wakeup::measure(world, &warm_up).await?),
+            Mode::Inbound | Mode::Ack | Mode::Overload { .. } => {
+                drop(inbound::measure(world, &warm_up).await?)
             }
-            self.tell(&measured);
+            Mode::Ceiling => {}
+        }
+        for _ in 0..self.repeat {
+            let measured = self.once(world).await?;
+            if self.json {
+                measured.iter().for_each(|figures| say(figures.as_json()));
+            }
             all.extend(measured);
         }
         Ok(all)
     }
 
-    /// Prints measurements for machines, as soon as they are there.
-    fn tell(&self, measured: &[Figures]) {
-        if self.json {
-            measured.iter().for_each(|figures| say(figures.as_json()));
+    fn mode(&self) -> Mode {
+        self.mode.clone().unwrap_or(Mode::Inbound)
+    }
+
+    async fn once(&self, world: &mut World) -> anyhow::Result<Vec<Figures>> {
+        let load = Load {
+            count: self.count,
+            in_flight: self.in_flight,
+            rate: self.rate,
+        };
+        match self.mode() {
+            Mode::Steps { ceiling } => {
+                let mut measured = vec![steps::measure(world, &load).await?];
+                if ceiling {
+                    measured.extend(ceiling::measure(world, CEILING).await?);
+                }
+                Ok(measured)
+            }
+            Mode::Inbound => Ok(vec![inbound::measure(world, &load).await?]),
+            Mode::Ack => Ok(vec![ack::measure(world, &load).await?]),
+            Mode::Wakeup => wakeup::measure(world, &load).await,
+            Mode::Ceiling => ceiling::measure(world, CEILING).await,
+            Mode::Growth { from, to, waiting } => {
+                growth::measure(world, &load, Sizes { from, to, waiting }).await
+            }
+            Mode::Overload { backlog, seconds } => {
+                overload::measure(world, &load, Storm { backlog, seconds }).await
+            }
+            Mode::History { events } => Ok(vec![history::measure(world, events).await?]),
         }
     }
 }

@@ -12,19 +12,34 @@ use serde::Deserialize;
 use tokio::{
     fs::File,
     io::{AsyncBufReadExt, BufReader},
-    sync::oneshot,
+    sync::{Notify, oneshot},
     task::JoinHandle,
 };
 
-/// How often the end of the file is looked at.
+/// How often the end of the file is looked at while somebody waits for an answer, and while nobody does.
 const LOOK: Duration = Duration::from_millis(1);
+const GLANCE: Duration = Duration::from_millis(100);
 /// How every message begins in the book.
 const MESSAGE: &[u8] = br#"{"kind":"message""#;
 
 /// What contacts were sent.
 pub(super) struct Book {
-    contacts: Arc<Mutex<HashMap<String, Contact>>>,
+    read: Arc<Read>,
     reading: JoinHandle<anyhow::Result<()>>,
+}
+
+#[derive(Default)]
+struct Read {
+    contacts: Mutex<Contacts>,
+    /// Somebody begins to wait.
+    awaited: Notify,
+}
+
+#[derive(Default)]
+struct Contacts {
+    known: HashMap<String, Contact>,
+    /// How many of them wait.
+    waiting: usize,
 }
 
 #[derive(Default)]
@@ -43,23 +58,35 @@ struct Message {
 impl Book {
     /// Reads a book that is there.
     pub(super) fn follow(path: PathBuf) -> Self {
-        let contacts = Arc::<Mutex<HashMap<String, Contact>>>::default();
-        let reading = tokio::spawn(read(path, contacts.clone()));
-        Self { contacts, reading }
+        let read = Arc::<Read>::default();
+        let reading = tokio::spawn(follow(path, read.clone()));
+        Self { read, reading }
     }
 
     /// When the first message to `contact` from now on is taken by Twilio.
     pub(super) fn answer_to(&self, contact: &str) -> oneshot::Receiver<DateTime<Utc>> {
         let (tell, told) = oneshot::channel();
-        lock(&self.contacts).entry(contact.to_owned()).or_default().waits = Some(tell);
+        let mut contacts = lock(&self.read.contacts);
+        let waited = contacts
+            .known
+            .entry(contact.to_owned())
+            .or_default()
+            .waits
+            .replace(tell);
+        contacts.waiting += usize::from(waited.is_none());
+        self.read.awaited.notify_one();
         told
     }
 
     /// How many messages `contact` was sent so far.
     pub(super) fn sent_to(&self, contact: &str) -> u64 {
-        lock(&self.contacts)
-            .get(contact)
-            .map_or(0, |contact| contact.sent)
+        let contacts = lock(&self.read.contacts);
+        contacts.known.get(contact).map_or(0, |contact| contact.sent)
+    }
+
+    /// Waits until what was written by now has been read.
+    pub(super) async fn catch_up(&self) {
+        tokio::time::sleep(GLANCE * 2).await;
     }
 }
 
@@ -74,29 +101,45 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn read(path: PathBuf, contacts: Arc<Mutex<HashMap<String, Contact>>>) -> anyhow::Result<()> {
+async fn follow(path: PathBuf, read: Arc<Read>) -> anyhow::Result<()> {
     let mut file = BufReader::with_capacity(1 << 20, File::open(path).await?);
     let mut line = Vec::new();
     loop {
         file.read_until(b'\n', &mut line).await?;
         if line.last() != Some(&b'\n') {
             // The rest of the line, or the next one, is still to be written.
-            tokio::time::sleep(LOOK).await;
+            pause(&read).await;
             continue;
         }
         if line.starts_with(MESSAGE) {
             let message: Message = serde_json::from_slice(&line)?;
             if message.direction == "outbound" {
-                let mut contacts = lock(&contacts);
-                let contact = contacts.entry(message.to).or_default();
-                contact.sent += 1;
-                if let Some(tell) = contact.waits.take() {
-                    // Who waited may have lost patience.
-                    let _ = tell.send(message.created);
-                }
+                read.heard(message);
             }
         }
         line.clear();
+    }
+}
+
+async fn pause(read: &Read) {
+    if lock(&read.contacts).waiting > 0 {
+        tokio::time::sleep(LOOK).await;
+    } else {
+        // Whether somebody waits now, or nobody for so long.
+        let _ = tokio::time::timeout(GLANCE, read.awaited.notified()).await;
+    }
+}
+
+impl Read {
+    fn heard(&self, message: Message) {
+        let mut contacts = lock(&self.contacts);
+        let contact = contacts.known.entry(message.to).or_default();
+        contact.sent += 1;
+        if let Some(tell) = contact.waits.take() {
+            contacts.waiting -= 1;
+            // Who waited may have lost patience.
+            let _ = tell.send(message.created);
+        }
     }
 }
 

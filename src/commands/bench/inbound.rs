@@ -29,6 +29,7 @@ pub(super) async fn measure(world: &mut World, load: &Load) -> anyhow::Result<Fi
     world
         .require_ended(InboundMessage::NAME, &contacts.keys(), load.count)
         .await?;
+    world.book().catch_up().await;
     for number in 0..load.count {
         let sent = world.book().sent_to(&contacts.address(number));
         anyhow::ensure!(sent == 1, "a message was answered {sent} times");

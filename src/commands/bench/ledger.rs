@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use sea_orm::{ConnectionTrait, DbBackend, QueryResult, Statement, Value};
 
-use super::world::World;
+use super::world::{Callbacks, World};
 
 /// How long what was answered may take to be closed: so long, and a little for each run.
 const SETTLED: Duration = Duration::from_secs(60);
@@ -80,6 +80,34 @@ impl World {
         tokio::time::timeout(patience, settled)
             .await
             .context("runs have not ended")?
+    }
+
+    /// Waits until Twilio has reported, of every answer of these runs, that it was read, if it reports at all.
+    ///
+    /// # Errors
+    /// When the database does not answer, or a report has not come in time.
+    pub(super) async fn require_reported(&self, workflow: &str, prefix: &str) -> anyhow::Result<()> {
+        if self.callbacks() == Callbacks::Silent {
+            return Ok(());
+        }
+        let sql = "select count(*) as n from run_keys k
+                join messages m on m.twilio_sid is not null and m.run = k.run
+            where k.workflow = $1 and k.key >= $2 and k.key < $3
+                and m.direction = 'outbound' and m.status <> 'read'";
+        let reported = async {
+            while self
+                .one(sql, keys(workflow, prefix))
+                .await?
+                .try_get::<i64>("", "n")?
+                > 0
+            {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            anyhow::Ok(())
+        };
+        tokio::time::timeout(SETTLED, reported)
+            .await
+            .context("Twilio has not reported of every answer")?
     }
 
     /// The milliseconds from the start of runs to their first attempts.

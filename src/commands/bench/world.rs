@@ -1,6 +1,7 @@
 //! The processes that are measured, their database and the simulated Twilio.
 use std::{path::PathBuf, time::Duration};
 
+use anyhow::Context as _;
 use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbBackend};
 use serde_json::json;
 
@@ -10,7 +11,7 @@ use super::{
     figures::Figures,
     load::Load,
     process::{Environment, Process, counter, free_port},
-    usage::{self, Usage},
+    usage::{self, Servers, Usage},
 };
 use crate::config::Config;
 
@@ -57,6 +58,7 @@ pub(super) struct World {
     cast: Cast,
     database: DatabaseConnection,
     url: String,
+    servers: Servers,
     contacts: u64,
 }
 
@@ -99,13 +101,17 @@ impl World {
             http,
             database: Database::connect(options).await?,
             url,
+            servers: Servers::default(),
             contacts: first_contact(),
             processes: vec![simulator],
             environment,
             cast,
             address,
         };
-        world.start_front().await?;
+        world.servers = world.find_servers(config).await?;
+        if cast.workers > 0 {
+            world.start_front().await?;
+        }
         world.start_workers().await?;
         Ok(world)
     }
@@ -120,7 +126,14 @@ impl World {
         Ok(())
     }
 
-    async fn start_workers(&mut self) -> anyhow::Result<()> {
+    /// Starts what works on runs: the workers, or where there are none the front end itself.
+    ///
+    /// # Errors
+    /// When one does not come up.
+    pub(super) async fn start_workers(&mut self) -> anyhow::Result<()> {
+        if self.cast.workers == 0 {
+            return self.start_front().await;
+        }
         for _ in 0..self.cast.workers {
             let worker = Process::recado("workers", &["worker"], &self.environment, &self.http).await?;
             self.processes.push(worker);
@@ -128,11 +141,11 @@ impl World {
         Ok(())
     }
 
-    /// Kills all processes that work on runs at once, and starts others.
+    /// Kills what works on runs.
     ///
     /// # Errors
-    /// When one cannot be killed, or another does not come up.
-    pub(super) async fn replace_workers(&mut self) -> anyhow::Result<()> {
+    /// When one cannot be killed.
+    pub(super) async fn kill_workers(&mut self) -> anyhow::Result<()> {
         let name = if self.cast.workers == 0 {
             "serve"
         } else {
@@ -142,10 +155,31 @@ impl World {
             process.child.kill().await?;
         }
         self.processes.retain(|process| process.name != name);
-        if self.cast.workers == 0 {
-            self.start_front().await?;
-        }
-        self.start_workers().await
+        Ok(())
+    }
+
+    async fn find_servers(&self, config: &Config) -> anyhow::Result<Servers> {
+        let postmaster = match self.backend() {
+            DbBackend::Postgres => {
+                let backend: i32 = self
+                    .one("select pg_backend_pid() as pid", vec![])
+                    .await?
+                    .try_get("", "pid")?;
+                usage::postmaster_of(u32::try_from(backend)?)
+            }
+            _ => None,
+        };
+        let redis = config
+            .redis_url
+            .as_ref()
+            .and_then(|url| url::Url::parse(url).ok());
+        let redis = redis.map(|url| url.port().unwrap_or(6379));
+        Ok(Servers { postmaster, redis })
+    }
+
+    /// Whether Twilio reports what becomes of answers.
+    pub(super) fn callbacks(&self) -> Callbacks {
+        self.cast.callbacks
     }
 
     /// Requires that no process has died.
@@ -225,6 +259,17 @@ impl World {
         Ok(sums)
     }
 
+    /// Metrics that every process reads from the database, as one tells them.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub(super) async fn gauges(&self, names: &[&str]) -> anyhow::Result<Vec<f64>> {
+        let url = self.processes.iter().find_map(|process| process.metrics.as_ref());
+        let url = url.context("no process tells metrics")?;
+        let metrics = self.http.get(url).send().await?.text().await?;
+        Ok(names.iter().map(|name| counter(&metrics, name)).collect())
+    }
+
     /// Reads the counters.
     ///
     /// # Errors
@@ -240,7 +285,7 @@ impl World {
 
     /// The processor seconds used so far.
     pub(super) fn cpu(&self) -> Usage {
-        usage::cpu(&self.ids())
+        usage::cpu(&self.ids(), self.servers)
     }
 
     /// The resident memory now, in MiB.
