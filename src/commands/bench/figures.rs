@@ -42,7 +42,7 @@ impl Figures {
     }
 
     /// The same as a part of a mode.
-    pub(super) fn as_part(self, mode: &'static str, part: impl Into<String>) -> Self {
+    pub(super) fn of_part(self, mode: &'static str, part: impl Into<String>) -> Self {
         Self {
             mode,
             part: Some(part.into()),

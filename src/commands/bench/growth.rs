@@ -84,14 +84,14 @@ pub(super) async fn measure(world: &mut World, load: &Load, sizes: Sizes) -> any
 async fn at_size(world: &mut World, load: &Load, size: u64) -> anyhow::Result<Vec<Figures>> {
     let part = |what: &str| format!("{what} at {size}");
     Ok(vec![
-        ack::measure(world, load).await?.as_part("growth", part("start")),
+        ack::measure(world, load).await?.of_part("growth", part("start")),
         wakeup::first_steps(world, load)
             .await?
-            .as_part("growth", part("claim")),
-        lists(world).await?.as_part("growth", part("list")),
+            .of_part("growth", part("claim")),
+        lists(world).await?.of_part("growth", part("list")),
         inbound::measure(world, load)
             .await?
-            .as_part("growth", part("inbound")),
+            .of_part("growth", part("inbound")),
     ])
 }
 

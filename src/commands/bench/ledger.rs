@@ -152,12 +152,11 @@ impl World {
     /// # Errors
     /// When the database does not answer.
     pub(super) async fn waits(&self, workflow: &str, prefix: &str) -> anyhow::Result<Vec<(String, f64)>> {
-        let sql = format!(
+        let sql =
             "select count(*) as n, count(distinct r.id) as runs from run_keys k join runs r on r.id = k.run
                 join journal j on j.run = r.id
-            where k.workflow = $1 and k.key >= $2 and k.key < $3"
-        );
-        let row = self.one(&sql, keys(workflow, prefix)).await?;
+            where k.workflow = $1 and k.key >= $2 and k.key < $3";
+        let row = self.one(sql, keys(workflow, prefix)).await?;
         let (events, runs): (i64, i64) = (row.try_get("", "n")?, row.try_get("", "runs")?);
         let mut told = vec![("events_per_message".to_owned(), events as f64 / runs as f64)];
         if self.backend() != DbBackend::Postgres {

@@ -78,8 +78,8 @@ pub(super) async fn measure(world: &mut World, load: &Load, storm: Storm) -> any
         watch(world, &over),
     );
     let (flood, fair) = (
-        flood?.as_part("overload", "webhooks"),
-        fair?.as_part("overload", "another owner"),
+        flood?.of_part("overload", "webhooks"),
+        fair?.of_part("overload", "another owner"),
     );
     let mut told = oldest?;
     told.insert(0, ("peak_per_second".to_owned(), peak));

@@ -30,7 +30,7 @@ pub(super) async fn first_steps(world: &World, load: &Load) -> anyhow::Result<Fi
     let figures = world
         .figures("wakeup", load, before, took, vec![("", waited)])
         .await?;
-    Ok(figures.as_part("wakeup", "first step"))
+    Ok(figures.of_part("wakeup", "first step"))
 }
 
 /// From the moment at which a timer is due to its firing.
@@ -47,7 +47,7 @@ async fn timers(world: &World, load: &Load) -> anyhow::Result<Figures> {
     let figures = world
         .figures("wakeup", load, before, took, vec![("", late)])
         .await?;
-    Ok(figures.as_part("wakeup", "timer late"))
+    Ok(figures.of_part("wakeup", "timer late"))
 }
 
 async fn sleep(world: &World, key: String) -> anyhow::Result<()> {

@@ -49,7 +49,7 @@ pub(super) enum Callbacks {
 
 /// What is measured.
 pub(super) struct World {
-    folder: PathBuf,
+    folder: Folder,
     address: String,
     http: reqwest::Client,
     book: Book,
@@ -60,6 +60,16 @@ pub(super) struct World {
     url: String,
     servers: Servers,
     contacts: u64,
+}
+
+/// Where book and database are; gone when this is dropped.
+struct Folder(PathBuf);
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What is left of it lies in the temporary folder.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }
 
 /// Counters before a measurement.
@@ -79,13 +89,13 @@ impl World {
             cast.workers == 0 || !config.is_sqlite(),
             "workers of their own need Postgres: set DATABASE_URL"
         );
-        let folder = std::env::temp_dir().join(format!("recado-bench-{}", std::process::id()));
-        std::fs::create_dir_all(&folder)?;
+        let folder = Folder(std::env::temp_dir().join(format!("recado-bench-{}", std::process::id())));
+        std::fs::create_dir_all(&folder.0)?;
         let http = recado_clients::http(Duration::from_secs(120))?;
-        let (twilio, path) = (free_port()?, folder.join("twilio.jsonl"));
+        let (twilio, path) = (free_port()?, folder.0.join("twilio.jsonl"));
         let simulator = start_twilio(twilio, &path, cast.callbacks, &http).await?;
         let url = match config.is_sqlite() {
-            true => format!("sqlite://{}", folder.join("bench.db").display()),
+            true => format!("sqlite://{}", folder.0.join("bench.db").display()),
             false => config.database_url.clone(),
         };
         let address = format!("http://127.0.0.1:{}", free_port()?);
@@ -337,7 +347,7 @@ impl World {
             process.child.kill().await?;
         }
         self.database.close().await?;
-        std::fs::remove_dir_all(&self.folder)?;
+        drop(self.folder);
         Ok(())
     }
 }
