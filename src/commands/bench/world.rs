@@ -395,7 +395,8 @@ fn environment(config: &Config, database: &str, address: &str, twilio: &str) -> 
         ("GROQ_API_KEY", String::new()),
         ("GEMINI_API_KEY", String::new()),
         ("OLLAMA_URL", String::new()),
-        ("LOG", "warn".to_owned()),
+        // That a pool is waited for is what overload means, and is measured.
+        ("LOG", "warn,sqlx=error".to_owned()),
     ]
 }
 
