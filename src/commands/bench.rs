@@ -1,6 +1,7 @@
 //! `recado bench`: how fast the ordinary processes are, with a simulated Twilio.
 mod ack;
 mod book;
+mod cast;
 mod ceiling;
 mod contacts;
 mod copies;
@@ -13,6 +14,7 @@ mod load;
 mod overload;
 mod process;
 mod steps;
+mod unfinished;
 mod usage;
 mod wakeup;
 mod world;
@@ -22,11 +24,12 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use self::{
+    cast::{Callbacks, Cast},
     figures::Figures,
     growth::Sizes,
     load::Load,
     overload::Storm,
-    world::{Callbacks, Cast, World},
+    world::World,
 };
 use super::say;
 use crate::config::Config;

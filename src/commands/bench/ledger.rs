@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use sea_orm::{ConnectionTrait, DbBackend, QueryResult, Statement, Value};
 
-use super::world::{Callbacks, World};
+use super::{cast::Callbacks, world::World};
 
 /// How long what was answered may take to be closed: so long, and a little for each run.
 const SETTLED: Duration = Duration::from_secs(60);

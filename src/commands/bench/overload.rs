@@ -8,14 +8,7 @@ use std::{
 use recado_engine::Workflow;
 use recado_workflows::InboundMessage;
 
-use super::{
-    ack,
-    copies::Template,
-    figures::Figures,
-    inbound,
-    load::Load,
-    world::{OTHER, World},
-};
+use super::{ack, cast::OTHER, copies::Template, figures::Figures, inbound, load::Load, world::World};
 
 /// How much of it.
 #[derive(Clone, Copy, Debug)]
