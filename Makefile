@@ -5,7 +5,7 @@ ARGS ?=
 recado := cargo run --bin recado --
 
 .DEFAULT_GOAL := help
-.PHONY: help run stop test histories check fmt lint docs deny check-env migrate seed run-worker bench chaos \
+.PHONY: help run stop test histories check fmt lint docs deny check-env migrate seed run-worker bench microbench chaos \
 	crash-matrix crash-matrix-mutants
 
 help: ## Show this list
@@ -58,6 +58,9 @@ run-worker: ## Start a worker for the database at DATABASE_URL
 
 bench: ## Measure speed, as docs and README quote it
 	cargo run --release --bin recado -- bench $(ARGS)
+
+microbench: ## Measure form, signature and replay alone, on one processor (ARGS="history" for a part)
+	cargo bench -p recado --bench micro -- $(ARGS)
 
 chaos: ## Kill, freeze and cut off everything under load, and count what was lost (ARGS="--seconds 600")
 	@scripts/setup run test

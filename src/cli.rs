@@ -66,13 +66,13 @@ enum Command {
         #[command(subcommand)]
         act: commands::schedules::Act,
     },
-    /// Measures the pipeline with the ordinary `serve --worker` and the simulator, on `DATABASE_URL`
+    /// Measures the ordinary processes with a simulated Twilio, on `DATABASE_URL`; docs/PERFORMANCE.md says how
     Bench(commands::bench::Bench),
     /// Kills, freezes and cuts off real processes under load, on servers of its own, and counts what that cost
     Chaos(commands::chaos::Chaos),
-    /// The simulated Twilio of `chaos`
+    /// The simulated Twilio of `bench` and `chaos`
     #[command(hide = true)]
-    ChaosTwilio(commands::chaos::twilio::Twilio),
+    SimulatedTwilio(commands::simulated_twilio::SimulatedTwilio),
 }
 
 impl Cli {
@@ -96,7 +96,7 @@ impl Cli {
             Command::Schedules { act } => return commands::schedules::run(config, act).await,
             Command::Bench(bench) => bench.run(&config).await?,
             Command::Chaos(chaos) => return chaos.run().await,
-            Command::ChaosTwilio(twilio) => twilio.run().await?,
+            Command::SimulatedTwilio(twilio) => twilio.run().await?,
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -99,6 +99,10 @@ pub(crate) fn measure() -> anyhow::Result<()> {
         metrics::describe_counter!(*name, *meaning);
     }
     metrics::describe_gauge!("recado_runs_open", "Unfinished runs, by state");
+    metrics::describe_gauge!(
+        "recado_runs_oldest_queued_seconds",
+        "How long the oldest queued run has waited for a worker, 0 without one"
+    );
     metrics::describe_gauge!("recado_up", "1 while the process lives, by build");
     metrics::describe_histogram!(
         "recado_webhook_ack_seconds",
@@ -124,6 +128,10 @@ pub(crate) async fn observe(app: &App) {
             .find(|(found, _)| found.as_str() == state)
             .map_or(0, |(_, count)| *count);
         metrics::gauge!("recado_runs_open", "state" => state).set(count as f64);
+    }
+    if let Ok(oldest) = app.engine.storage().oldest_queued().await {
+        let waited = oldest.map_or(chrono::TimeDelta::zero(), |since| chrono::Utc::now() - since);
+        metrics::gauge!("recado_runs_oldest_queued_seconds").set(waited.as_seconds_f64().max(0.0));
     }
 }
 

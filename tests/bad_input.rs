@@ -464,6 +464,7 @@ async fn health_metrics_and_documents_are_there_and_load_nothing_from_elsewhere(
             "recado_runs_finished_total{workflow=\"inbound_message\",outcome=\"answered\"} 1",
             "recado_activity_attempts_total{activity=\"reply\",result=\"ok\"} 1",
             "recado_runs_open{state=\"parked\"} 0",
+            "recado_runs_oldest_queued_seconds 0",
             "recado_up{build=",
             "recado_journal_commits_total",
             "recado_sends_total{outcome=\"accepted\"",

@@ -4,7 +4,6 @@ mod plan;
 mod processes;
 mod proxy;
 mod servers;
-pub(crate) mod twilio;
 mod verdict;
 mod world;
 

@@ -9,6 +9,7 @@ pub(crate) mod retention;
 pub(crate) mod runs;
 pub(crate) mod schedules;
 pub(crate) mod seed;
+pub(crate) mod simulated_twilio;
 
 /// Prints a line of a command's answer. Nobody there to read it (`| head`) is no failure.
 pub(crate) fn say(line: impl std::fmt::Display) {

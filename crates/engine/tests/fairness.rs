@@ -44,6 +44,21 @@ async fn ready(engine: &Engine, owner: &str) -> usize {
 }
 
 on_both! {
+    async fn who_waits_longest_for_a_worker_is_told_until_nobody_does(backend) {
+        let database = TestDatabase::new(backend).await;
+        let book = Arc::<Book>::default();
+        let engine = engine(&database, &book).await;
+        assert_eq!(engine.storage().oldest_queued().await.unwrap(), None);
+        start(&engine, "first", "one", Pace::Quick).await;
+        start(&engine, "second", "another", Pace::Quick).await;
+        let runs = engine.storage().runs(&Filter::default(), 10, None).await.unwrap().items;
+        let oldest = engine.storage().oldest_queued().await.unwrap();
+        assert_eq!(oldest, runs.last().map(|first| first.since));
+        let hand = Hand::of(&engine);
+        until(async || engine.storage().oldest_queued().await.unwrap().is_none()).await;
+        hand.go_home().await;
+    }
+
     async fn the_single_run_of_one_owner_is_in_the_first_claim_however_many_another_has(backend) {
         let database = TestDatabase::new(backend).await;
         let book = Arc::<Book>::default();

@@ -16,22 +16,25 @@ use super::{
 const EVENTS: u64 = 6;
 
 pub(super) async fn measure(world: &mut World, load: &Load) -> anyhow::Result<Figures> {
-    let series = ulid::Ulid::generate();
+    let series = format!("{}-", ulid::Ulid::generate());
     let before = world.reading().await?;
     let (times, took) = load
-        .run(|number, begun| one(world, format!("{series}-{number}"), begun))
+        .run(|number, begun| one(world, format!("{series}{number}"), begun))
         .await?;
     let figures = world
         .figures("steps", load, before, took, vec![("", times)])
         .await?;
     world
-        .require_events(BenchSteps::NAME, &format!("{series}-"), load.count, EVENTS)
+        .require_events(BenchSteps::NAME, &series, load.count, EVENTS)
         .await?;
     Ok(figures)
 }
 
-/// Starts a run by key and waits for its result.
-async fn one(world: &World, key: String, begun: Instant) -> anyhow::Result<f64> {
+/// Starts a run by key and waits for its result. Returns how long that took, in milliseconds.
+///
+/// # Errors
+/// When it does not end well within a minute.
+pub(super) async fn one(world: &World, key: String, begun: Instant) -> anyhow::Result<f64> {
     let body = json!({"workflow": BenchSteps::NAME, "input": {"MessageSid": key}});
     let request = world
         .post("/runs")

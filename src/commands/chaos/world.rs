@@ -129,7 +129,15 @@ impl World {
         let (port_text, book_text) = (twilio_port.to_string(), book.display().to_string());
         let mut twilio = recado(
             "twilio".to_owned(),
-            &["chaos-twilio", "--port", &port_text, "--book", &book_text],
+            &[
+                "simulated-twilio",
+                "--port",
+                &port_text,
+                "--book",
+                &book_text,
+                "--account",
+                &format!("{ACCOUNT}:{TOKEN}:{NUMBER}"),
+            ],
             None,
             Ready::Http(format!("{twilio_url}/_simulator/faults")),
         );

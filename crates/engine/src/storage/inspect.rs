@@ -181,6 +181,21 @@ impl Storage {
         Ok(rows.iter().map(event).collect::<Result<Vec<_>, _>>()?)
     }
 
+    /// When the oldest run that a worker could begin with was put in line, if there is one.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn oldest_queued(&self) -> Result<Option<DateTime<Utc>>, StorageError> {
+        // As the index on open runs has it.
+        let sql =
+            "select since from runs where state = 'queued' and state <> 'completed' order by id limit 1";
+        let row = self
+            .reader()
+            .query_one_raw(statement(self.reader(), sql, vec![]))
+            .await?;
+        Ok(row.map(|row| row.try_get("", "since")).transpose()?)
+    }
+
     /// How many unfinished runs there are in each state.
     ///
     /// # Errors
