@@ -149,7 +149,7 @@ impl Engine {
     /// When the database refuses. While it is away this waits; drop the future to give up.
     pub async fn start<W: Workflow>(&self, call: &W, start: Start) -> Result<Started, StorageError> {
         let run = self.new_run(call, start)?;
-        Ok(self.begin(run).await?)
+        self.begin(run).await
     }
 
     /// Starts a run of the workflow of that name and waits for its end, `patience` at most. Returns the run too if it has

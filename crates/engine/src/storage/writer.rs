@@ -33,6 +33,12 @@ type Done<T> = oneshot::Sender<Result<T, StorageError>>;
 /// A start, and who hears whether it is new, and of the run if it begins in the hands of its worker.
 type NewStart = (NewRun, Done<(Started, Option<Run>)>);
 
+/// A checkpoint, and who hears that it is on disk.
+type NewAppend = (Append, Done<()>);
+
+/// A step, and who hears what came of it.
+type NewStep = (Box<Joint>, Done<Result<Event, Fault>>);
+
 /// Something to be committed.
 pub(super) enum Job {
     Start(NewRun, Done<(Started, Option<Run>)>),
@@ -43,8 +49,8 @@ pub(super) enum Job {
 
 /// A stretch of a batch that is applied by the same statements.
 enum Segment {
-    Rows(Vec<NewStart>, Vec<(Append, Done<()>)>),
-    Steps(Vec<(Box<Joint>, Done<Result<Event, Fault>>)>),
+    Rows(Vec<NewStart>, Vec<NewAppend>),
+    Steps(Vec<NewStep>),
     Work(Option<Work>, Done<()>),
 }
 
@@ -207,7 +213,7 @@ async fn swiftly(db: &DatabaseConnection, segments: &mut Vec<Segment>) -> Result
 }
 
 /// Which of `appends` one statement can write. What a run brings after something that it cannot comes after it.
-fn plain(appends: &[(Append, Done<()>)]) -> Vec<bool> {
+fn plain(appends: &[NewAppend]) -> Vec<bool> {
     let mut held_up = HashSet::new();
     let plain = appends.iter().map(|(append, _)| {
         let plain = swift::is_plain(append) && !held_up.contains(&append.run);
@@ -252,14 +258,14 @@ async fn in_transaction(db: &DatabaseConnection, segments: &mut Vec<Segment>) ->
 }
 
 impl Segment {
-    fn rows(&mut self) -> Option<(&mut Vec<NewStart>, &mut Vec<(Append, Done<()>)>)> {
+    fn rows(&mut self) -> Option<(&mut Vec<NewStart>, &mut Vec<NewAppend>)> {
         match self {
             Self::Rows(starts, appends) => Some((starts, appends)),
             Self::Steps(_) | Self::Work(..) => None,
         }
     }
 
-    fn steps(&mut self) -> Option<&mut Vec<(Box<Joint>, Done<Result<Event, Fault>>)>> {
+    fn steps(&mut self) -> Option<&mut Vec<NewStep>> {
         match self {
             Self::Steps(steps) => Some(steps),
             Self::Rows(..) | Self::Work(..) => None,

@@ -22,6 +22,9 @@ const RUNS: &[Column] = &[("id", "text"), ("owner", "text")];
 const RUN_KEYS: &[Column] = &[("id", "text"), ("payload_key", "text")];
 const BLOBS: &[Column] = &[("id", "text"), ("run", "text"), ("data", "text")];
 
+/// What the `payload_key` of new runs shall be, in their order.
+type PayloadKeys = Vec<Option<String>>;
+
 /// Stores documents: asks for keys first, then for each text, and writes the blobs last.
 pub(in crate::storage) struct Sealer {
     sealing: bool,
@@ -43,7 +46,7 @@ impl Sealer {
     pub(in crate::storage) async fn for_new(
         tx: &DatabaseTransaction,
         new: &[&NewRun],
-    ) -> Result<(Self, Vec<Option<String>>), DbErr> {
+    ) -> Result<(Self, PayloadKeys), DbErr> {
         let Some(codec) = super::codec()? else {
             return Ok((Self::new(false), vec![None; new.len()]));
         };
@@ -156,7 +159,7 @@ impl Sealer {
     pub(in crate::storage) fn at_hand<'a>(
         new: &[&NewRun],
         runs: impl Iterator<Item = (&'a RunId, Option<&'a str>)>,
-    ) -> Result<Option<(Self, Vec<Option<String>>)>, DbErr> {
+    ) -> Result<Option<(Self, PayloadKeys)>, DbErr> {
         let Some(codec) = super::codec()? else {
             return Ok(Some((Self::new(false), vec![None; new.len()])));
         };
