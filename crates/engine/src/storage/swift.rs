@@ -138,6 +138,7 @@ pub(super) async fn start(db: &DatabaseConnection, starts: &[&NewRun]) -> Result
         Err(error) if is_out_of_the_ordinary(&error) => return Ok(None),
         Err(error) => return Err(error),
     };
+    sealer.keep_made()?;
     let mut begun: HashMap<String, (Option<i64>, bool)> = HashMap::new();
     for row in found {
         let held = row.try_get::<String>("", "state")? == "running";

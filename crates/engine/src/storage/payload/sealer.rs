@@ -31,6 +31,8 @@ pub(in crate::storage) struct Sealer {
     /// `None` for a run whose owner's key has been erased: nobody is to read what it still writes.
     keys: HashMap<String, Option<Arc<Key>>>,
     blobs: BTreeMap<String, (String, String)>,
+    /// Keys made for runs that are not committed yet.
+    made: Vec<(String, OfRun)>,
 }
 
 impl Sealer {
@@ -39,6 +41,7 @@ impl Sealer {
             sealing,
             keys: HashMap::new(),
             blobs: BTreeMap::new(),
+            made: Vec::new(),
         }
     }
 
@@ -180,9 +183,27 @@ impl Sealer {
             };
             let key = codec::random()?;
             payload_keys.push(Some(codec::seal_run_key(&key, (&kept.id, &kept.key))?));
-            sealer.hold(&codec, run.id.as_str(), owner.to_owned(), key);
+            let made = OfRun {
+                key: Arc::new(Key::of(key)),
+                owner: owner.to_owned(),
+            };
+            sealer
+                .keys
+                .insert(run.id.as_str().to_owned(), Some(made.key.clone()));
+            sealer.made.push((run.id.as_str().to_owned(), made));
         }
         Ok(Some((sealer, payload_keys)))
+    }
+
+    /// Keeps the keys of new runs for later batches, now that they are committed: a start that is written in another way
+    /// after all gets another key.
+    pub(in crate::storage) fn keep_made(self) -> Result<(), DbErr> {
+        if let Some(codec) = super::codec()? {
+            for (run, made) in self.made {
+                codec.ring.keep_run(&run, made);
+            }
+        }
+        Ok(())
     }
 
     /// The cell of a document of `run`; `what` tells it from the run's others.
