@@ -49,6 +49,13 @@ impl Desk {
         &self.slots
     }
 
+    /// Room for runs that are to be claimed, `most` at most.
+    pub(crate) fn room(&self, most: usize) -> Vec<OwnedSemaphorePermit> {
+        std::iter::from_fn(|| self.slots.clone().try_acquire_owned().ok())
+            .take(most)
+            .collect()
+    }
+
     /// Room for a run that is to be started, if there is any and nobody has waited for it longer.
     pub(crate) fn offer(self: &Arc<Self>) -> Option<Seat> {
         if !self.open.load(Ordering::Relaxed) || self.lease.left().is_zero() {

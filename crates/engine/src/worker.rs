@@ -74,28 +74,27 @@ impl Engine {
     ) {
         let slots = desk.slots();
         while !stop.is_cancelled() {
-            let free = slots.available_permits().min(CLAIM);
-            let claimed = match free {
+            // Taken before the claim: a start may want the same room, and what is claimed must have it.
+            let room = desk.room(CLAIM);
+            let claimed = match room.len() {
                 0 => Ok(Vec::new()),
                 _ if lease.left().is_zero() => Ok(Vec::new()),
-                _ => self.shared.storage.claim(lease.worker(), free as u64).await,
+                free => self.shared.storage.claim(lease.worker(), free as u64).await,
             };
             let full = match claimed {
                 Ok(claimed) => {
-                    let full = claimed.len() == free;
-                    if full && free > 0 {
+                    let full = claimed.len() == room.len();
+                    if full && !room.is_empty() {
                         self.shared.bells.ring();
                     }
-                    for claimed in claimed {
-                        let Ok(slot) = slots.clone().try_acquire_owned() else {
-                            break;
-                        };
+                    for (claimed, slot) in claimed.into_iter().zip(room) {
                         desk.take(self.shared.clone(), claimed, slot);
                     }
                     desk.set_open(!full);
                     full
                 }
                 Err(error) => {
+                    drop(room);
                     log_unless_away("claim", &error);
                     false
                 }

@@ -187,4 +187,17 @@ on_both! {
         let owners: Vec<_> = storage.policies().await.unwrap().into_iter().map(|policy| policy.owner).collect();
         assert_eq!(owners, ["a", "b"]);
     }
+
+    // Starts beside a worker and its own claims want the same places. No sweep helps: a run that was claimed and then
+    // found no place ends the test.
+    async fn a_run_that_is_claimed_has_a_place_however_many_are_started_meanwhile(backend) {
+        const RUNS: usize = 3_000;
+        let database = TestDatabase::new(backend).await;
+        let book = Arc::<Book>::default();
+        let engine = engine(&database, &book).await;
+        let hand = Hand::of(&engine);
+        start_many(&engine, RUNS, "one", Pace::Quick).await;
+        book.ended(RUNS).await;
+        hand.go_home().await;
+    }
 }
