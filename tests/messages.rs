@@ -7,9 +7,11 @@ use std::collections::BTreeSet;
 
 use chrono::{TimeDelta, Utc};
 use recado_domain::OwnerId;
+use recado_engine::{Export, testing::replay_export};
 use recado_simulator::{CreateFault, Direction};
 use recado_store::owners;
 use recado_testkit::{Backend, eventually};
+use recado_workflows::{SendBatch, SendMessage};
 use reqwest::Method;
 use serde_json::{Value, json};
 use world::{ACCOUNT, Answered, NUMBER, PATIENCE, World, contact, creates, echo};
@@ -265,7 +267,72 @@ on_both! {
         world.say(&phone(1), "chega").await;
         assert_eq!(world.answers(&phone(1), 11).await[10], echo("chega"));
         let other = json!({"to": phone(2), "body": "oi", "prospect": "bia"});
+        assert_eq!(world.send("/messages/sms", other.clone()).await.status, 200);
+
+        let path = "/owners/default/prospect-limit";
+        assert_eq!(world.get(path).await.json(), json!({"per_minute": null}));
+        world.put(path, json!({"per_minute": 0})).await.problem(422);
+        assert_eq!(world.put(path, json!({"per_minute": 1})).await.status, 200);
+        world.send("/messages/sms", other.clone()).await.problem(429);
+        assert_eq!(world.put(path, json!({"per_minute": 2})).await.status, 200);
         assert_eq!(world.send("/messages/sms", other).await.status, 200);
+    }
+
+    async fn of_twenty_messages_at_once_to_one_prospect_ten_are_taken(backend) {
+        let world = World::new(backend).await;
+        let _process = world.serve().await;
+        let asked = (0..20).map(|n| {
+            let body = json!({"to": phone(n), "body": "oi", "prospect": "ana"});
+            Answered::of(world.request("/messages/sms", &body))
+        });
+        let answers = futures::future::try_join_all(asked).await.unwrap();
+        let count = |status| answers.iter().filter(|answered| answered.status == status).count();
+        assert_eq!((count(202), count(429)), (10, 10), "{answers:?}");
+        assert_eq!(world.runs().await.len(), 10);
+    }
+
+    async fn p1_p2_a_batch_whose_process_is_killed_goes_out_once(backend) {
+        let world = World::new(backend).await;
+        let mut process = world.serve_and_work().await;
+        world.misbehave(|faults| faults.twilio.latency_ms = 50);
+        let rows: Vec<Value> = (0..40).map(|n| json!({"to": phone(n), "body": "oferta", "prospect": format!("p{n}")})).collect();
+        let request = world.request("/messages/batch", &json!({"messages": rows}));
+        let started = Answered::of(request).await.unwrap();
+        assert_eq!(started.status, 202, "{}", started.text);
+        for sent in [3, 17] {
+            world.seen(|book| book.messages().len() >= sent).await;
+            process.kill9();
+            process = world.serve_and_work().await;
+        }
+        let id = started.json()["id"].as_str().unwrap().to_owned();
+        let run = world.run_until(&id, |run| run["state"] == "completed").await;
+        assert_eq!((&run["outcome"], &run["output"]["success"]), (&json!("sent"), &json!(40)));
+        for n in 0..40 {
+            assert_eq!(world.texts(&phone(n)), ["oferta"], "{n}");
+        }
+    }
+
+    async fn what_was_sent_replays_as_it_was(backend) {
+        let world = World::new(backend).await;
+        let _process = world.serve_and_work().await;
+        let text: String = (0..400).map(|n| format!("palavra{n} ")).collect();
+        let at = (Utc::now() + TimeDelta::seconds(1)).to_rfc3339();
+        let rows = json!([
+            {"to": phone(1), "body": text, "prospect": "ana"},
+            {"to": phone(2), "body": "oi", "prospect": "bia", "send_at": at},
+            {"to": phone(3), "body": "oi", "prospect": "eva", "channel": "whatsapp"},
+            {"to": "nobody", "body": "oi", "prospect": "eva"},
+        ]);
+        let batch = world.send("/messages/batch", json!({"messages": rows})).await.json();
+        assert_eq!((&batch["success"], &batch["failed"]), (&json!(2), &json!(2)), "{batch}");
+        for run in world.runs().await {
+            let export = world.get(&format!("/runs/{}/export", run["id"].as_str().unwrap())).await;
+            let export: Export = serde_json::from_str(&export.text).unwrap();
+            match run["workflow"].as_str().unwrap() {
+                "send_batch" => drop(replay_export::<SendBatch>(&export).unwrap()),
+                _ => drop(replay_export::<SendMessage>(&export).unwrap()),
+            }
+        }
     }
 
     async fn a_message_for_later_waits_in_nobodys_way_and_can_be_cancelled(backend) {

@@ -76,7 +76,8 @@ def main():
     except TwilioRestException as error:
         refused = {"status": error.status, "code": error.code}
     try:
-        Client(given["account"], "wrong", http_client=Redirected(given["url"])).messages.list(limit=1)
+        stranger = Client(given["account"], "wrong", http_client=Redirected(given["url"]))
+        stranger.messages(created[0].sid).fetch()
         stranger = None
     except TwilioRestException as error:
         stranger = {"status": error.status, "code": error.code}

@@ -197,12 +197,15 @@ impl Request {
         })
     }
 
-    /// The owner's numbers.
-    async fn senders(&self, app: &App) -> Result<Vec<accounts::Sender>, Problem> {
+    /// What the owner has to send with.
+    async fn means(&self, app: &App) -> Result<Means, Problem> {
         let database = &app.environment.database;
         let known = owners::find(database, &self.owner).await?;
-        known.ok_or_else(|| Problem::not_found("owner"))?;
-        Ok(accounts::senders(database, &self.owner).await?)
+        let settings = known.ok_or_else(|| Problem::not_found("owner"))?.settings()?;
+        Ok(Means {
+            senders: accounts::senders(database, &self.owner).await?,
+            per_minute: settings.prospect_limit.unwrap_or(prospects::PER_MINUTE),
+        })
     }
 
     /// Whether the key has started a run of this workflow before.
@@ -223,6 +226,13 @@ impl Request {
     }
 }
 
+/// What an owner has to send with.
+struct Means {
+    senders: Vec<accounts::Sender>,
+    /// How many messages may go to one prospect within a minute.
+    per_minute: u32,
+}
+
 fn times(is_repeated: bool) -> Times {
     match is_repeated {
         true => Times::Known,
@@ -236,14 +246,16 @@ async fn send(
     channel: Channel,
     message: NewMessage,
 ) -> Result<SendAnswer, Problem> {
-    let senders = request.senders(app).await?;
+    let Means { senders, per_minute } = request.means(app).await?;
     let is_repeated = request.is_repeated(app, SendMessage::NAME).await?;
     let message = message.read(channel, &request.owner, &senders, times(is_repeated))?;
     if !is_repeated {
         let wanted = BTreeMap::from([(message.prospect.clone(), 1)]);
-        let admitted = admit(app, &request.owner, wanted).await?;
+        let admitted = admit(app, &request.owner, wanted, per_minute).await?;
         if let Some(seconds) = admitted.get(&message.prospect).and_then(seconds) {
-            return Err(Problem::too_many(limited(seconds), seconds).with("prospect", message.prospect));
+            return Err(
+                Problem::too_many(limited(per_minute, seconds), seconds).with("prospect", message.prospect)
+            );
         }
     }
     let lane = message.send_at.is_none().then(|| message.lane());
@@ -285,7 +297,7 @@ async fn send_batch(app: &App, request: Request, messages: Vec<Value>) -> Result
         );
         return Err(Problem::unprocessable("messages", told));
     }
-    let senders = request.senders(app).await?;
+    let Means { senders, per_minute } = request.means(app).await?;
     let is_repeated = request.is_repeated(app, SendBatch::NAME).await?;
     let rows = messages
         .into_iter()
@@ -297,7 +309,7 @@ async fn send_batch(app: &App, request: Request, messages: Vec<Value>) -> Result
         limited: Vec::new(),
     };
     if !is_repeated {
-        batch.limited = limit(app, &batch).await?;
+        batch.limited = limit(app, &batch, per_minute).await?;
     }
     let start = request.start(None);
     let begun = begin(app, SendBatch::NAME, json(&batch)?, start, request.patience).await?;
@@ -344,7 +356,7 @@ fn row(message: Value, owner: &OwnerId, senders: &[accounts::Sender], times: Tim
 }
 
 /// The rows that the limit of their prospects keeps back: the last ones to each.
-async fn limit(app: &App, batch: &SendBatch) -> Result<Vec<Limited>, Problem> {
+async fn limit(app: &App, batch: &SendBatch, per_minute: u32) -> Result<Vec<Limited>, Problem> {
     let prospects = || {
         let rows = (0..).zip(&batch.rows);
         rows.filter_map(|(index, row): (u32, _)| match row {
@@ -356,7 +368,7 @@ async fn limit(app: &App, batch: &SendBatch) -> Result<Vec<Limited>, Problem> {
     for (_, prospect) in prospects() {
         *wanted.entry(prospect.to_owned()).or_default() += 1;
     }
-    let mut admitted = admit(app, &batch.owner, wanted).await?;
+    let mut admitted = admit(app, &batch.owner, wanted, per_minute).await?;
     let mut kept_back = Vec::new();
     for (row, prospect) in prospects() {
         let Some(left) = admitted.get_mut(prospect) else {
@@ -366,7 +378,7 @@ async fn limit(app: &App, batch: &SendBatch) -> Result<Vec<Limited>, Problem> {
             Some(fewer) => left.count = fewer,
             None => kept_back.push(Limited {
                 row,
-                message: limited(seconds(left).unwrap_or(1)),
+                message: limited(per_minute, seconds(left).unwrap_or(1)),
             }),
         }
     }
@@ -377,10 +389,12 @@ async fn admit(
     app: &App,
     owner: &OwnerId,
     wanted: BTreeMap<String, usize>,
+    per_minute: u32,
 ) -> Result<std::collections::HashMap<String, Admitted>, Problem> {
     let owner = owner.clone();
     let admitted = app.engine.storage().transaction(move |tx| {
-        Box::pin(async move { Ok::<_, Refused>(prospects::admit(tx, &owner, &wanted, Utc::now()).await?) })
+        let counting = async move { prospects::admit(tx, &owner, &wanted, per_minute, Utc::now()).await };
+        Box::pin(async move { Ok::<_, Refused>(counting.await?) })
     });
     Ok(admitted.await?)
 }
@@ -398,11 +412,8 @@ fn seconds(admitted: &Admitted) -> Option<u64> {
     )
 }
 
-fn limited(seconds: u64) -> String {
-    format!(
-        "{} messages a minute may go to one prospect; this one may go in {seconds} s",
-        prospects::PER_MINUTE
-    )
+fn limited(per_minute: u32, seconds: u64) -> String {
+    format!("{per_minute} messages a minute may go to one prospect; this one may go in {seconds} s")
 }
 
 fn json(value: &impl serde::Serialize) -> Result<Value, Problem> {

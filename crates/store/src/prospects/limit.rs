@@ -13,8 +13,8 @@ use crate::{
     rows::{Column, Rows},
 };
 
-/// How many messages to one prospect are taken within [`WINDOW`].
-pub const PER_MINUTE: usize = 10;
+/// How many messages to one prospect are taken within [`WINDOW`], where the owner says nothing else.
+pub const PER_MINUTE: u32 = 10;
 
 /// The time in which messages to one prospect are counted.
 pub const WINDOW: TimeDelta = TimeDelta::minutes(1);
@@ -34,8 +34,8 @@ struct Row {
     recent: String,
 }
 
-/// Counts messages to prospects, as many to each as `wanted` says, and tells how many of them may go. What may not go
-/// is not counted. A prospect that nobody heard of is created. Locks the prospects to the end of the transaction that
+/// Counts messages to prospects, as many to each as `wanted` says, and tells how many of them may go where `per_minute`
+/// may within [`WINDOW`]. What may not go is not counted. A prospect that nobody heard of is created. Locks the prospects to the end of the transaction that
 /// this needs, so that two processes count one after the other.
 ///
 /// # Errors
@@ -44,6 +44,7 @@ pub async fn admit(
     conn: &impl ConnectionTrait,
     owner: &OwnerId,
     wanted: &BTreeMap<String, usize>,
+    per_minute: u32,
     now: DateTime<Utc>,
 ) -> Result<HashMap<String, Admitted>, StoreError> {
     const LOCKED: &[Column] = &[("owner", "text"), ("id", "text")];
@@ -62,7 +63,12 @@ pub async fn admit(
     let (mut admitted, mut rows) = (HashMap::new(), Rows::new(COUNTED));
     for Row { id, recent } in locked {
         let mut recent: Vec<i64> = serde_json::from_str(&recent)?;
-        let answer = take(&mut recent, wanted.get(&id).copied().unwrap_or_default(), now);
+        let answer = take(
+            &mut recent,
+            wanted.get(&id).copied().unwrap_or_default(),
+            per_minute,
+            now,
+        );
         rows.push([
             owner.as_str().into(),
             id.as_str().into(),
@@ -75,14 +81,17 @@ pub async fn admit(
 }
 
 /// Adds as many of `wanted` as fit to those of the last minute.
-fn take(recent: &mut Vec<i64>, wanted: usize, now: DateTime<Utc>) -> Admitted {
+fn take(recent: &mut Vec<i64>, wanted: usize, per_minute: u32, now: DateTime<Utc>) -> Admitted {
     let now = now.timestamp_millis();
     let window = WINDOW.num_milliseconds();
     recent.retain(|at| now - at < window);
-    let count = wanted.min(PER_MINUTE.saturating_sub(recent.len()));
+    recent.sort_unstable();
+    let count = wanted.min((per_minute as usize).saturating_sub(recent.len()));
     recent.extend(std::iter::repeat_n(now, count));
-    let oldest = recent.iter().min().copied().unwrap_or(now);
-    let millis = u64::try_from(oldest + window - now).unwrap_or_default();
+    // One more fits when there are fewer than may be; after a lower limit, that is not yet so with the oldest gone.
+    let in_excess = recent.len().saturating_sub(per_minute as usize);
+    let leaves = recent.get(in_excess).copied().unwrap_or(now);
+    let millis = u64::try_from(leaves + window - now).unwrap_or_default();
     Admitted {
         count,
         retry_after: (count < wanted).then(|| Duration::from_millis(millis)),
@@ -98,12 +107,18 @@ mod tests {
         let start = DateTime::UNIX_EPOCH + TimeDelta::days(1);
         let mut recent = Vec::new();
         let at = |seconds| start + TimeDelta::seconds(seconds);
-        assert_eq!(take(&mut recent, 4, at(0)).count, 4);
-        let some = take(&mut recent, 7, at(20));
+        assert_eq!(take(&mut recent, 4, 10, at(0)).count, 4);
+        let some = take(&mut recent, 7, 10, at(20));
         assert_eq!((some.count, some.retry_after), (6, Some(Duration::from_secs(40))));
-        let none = take(&mut recent, 1, at(59));
+        let none = take(&mut recent, 1, 10, at(59));
         assert_eq!((none.count, none.retry_after), (0, Some(Duration::from_secs(1))));
-        assert_eq!(take(&mut recent, 4, at(60)).count, 4);
+        assert_eq!(take(&mut recent, 4, 10, at(60)).count, 4);
         assert_eq!(recent.len(), 10);
+        let lowered = take(&mut recent, 1, 5, at(61));
+        assert_eq!(
+            lowered.retry_after,
+            Some(Duration::from_secs(19)),
+            "until five of the six of the 20th second are left"
+        );
     }
 }
