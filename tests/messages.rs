@@ -189,6 +189,8 @@ on_both! {
         })
         .await;
         assert_eq!((&failed["error"]["code"], &failed["error"]["class"]), (&json!(30007), &json!("filtered")), "{failed}");
+        let told = world.send("/messages/sms", json!({"to": "+1500521408", "body": "oi", "prospect": "eva"})).await.problem(422);
+        assert_eq!((&told["code"], &told["class"]), (&json!(21408), &json!("configuration")), "{told}");
         let errors = world.get("/twilio/errors").await.json();
         assert!(errors["items"].as_array().unwrap().iter().any(|known| known["code"] == 30007), "{errors}");
     }
