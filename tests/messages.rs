@@ -175,7 +175,12 @@ on_both! {
         let told = world.send("/messages/sms", json!({"to": phone(1), "body": "oi", "prospect": "ana"})).await.problem(422);
         assert_eq!((&told["code"], &told["class"]), (&json!(21614), &json!("permanent")), "{told}");
         assert_eq!(told["remedy"], "Correct the contact's number, or call it.");
+        let detail = told["detail"].as_str().unwrap();
+        assert!(detail.contains("It means: the To number is not a mobile number."), "{detail}");
         let run = world.get(&format!("/runs/{}", told["run"].as_str().unwrap())).await.json();
+        let page = world.client.get(format!("{}/runs/{}", world.url, told["run"].as_str().unwrap())).bearer_auth(world::ADMIN);
+        let page = Answered::of(page).await.unwrap().text;
+        assert!(page.contains("or call it.") && page.contains("+55 •••• 0001"), "{page}");
         assert_eq!((&run["state"], &run["outcome"]), (&json!("failed"), &json!("refused")));
         let history = world.history("ana", "").await;
         assert_eq!((&history[0]["status"], &history[0]["error"]["code"]), (&json!("failed"), &json!(21614)));

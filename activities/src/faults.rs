@@ -45,7 +45,10 @@ pub(crate) fn of_twilio(error: &TwilioError) -> Fault {
 /// Twilio's words, and where we know its code, what it means and what a person can do.
 fn told(error: &TwilioError, code: Option<u32>) -> String {
     match code.and_then(twilio::known) {
-        Some(known) => format!("{error} Meaning: {}", known.told()),
+        Some(known) => {
+            let error = error.to_string();
+            format!("{}. It means: {}", error.trim_end_matches('.'), known.told())
+        }
         None => error.to_string(),
     }
 }

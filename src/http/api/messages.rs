@@ -102,6 +102,10 @@ pub(super) struct SentBatch {
 
 /// A batch that was asked for.
 #[derive(ApiResponse)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one of it, and it is about to be written out"
+)]
 pub(super) enum BatchAnswer {
     /// Each row was sent, or failed, in the time that the caller would wait.
     #[oai(status = 200)]

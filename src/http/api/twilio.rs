@@ -154,7 +154,7 @@ fn told(error: &twilio::TwilioError) -> String {
         _ => None,
     };
     match known {
-        Some(known) => format!("{error} {}", known.told()),
+        Some(known) => format!("{error}. It means: {}", known.told()),
         None => error.to_string(),
     }
 }

@@ -73,7 +73,7 @@ pub struct KnownError {
 impl KnownError {
     /// What happened and what a person can do, as sentences.
     pub fn told(&self) -> String {
-        format!("{}: {}", self.meaning, self.remedy)
+        format!("{}. {}", self.meaning, self.remedy)
     }
 }
 

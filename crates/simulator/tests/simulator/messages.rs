@@ -58,14 +58,8 @@ async fn what_twilio_refuses_is_refused_with_its_code_and_is_not_in_the_book() -
         (21604, &[("From", OURS), ("Body", "x")]),
         (21211, &[("To", "5511"), ("From", OURS), ("Body", "x")]),
         (21603, &[("To", CONTACT), ("Body", "x")]),
-        (
-            21614,
-            &[("To", "+15005550009"), ("From", OURS), ("Body", "x")],
-        ),
-        (
-            21408,
-            &[("To", "+1500521408"), ("From", OURS), ("Body", "x")],
-        ),
+        (21614, &[("To", "+15005550009"), ("From", OURS), ("Body", "x")]),
+        (21408, &[("To", "+1500521408"), ("From", OURS), ("Body", "x")]),
         (21606, &[("To", CONTACT), ("From", "+14155550199"), ("Body", "x")]),
         (21910, &[("To", &whatsapp), ("From", OURS), ("Body", "x")]),
         (21266, &[("To", OURS), ("From", OURS), ("Body", "x")]),
