@@ -8,6 +8,7 @@ mod control;
 mod dialect;
 mod fair;
 mod family;
+mod filter;
 mod firing;
 mod fold;
 mod gather;
@@ -19,13 +20,16 @@ mod policies;
 mod progress;
 mod protocol;
 mod published;
+mod queues;
 mod retention;
 mod room;
 mod rows;
 mod schedules;
 mod signals;
 mod steps;
+mod stuck;
 mod swift;
+mod workers;
 mod writer;
 
 use std::{
@@ -44,17 +48,21 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use control::{Act, ControlError, Decision, Mode, Touched};
 pub use dialect::is_transient;
+pub use filter::{Filter, Order};
 pub(crate) use fold::{Append, NewValue, Update, continue_in, guard, recorded, start_in, write_one};
 pub(crate) use gather::{Ending, Head, Taken, gather, lock_behind};
-pub use inspect::{Filter, Page};
+pub use inspect::Page;
 pub(crate) use lanes::Entry;
 pub(crate) use leases::Claimed;
 pub use payload::Codec;
 pub(crate) use payload::{LARGEST, refuse_too_large, size};
 pub use policies::Policy;
 pub use published::{Link, Published};
+pub use queues::{Backlog, HeldLane};
 pub use retention::Retention;
 pub(crate) use signals::Signal;
+pub use stuck::{Cause, Kind, LONG, Stuck};
+pub use workers::Worker;
 
 use self::writer::Job;
 pub(crate) use crate::surroundings::now;
