@@ -2,10 +2,16 @@
 //!
 //! Pages and API read it here and nowhere else. Invariant: every word means something; one that does not is an error
 //! and never passed over.
+#[cfg(test)]
+mod tests;
+mod values;
+
 use std::fmt;
 
-use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
-use recado_engine::{Cause, Filter, Kind, Order, RunState};
+use chrono::{DateTime, Utc};
+use recado_engine::{Cause, Filter, Kind};
+
+use self::values::{attempts, order, span, state, tag, time, words};
 
 /// How many runs are looked through at once where no index leads to those that are asked for.
 const DEPTH: u64 = 100_000;
@@ -193,8 +199,8 @@ impl fmt::Display for Line {
             if !is_text {
                 write!(f, "{name}:")?;
             }
-            let plain =
-                !value.contains(|c: char| c.is_whitespace() || c == '"') && !(is_text && value.contains(':'));
+            let odd = value.contains(|c: char| c.is_whitespace() || c == '"');
+            let plain = !odd && !(is_text && value.contains(':'));
             if plain {
                 f.write_str(value)?;
             } else {
@@ -202,184 +208,5 @@ impl fmt::Display for Line {
             }
         }
         Ok(())
-    }
-}
-
-/// The words of a line: what stands before the colon, if there is one, and what stands behind it. Between quotes a
-/// space and a colon are like other characters.
-fn words(line: &str) -> Result<Vec<(Option<String>, String)>, String> {
-    let mut words = Vec::new();
-    let mut chars = line.chars().peekable();
-    loop {
-        while chars.next_if(|c| c.is_whitespace()).is_some() {}
-        if chars.peek().is_none() {
-            return Ok(words);
-        }
-        let (mut name, mut value) = (None, String::new());
-        let (mut inside, mut quoted) = (false, false);
-        while let Some(c) = chars.next_if(|c| inside || !c.is_whitespace()) {
-            match c {
-                '"' => (inside, quoted) = (!inside, true),
-                '\\' if inside => value.extend(chars.next()),
-                ':' if !quoted && name.is_none() => name = Some(std::mem::take(&mut value)),
-                c => value.push(c),
-            }
-        }
-        if inside {
-            return Err("A quote is opened and not closed. Put a second \" behind the text.".to_owned());
-        }
-        words.push((name, value));
-    }
-}
-
-fn state(word: &str) -> Result<RunState, String> {
-    RunState::parse(word).ok_or_else(|| {
-        let known: Vec<_> = RunState::ALL.iter().map(|state| state.as_str()).collect();
-        format!(
-            "“{word}” is no state; it must be one of {}, or open.",
-            known.join(", ")
-        )
-    })
-}
-
-fn tag(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text
-        .split_once('=')
-        .ok_or_else(|| format!("“tag:{text}” must be a name and a value: tag:name=value."))?;
-    Ok((name.to_owned(), value.to_owned()))
-}
-
-fn attempts(text: &str) -> Result<i64, String> {
-    let number = text.parse().ok().filter(|number| *number > 0);
-    number.ok_or_else(|| format!("“attempts:{text}” must be a number from 1 on."))
-}
-
-fn order(word: &str) -> Result<Order, String> {
-    match word {
-        "newest" => Ok(Order::Newest),
-        "oldest" => Ok(Order::Oldest),
-        _ => Err(format!("“sort:{word}” must be sort:newest or sort:oldest.")),
-    }
-}
-
-/// `90s`, `30m`, `2h`, `7d`, `2w`.
-fn span(name: &str, text: &str) -> Result<TimeDelta, String> {
-    let unit = text.char_indices().next_back();
-    let parsed = unit.and_then(|(at, unit)| {
-        let number = text[..at].parse::<u32>().ok()?;
-        let seconds = match unit {
-            's' => 1,
-            'm' => 60,
-            'h' => 3600,
-            'd' => 86_400,
-            'w' => 7 * 86_400,
-            _ => return None,
-        };
-        // No further back than a calendar reaches.
-        TimeDelta::try_seconds(i64::from(number) * seconds).filter(|span| *span <= TimeDelta::days(100 * 365))
-    });
-    parsed.ok_or_else(|| format!("“{name}:{text}” must be a number and s, m, h, d or w, like {name}:2h."))
-}
-
-fn time(name: &str, text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, String> {
-    if let Ok(at) = DateTime::parse_from_rfc3339(text) {
-        return Ok(at.to_utc());
-    }
-    if let Ok(day) = text.parse::<NaiveDate>() {
-        return Ok(day.and_time(NaiveTime::MIN).and_utc());
-    }
-    let told = |_| {
-        format!("“{name}:{text}” must be like {name}:2h, {name}:2026-01-31 or {name}:2026-01-31T10:00:00Z.")
-    };
-    Ok(now - span(name, text).map_err(told)?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn now() -> DateTime<Utc> {
-        "2026-02-01T12:00:00Z".parse().expect("a time")
-    }
-
-    #[test]
-    fn a_line_becomes_a_filter() {
-        let line = "state:parked workflow:inbound_message owner:x tag:colour=red error:\"twilio 1:\" waits:lane \
-            since:2h before:2026-01-31 step:- for:90s attempts:3 sort:oldest \"a:b\" c";
-        let filter = Line::parse(line)
-            .and_then(|line| line.filter_at(now()))
-            .expect("a filter");
-        let text = |text: &str| Some(text.to_owned());
-        let expected = Filter {
-            workflow: text("inbound_message"),
-            state: Some(RunState::Parked),
-            owner: text("x"),
-            created_from: Some(now() - TimeDelta::hours(2)),
-            created_before: "2026-01-31T00:00:00Z".parse().ok(),
-            error: text("twilio 1:"),
-            waiting_for: text("lane"),
-            tag: Some(("colour".to_owned(), "red".to_owned())),
-            still_since: Some(now() - TimeDelta::seconds(90)),
-            attempt_from: Some(3),
-            step: text(""),
-            text: text("a:b c"),
-            order: Order::Oldest,
-            depth: Some(DEPTH),
-            ..Filter::default()
-        };
-        assert_eq!(filter, expected);
-        assert!(
-            Line::parse("state:open")
-                .and_then(|line| line.filter())
-                .expect("a filter")
-                .unfinished
-        );
-    }
-
-    #[test]
-    fn what_is_written_is_read_again() {
-        for line in [
-            "",
-            "state:parked a b",
-            "error:\"a b\" \"x:y\"",
-            "owner:\"q\\\"\\\\ z\"",
-            "since:2026-01-31T10:00:00Z",
-        ] {
-            let read = Line::parse(line).expect(line);
-            assert_eq!(Line::parse(&read.to_string()), Ok(read), "{line}");
-        }
-        let line = Line::parse("state:parked x")
-            .expect("a line")
-            .with("state", "")
-            .with("owner", "a b");
-        assert_eq!(line.to_string(), "x owner:\"a b\"");
-    }
-
-    #[test]
-    fn nothing_is_passed_over_in_silence() {
-        for (line, told) in [
-            ("foo:bar", "There is no “foo:”"),
-            ("State:parked", "There is no “State:”"),
-            ("state:", "Nothing stands behind"),
-            ("state:parked state:failed", "twice"),
-            (
-                "state:lost",
-                "“lost” is no state; it must be one of queued, running",
-            ),
-            ("tag:colour", "tag:name=value"),
-            ("since:yesterday", "since:2h"),
-            ("since:2fortnights", "since:2h"),
-            ("since:4294967295w", "since:2h"),
-            ("since:é", "since:2h"),
-            ("for:2026-01-31", "for:2h"),
-            ("attempts:0", "from 1 on"),
-            ("sort:owner", "sort:oldest"),
-            ("error:\"open", "not closed"),
-        ] {
-            let refused = Line::parse(line)
-                .and_then(|line| line.filter_at(now()))
-                .expect_err(line);
-            assert!(refused.contains(told), "{line}: {refused}");
-        }
     }
 }

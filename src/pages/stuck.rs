@@ -168,7 +168,10 @@ impl Row {
                 .step
                 .clone()
                 .or_else(|| Some(name.to_owned()).filter(|name| !name.is_empty())),
-            told: cause.told.as_deref().map(masked),
+            told: cause.told.as_deref().map(|told| {
+                let class = format!("{}: ", cause.class);
+                masked(told.strip_prefix(&class).unwrap_or(told))
+            }),
             advice: advice(cause.kind, what),
             runs: cause.runs,
             first: Moment::relative(cause.first),

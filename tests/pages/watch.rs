@@ -249,12 +249,13 @@ async fn workers_and_lines_are_followed_while_one_dies() -> WebDriverResult<()> 
     world.see("#owners h2", "No run waits for a worker").await;
     world.see("#lanes h2", "Nobody waits for a turn").await;
     world.photograph("queues-empty").await?;
-    // While the model thinks about the first message, others of the same contact wait for their turn.
+    // While the model thinks about the first message, one of the same contact that no agent is asked about waits for its
+    // turn; any other would be answered together with the first.
     world.misbehave(json!({"model": {"slow_ms": 600_000}})).await?;
     world.receive(1, "Quanto custa um bolo?").await?;
     world.see(".queue [data-label='at work']", "1").await;
     world.mark_page().await?;
-    world.receive(1, "E uma torta?").await?;
+    world.receive(1, "STOP").await?;
     world.see(".lane [data-label=waiting]", "1").await;
     world.see(".lane .name", "inbound_message").await;
     let lane = world.shown(".lane-key").await;

@@ -202,7 +202,10 @@ impl World {
         };
         let scheme = if light == "dark" { "dark" } else { "light" };
         let media = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
-        self.driver.cdp().send_raw("Emulation.setEmulatedMedia", media).await?;
+        self.driver
+            .cdp()
+            .send_raw("Emulation.setEmulatedMedia", media)
+            .await?;
         let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/screenshots");
         std::fs::create_dir_all(&folder)?;
         self.driver

@@ -30,6 +30,9 @@ pub(crate) struct Given {
     act: String,
     #[serde(default)]
     q: String,
+    /// When the runs were looked at: what was started since then is not touched.
+    #[serde(default)]
+    before: String,
 }
 
 /// An act that can be done with many runs.
@@ -51,13 +54,12 @@ struct Preview<'a> {
     deed: &'a Deed,
     line: String,
     back: String,
+    before: String,
     /// How many runs would be touched, and how many are found that the act does not fit.
     fit: usize,
     unfit: usize,
     is_cut: bool,
     rows: Vec<Row>,
-    /// Nothing that is started from here on is touched.
-    before: String,
 }
 
 /// What was done.
@@ -87,20 +89,16 @@ pub(crate) async fn preview(Query(given): Query<Given>, Data(app): Data<&App>) -
         Err(error) => return no_database(&error),
     };
     let fitting = || touched.iter().rev().filter(|one| one.done.is_ok());
-    let before = match line.get("before") {
-        "" => before.to_rfc3339_opts(SecondsFormat::Micros, true),
-        given => given.to_owned(),
-    };
     let page = Preview {
         layout: Layout::new(deed.title, Here::Runs, app.config.dev),
         deed: &deed,
         line: line.to_string(),
         back: runs_like(&line),
+        before: before.to_rfc3339_opts(SecondsFormat::Micros, true),
         fit: fitting().count(),
         unfit: touched.len() - fitting().count(),
         is_cut: touched.len() >= MOST,
         rows: fitting().take(SHOWN).map(|one| Row::of(&one.run)).collect(),
-        before: line.with("before", &before).to_string(),
     };
     html(StatusCode::OK, &page)
 }
@@ -112,7 +110,11 @@ pub(crate) async fn act(Form(given): Form<Given>, Data(app): Data<&App>) -> Resp
         Ok(read) => read,
         Err(told) => return unfit(&told),
     };
-    let touched = match batch(app, &deed, &line, Mode::Act).await {
+    let seen = match line.get("before") {
+        "" => line.with("before", &given.before),
+        _ => line.clone(),
+    };
+    let touched = match batch(app, &deed, &seen, Mode::Act).await {
         Ok(Ok(touched)) => touched,
         Ok(Err(told)) => return unfit(&told),
         Err(error) => return no_database(&error),
@@ -128,7 +130,7 @@ pub(crate) async fn act(Form(given): Form<Given>, Data(app): Data<&App>) -> Resp
         .collect();
     let page = Done {
         layout: Layout::new(deed.title, Here::Runs, app.config.dev),
-        back: runs_like(&line.with("before", "")),
+        back: runs_like(&line),
         deed: &deed,
         line: line.to_string(),
         touched: touched.len() - refused.len(),

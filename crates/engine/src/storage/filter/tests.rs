@@ -1,4 +1,5 @@
 //! That no look at the runs becomes long because many have ended.
+use chrono::TimeDelta;
 use recado_testkit::{Backend, TestDatabase};
 use serde_json::Value as Json;
 
