@@ -14,7 +14,7 @@ use recado_engine::{Cause, Filter, Kind};
 use self::values::{attempts, order, span, state, tag, time, words};
 
 /// How many runs are looked through at once where no index leads to those that are asked for.
-const DEPTH: u64 = 100_000;
+const DEPTH: u64 = 50_000;
 
 /// What may stand before a colon, and what it means.
 pub(crate) const NAMES: [(&str, &str); 14] = [
@@ -199,12 +199,12 @@ impl fmt::Display for Line {
             if !is_text {
                 write!(f, "{name}:")?;
             }
-            let odd = value.contains(|c: char| c.is_whitespace() || c == '"');
-            let plain = !odd && !(is_text && value.contains(':'));
-            if plain {
-                f.write_str(value)?;
-            } else {
+            let looks_named = is_text && value.contains(':');
+            let odd = value.contains(|c: char| c.is_whitespace() || c == '"') || looks_named;
+            if odd {
                 write!(f, "\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""))?;
+            } else {
+                f.write_str(value)?;
             }
         }
         Ok(())
