@@ -5,6 +5,7 @@ mod commands;
 mod config;
 mod dev;
 mod http;
+mod line;
 mod pages;
 mod serve;
 mod telemetry;

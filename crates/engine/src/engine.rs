@@ -228,6 +228,11 @@ impl Engine {
         &self.shared.storage
     }
 
+    /// Its times and numbers.
+    pub fn settings(&self) -> &Settings {
+        &self.shared.settings
+    }
+
     /// The doorbell.
     pub fn bells(&self) -> &Bells {
         &self.shared.bells

@@ -8,6 +8,7 @@ mod retention;
 mod runs;
 mod schedules;
 mod starts;
+mod watch;
 
 use poem::{EndpointExt, Route, get, handler, web::Data};
 use poem_openapi::{ContactObject, OpenApiService, SecurityScheme, Tags, auth::Bearer};
@@ -25,6 +26,8 @@ pub(super) enum Tag {
     Owners,
     /// Runs that the clock starts.
     Schedules,
+    /// What is stuck, who works, who waits.
+    Watch,
     /// What was turned away.
     Webhooks,
 }
@@ -78,6 +81,7 @@ pub(super) fn documented(routes: Route) -> (Route, Route) {
             owners::Owners,
             retention::Retention,
             schedules::Schedules,
+            watch::Watch,
             runs::Webhooks,
         ),
         "Recado",
