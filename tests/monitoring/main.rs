@@ -1,0 +1,190 @@
+//! What a loaded Recado tells of itself, and what a real Prometheus makes of it: docs/METRICS.md, the dashboards and
+//! the alerts of grafana/.
+#![expect(clippy::unwrap_used, reason = "tests")]
+mod dashboards;
+mod exposition;
+mod families;
+mod prometheus;
+#[expect(dead_code, reason = "each file of tests uses a part of the world")]
+#[path = "../world/mod.rs"]
+mod world;
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use recado_simulator::CreateFault;
+use recado_testkit::{Backend, Process, eventually, free_port};
+
+use self::{
+    exposition::Exposition,
+    families::{Documented, Owner},
+    prometheus::{Number, Prometheus},
+    world::{Answered, PATIENCE, Worker, World, contact, webhook::Webhook},
+};
+
+/// A front end and a worker, as they are in production.
+struct Loaded {
+    world: World,
+    _front: Process,
+    front_url: String,
+    worker: Worker,
+}
+
+impl Loaded {
+    async fn started() -> Self {
+        let addr = format!("127.0.0.1:{}", free_port());
+        let world = World::new(Backend::Postgres).await.set("METRICS_ADDR", &addr);
+        let front = world.serve().await;
+        let worker = world.worker().await;
+        Self {
+            world,
+            _front: front,
+            front_url: format!("http://{addr}"),
+            worker,
+        }
+    }
+
+    async fn metrics(&self, base: &str) -> Exposition {
+        let answered = Answered::of(self.world.client.get(format!("{base}/metrics")))
+            .await
+            .unwrap();
+        assert_eq!(answered.status, 200, "{}", answered.text);
+        Exposition::read(&answered.text)
+    }
+
+    /// Messages that are answered, one that Twilio refuses to send, and a webhook that nobody signed.
+    async fn load(&self) {
+        for number in 0..3 {
+            self.world.say(&contact(number), "Oi!").await;
+            self.world.say(&contact(number), "Tudo bem?").await;
+        }
+        for number in 0..3 {
+            self.world.answered(&contact(number), 2).await;
+        }
+        self.world
+            .misbehave(|faults| faults.twilio.create = CreateFault::Refuse(30007));
+        let sid = self.world.say(&contact(7), "Oi?").await;
+        self.world.until(&sid, "parked").await;
+        self.world.misbehave(|_| ());
+        let unsigned = Webhook {
+            signature: None,
+            ..Webhook::new(&self.world, 9, "let me in")
+        };
+        assert_eq!(unsigned.post(&self.world).await.status, 403);
+    }
+}
+
+fn repository() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn document(path: impl AsRef<Path>) -> String {
+    let path = repository().join(path);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_documented_family_is_there_from_the_start_and_no_other_ever() {
+    let loaded = Loaded::started().await;
+    let documented = Documented::all(&document("docs/METRICS.md"));
+    let (front, worker) = (&loaded.front_url, &loaded.worker.url);
+    for (url, owner) in [(front, Owner::Front), (worker, Owner::Worker)] {
+        let first = loaded.metrics(url).await;
+        for family in documented.iter().filter(|family| family.is_had_by(owner)) {
+            let series = first.series_of(&family.name);
+            assert!(
+                !series.is_empty(),
+                "{} is missing at the start of {owner:?}",
+                family.name
+            );
+            assert!(first.is_described(&family.name), "{} has no help", family.name);
+        }
+    }
+    loaded.load().await;
+    for url in [front, worker] {
+        let now = loaded.metrics(url).await;
+        for (name, kind) in now.kinds() {
+            let family = documented.iter().find(|family| family.name == name);
+            let family = family.unwrap_or_else(|| panic!("{name} is not in docs/METRICS.md"));
+            assert_eq!(family.kind, kind, "{name}");
+            for labels in now.series_of(name) {
+                family.check(labels);
+            }
+        }
+    }
+    let sends = loaded.metrics(worker).await;
+    let filtered = |(name, value): &(String, String)| name == "code" && value == "30007";
+    let count = sends.value("recado_sends_total", |labels| labels.iter().any(filtered));
+    assert!(count > 0.0, "the refusal is counted by its code");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_panel_and_every_alert_has_a_number_in_a_real_prometheus() {
+    let loaded = Loaded::started().await;
+    let prometheus = Prometheus::start(&[&loaded.front_url, &loaded.worker.url]).await;
+    // What is counted before the first look is no increase.
+    prometheus
+        .finds("count(process_start_time_seconds)", |number| number == 2.0)
+        .await;
+    loaded.load().await;
+
+    let alerts = prometheus.alerts().await;
+    assert!(!alerts.is_empty());
+    let mut queries: Vec<_> = dashboards::queries();
+    for alert in &alerts {
+        let (number, _) = alert.compared();
+        queries.push((format!("alert {}", alert.name), number.to_owned()));
+        alert.check_runbook();
+    }
+    let mut missing = Vec::new();
+    let all_there = eventually(PATIENCE * 10, async || {
+        missing.clear();
+        for (place, query) in &queries {
+            match prometheus.ask(query).await {
+                Number::Some(_) => {}
+                nothing => missing.push(format!("{place}: {query}: {nothing:?}")),
+            }
+        }
+        missing.is_empty().then_some(())
+    });
+    let patient = tokio::time::timeout(PATIENCE, all_there).await;
+    assert!(patient.is_ok(), "no number for:\n{}", missing.join("\n"));
+    prometheus
+        .finds("sum(recado_runs_open{state=\"parked\"})", |number| number > 0.0)
+        .await;
+    let unhealthy: Vec<_> = prometheus.alerts().await;
+    for alert in unhealthy {
+        assert_eq!(alert.last_error, "", "{}", alert.name);
+    }
+}
+
+#[test]
+fn each_alert_fires_once_and_none_fires_while_all_is_well() {
+    let promtool = |arguments: &[&str]| {
+        let output = Command::new("promtool")
+            .args(arguments)
+            .current_dir(repository().join("grafana"))
+            .output()
+            .expect("promtool is missing: run scripts/setup test");
+        let told = [output.stdout, output.stderr].concat();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&told));
+    };
+    promtool(&["check", "config", "prometheus.yml"]);
+    promtool(&["check", "rules", "alerts.yml"]);
+    promtool(&["test", "rules", "alerts.test.yml"]);
+    let (rules, tests) = (
+        document("grafana/alerts.yml"),
+        document("grafana/alerts.test.yml"),
+    );
+    let alerts = rules
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("- alert: "));
+    for alert in alerts {
+        let fires = format!("alertname: {alert}\n        exp_alerts:\n          - exp_labels:");
+        assert!(tests.contains(&fires), "nothing makes {alert} fire");
+        let silent = format!("alertname: {alert}, exp_alerts: []");
+        assert!(tests.contains(&silent), "nothing shows that {alert} is silent");
+    }
+}
