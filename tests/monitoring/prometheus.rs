@@ -22,9 +22,9 @@ pub(crate) struct Prometheus {
 
 /// What a query comes to.
 #[derive(Debug)]
-pub(crate) enum Number {
-    /// One of its numbers, if it is one.
-    Some(f64),
+pub(crate) enum Found {
+    /// One of its numbers.
+    Number(f64),
     /// Series, and none of them a number.
     NotANumber,
     Nothing,
@@ -34,7 +34,8 @@ pub(crate) enum Number {
 pub(crate) struct Alert {
     pub(crate) name: String,
     query: String,
-    pub(crate) last_error: String,
+    /// `ok` once it was evaluated.
+    pub(crate) health: String,
     runbook: String,
 }
 
@@ -74,7 +75,7 @@ impl Prometheus {
     ///
     /// # Panics
     /// When the query errs.
-    pub(crate) async fn ask(&self, query: &str) -> Number {
+    pub(crate) async fn ask(&self, query: &str) -> Found {
         let data = self.get("/api/v1/query", &[("query", query)]).await;
         let numbers: Vec<f64> = match &data["resultType"] {
             Value::String(kind) if kind == "vector" => {
@@ -84,18 +85,18 @@ impl Prometheus {
             kind => panic!("{query} is a {kind}"),
         };
         match numbers.iter().copied().find(|number| number.is_finite()) {
-            Some(number) => Number::Some(number),
-            None if numbers.is_empty() => Number::Nothing,
-            None => Number::NotANumber,
+            Some(number) => Found::Number(number),
+            None if numbers.is_empty() => Found::Nothing,
+            None => Found::NotANumber,
         }
     }
 
     /// Waits until a query comes to what is wanted.
     pub(crate) async fn finds(&self, query: &str, wanted: impl Fn(f64) -> bool) {
-        let mut last = Number::Nothing;
+        let mut last = Found::Nothing;
         let found = eventually(PATIENCE * 10, async || {
             last = self.ask(query).await;
-            matches!(last, Number::Some(number) if wanted(number)).then_some(())
+            matches!(last, Found::Number(number) if wanted(number)).then_some(())
         });
         let found = tokio::time::timeout(PATIENCE, found).await;
         assert!(found.is_ok(), "{query} comes to {last:?}");
@@ -110,10 +111,25 @@ impl Prometheus {
         let alerts = rules.map(|rule| Alert {
             name: text(&rule["name"]),
             query: text(&rule["query"]),
-            last_error: text(&rule["lastError"]),
+            health: text(&rule["health"]),
             runbook: text(&rule["annotations"]["runbook_url"]),
         });
         alerts.collect()
+    }
+
+    /// Waits until it has evaluated every alert without an error.
+    pub(crate) async fn evaluates_all(&self) {
+        let mut ill = Vec::new();
+        let evaluated = eventually(PATIENCE * 10, async || {
+            let alerts = self.alerts().await.into_iter();
+            ill = alerts
+                .filter(|alert| alert.health != "ok")
+                .map(|alert| alert.name)
+                .collect();
+            ill.is_empty().then_some(())
+        });
+        let evaluated = tokio::time::timeout(PATIENCE, evaluated).await;
+        assert!(evaluated.is_ok(), "{ill:?}");
     }
 
     async fn get(&self, path: &str, parameters: &[(&str, &str)]) -> Value {
