@@ -1,5 +1,6 @@
 //! Logs and metrics.
 mod families;
+mod resources;
 
 use std::{sync::OnceLock, time::Duration};
 
@@ -163,6 +164,7 @@ fn first_values(values: Values, app: &App, process: Process) -> Vec<String> {
 /// Reads the numbers that live in the database, and those of this process's memory. What cannot be read keeps what was
 /// last known.
 pub(crate) async fn observe(app: &App) {
+    resources::observe();
     if let Some((runs, places)) = app.engine.load() {
         metrics::gauge!("recado_worker_runs").set(runs as f64);
         metrics::gauge!("recado_worker_places").set(places as f64);

@@ -76,6 +76,8 @@ pub(crate) const FAMILIES: &[Family] = &[
     // Processes.
     family("recado_up", Gauge, "", &[("build", Build), ("process", Process)], Every, "1 while the process lives"),
     family("process_start_time_seconds", Gauge, "Unix time in seconds", &[], Every, "when the process started; each change is a restart"),
+    family("process_resident_memory_bytes", Gauge, "bytes", &[], Every, "memory that the process holds; Linux alone tells it"),
+    family("process_open_fds", Gauge, "files", &[], Every, "open files and connections; Linux alone tells them"),
     family("recado_workers_alive", Gauge, "processes", &[], Every, "workers with a heartbeat within the lease, whichever process they are in"),
     family("recado_worker_runs", Gauge, "runs", &[], Worker, "runs in the memory of this worker"),
     family("recado_worker_places", Gauge, "runs", &[], Worker, "runs that this worker takes at the same time"),

@@ -85,6 +85,21 @@ fn document(path: impl AsRef<Path>) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
+/// What a program writes that must succeed.
+fn told_by(command: &mut Command) -> String {
+    let output = command.output();
+    let output = output.unwrap_or_else(|error| panic!("{command:?}: {error}: run scripts/setup test"));
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {told}{complaint}");
+    assert_eq!(
+        complaint.to_lowercase().matches("warning").count(),
+        0,
+        "{complaint}"
+    );
+    told
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_documented_family_is_there_from_the_start_and_no_other_ever() {
     let loaded = Loaded::started().await;
@@ -160,13 +175,8 @@ async fn every_panel_and_every_alert_has_a_number_in_a_real_prometheus() {
 #[test]
 fn each_alert_fires_once_and_none_fires_while_all_is_well() {
     let promtool = |arguments: &[&str]| {
-        let output = Command::new("promtool")
-            .args(arguments)
-            .current_dir(repository().join("grafana"))
-            .output()
-            .expect("promtool is missing: run scripts/setup test");
-        let told = [output.stdout, output.stderr].concat();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&told));
+        let mut promtool = Command::new("promtool");
+        told_by(promtool.args(arguments).current_dir(repository().join("grafana")));
     };
     promtool(&["check", "config", "prometheus.yml"]);
     promtool(&["check", "rules", "alerts.yml"]);
@@ -184,4 +194,40 @@ fn each_alert_fires_once_and_none_fires_while_all_is_well() {
         let silent = format!("alertname: {alert}, exp_alerts: []");
         assert!(tests.contains(&silent), "nothing shows that {alert} is silent");
     }
+}
+
+#[test]
+fn the_containers_are_described_and_find_their_files() {
+    let settings =
+        ["PUBLIC_URL", "ADMIN_TOKEN", "SECRET_KEY"].map(|name| (name, "https://recado.example.com"));
+    let mut compose = Command::new("docker-compose");
+    // Nothing of ours may reach it but this.
+    let kept = ["PATH", "HOME"]
+        .into_iter()
+        .filter_map(|name| Some((name, std::env::var_os(name)?)));
+    compose.env_clear().envs(kept);
+    compose.envs(settings).current_dir(repository());
+    let described = told_by(compose.args(["--profile", "monitoring", "--profile", "pgadmin", "config"]));
+    for service in ["prometheus", "grafana", "otel-collector", "zipkin", "pgadmin"] {
+        assert!(
+            described.contains(&format!("\n  {service}:\n")),
+            "{service}: {described}"
+        );
+    }
+    let written = document("docker-compose.yml");
+    let mounted = written
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("- ./"));
+    let mounted: Vec<_> = mounted.filter_map(|mount| mount.split(':').next()).collect();
+    assert!(mounted.len() >= 6, "{mounted:?}");
+    for path in mounted {
+        assert!(
+            repository().join(path).exists(),
+            "{path} is mounted and is not there"
+        );
+    }
+    // Prometheus looks for these, at the port that METRICS_ADDR has there.
+    let scraped = document("grafana/prometheus.yml");
+    assert!(scraped.contains("names: [serve, worker]\n        type: A\n        port: 9000\n"));
+    assert!(described.contains("METRICS_ADDR: 0.0.0.0:9000"));
 }

@@ -1,12 +1,14 @@
 //! A real Prometheus, with the alerts of grafana/.
+use std::process::Command;
+
 use recado_testkit::{Process, eventually, free_port};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{PATIENCE, document, repository};
+use super::{PATIENCE, document, repository, told_by};
 
 /// It looks often, so that a test need not wait long.
-const CONFIG: &str = "global: {scrape_interval: 200ms, scrape_timeout: 200ms, evaluation_interval: 1s}
+const CONFIG: &str = "global: {scrape_interval: 500ms, scrape_timeout: 500ms, evaluation_interval: 1s}
 rule_files: [RULES]
 scrape_configs:
   - job_name: recado
@@ -60,6 +62,7 @@ impl Prometheus {
             format!("--web.listen-address={addr}"),
         ];
         let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+        told_by(Command::new("prometheus").arg("--version"));
         let mut process = Process::spawn("prometheus", &arguments, &[]);
         let url = format!("http://{addr}");
         process.wait_for_http(&format!("{url}/-/ready"), PATIENCE).await;
