@@ -5,6 +5,7 @@
 //! [`Engine`] starts runs and works on them.
 mod activity;
 mod canonical;
+mod classes;
 mod context;
 mod crash;
 mod desk;

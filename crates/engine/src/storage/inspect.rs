@@ -109,6 +109,23 @@ impl Storage {
             .await?;
         Ok(row.map(|row| row.try_get("", "since")).transpose()?)
     }
+
+    /// How many runs wait for their turn in a lane, and since when the one that has waited longest does.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn waiting_in_lanes(&self) -> Result<(i64, Option<DateTime<Utc>>), StorageError> {
+        let sql = "select count(*) as n, min(since) as oldest from runs
+            where state = 'waiting' and waiting_for = 'lane' and state <> 'completed'";
+        let row = self
+            .reader()
+            .query_one_raw(statement(self.reader(), sql, vec![]))
+            .await?;
+        match row {
+            Some(row) => Ok((row.try_get("", "n")?, row.try_get("", "oldest")?)),
+            None => Ok((0, None)),
+        }
+    }
 }
 
 pub(super) fn document(text: Option<String>) -> Result<Option<Json>, DbErr> {

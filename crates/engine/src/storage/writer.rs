@@ -121,7 +121,7 @@ async fn write(db: &DatabaseConnection, mut segments: Vec<Segment>) -> bool {
             };
         }
         tracing::warn!(%error, "the database is away; the journal waits for it");
-        metrics::counter!("recado_journal_errors_total").increment(1);
+        metrics::counter!("recado_journal_errors_total", "why" => "away").increment(1);
         tokio::time::sleep(wait).await;
         wait = (wait * 2).min(Duration::from_secs(1));
     }
@@ -131,6 +131,7 @@ async fn write(db: &DatabaseConnection, mut segments: Vec<Segment>) -> bool {
 /// What was tried by itself and refused gets the answer.
 fn refuse(rows: Vec<Segment>, error: DbErr) -> bool {
     tracing::error!(%error, "the database refused a write of the journal");
+    metrics::counter!("recado_journal_errors_total", "why" => "refused").increment(1);
     for job in rows.into_iter().flat_map(Segment::into_jobs) {
         match job {
             Job::Start(_, done) => drop(done.send(Err(StorageError::Database(error.clone())))),
