@@ -1,5 +1,5 @@
 //! What an error of the store or of Twilio means for a step.
-use recado_clients::twilio::TwilioError;
+use recado_clients::twilio::{self, TwilioError};
 use recado_engine::{Failure, Fault};
 use recado_store::StoreError;
 
@@ -11,8 +11,8 @@ pub(crate) fn of_store(error: StoreError) -> Fault {
     }
 }
 
-/// Twilio's error code of a failure that [`of_twilio`] made.
-pub(crate) fn twilio_code(failure: &Failure) -> Option<i64> {
+/// Twilio's error code, of a failure that is Twilio's refusal.
+pub fn twilio_code(failure: &Failure) -> Option<i64> {
     failure.class.strip_prefix("twilio_")?.parse().ok()
 }
 
@@ -30,14 +30,23 @@ pub(crate) fn of_twilio(error: &TwilioError) -> Fault {
                 || format!("twilio_http_{status}"),
                 |code| format!("twilio_{code}"),
             );
+            let told = told(error, *code);
             if class.may_pass_later() {
-                Fault::retry_after(name, error.to_string(), *retry_after)
+                Fault::retry_after(name, told, *retry_after)
             } else {
-                Fault::fatal(name, error.to_string())
+                Fault::fatal(name, told)
             }
         }
         TwilioError::Unreachable { .. } => Fault::retry("twilio_unreachable", error.to_string()),
         TwilioError::Unknown(_) => Fault::unknown("twilio_unknown", error.to_string()),
+    }
+}
+
+/// Twilio's words, and where we know its code, what it means and what a person can do.
+fn told(error: &TwilioError, code: Option<u32>) -> String {
+    match code.and_then(twilio::known) {
+        Some(known) => format!("{error} Meaning: {}", known.told()),
+        None => error.to_string(),
     }
 }
 
@@ -59,5 +68,7 @@ mod tests {
         let code = |error: &TwilioError| twilio_code(of_twilio(error).failure());
         assert_eq!(code(&refused(Some(21211))), Some(21211));
         assert_eq!(code(&refused(None)), None);
+        let told = of_twilio(&refused(Some(21211))).failure().message.clone();
+        assert!(told.ends_with("Correct the contact's number."), "{told}");
     }
 }

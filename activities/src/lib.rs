@@ -10,6 +10,7 @@ mod group;
 mod hand_off;
 mod in_common;
 mod offline_agent;
+mod open_conversation;
 mod persist;
 mod release_merged;
 mod reply;
@@ -21,8 +22,10 @@ pub use ask_specialist::AskSpecialist;
 pub use bench_step::{BenchStep, BenchStepDone};
 pub use check_billing::{CheckBilling, Grant};
 pub use environment::Environment;
+pub use faults::twilio_code;
 pub use hand_off::{HandOff, HandedOff};
 pub use in_common::InCommon;
+pub use open_conversation::{OpenConversation, Opened};
 pub use persist::{Arrival, Persist};
 pub use release_merged::ReleaseMerged;
 pub use reply::{Purpose, Reply, Sent, Withheld};
@@ -39,6 +42,7 @@ pub fn register(
         .activity::<ResolveOwner>()
         .activity::<CheckBilling>()
         .activity::<Persist>()
+        .activity::<OpenConversation>()
         .activity::<Transcribe>()
         .activity::<RouteAgent>()
         .activity::<AskSpecialist>()

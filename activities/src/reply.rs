@@ -2,8 +2,12 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use recado_clients::twilio::{CreateMessage, ErrorClass, ListMessages, Sender, TwilioError, code_label};
-use recado_domain::{Address, Channel, ContactId, ConversationId, ConversationState, OwnerId, UnknownSend};
+use recado_clients::twilio::{
+    self, CreateMessage, ErrorClass, ListMessages, Sender, TwilioError, code_label,
+};
+use recado_domain::{
+    Address, Channel, ContactId, ConversationId, ConversationState, OwnerId, Template, UnknownSend,
+};
 use recado_engine::{Activity, Attempt, Effect, Fault, Joint, Prepared, Reconciled, Retry, Undecided};
 use recado_store::{StoreError, billing, messages, opt_outs, owners, sending::Reachable};
 use serde::{Deserialize, Serialize};
@@ -23,7 +27,7 @@ use together::{intend, write_down};
 /// Source: <https://www.twilio.com/docs/whatsapp/key-concepts>.
 const WINDOW: TimeDelta = TimeDelta::hours(24);
 
-/// Sends one part of an answer to a contact.
+/// Sends a message to a contact: one part of an answer, or what the owner wants to say of its own accord.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Reply {
     /// Who answers.
@@ -38,8 +42,14 @@ pub struct Reply {
     pub from: Address,
     /// The contact's address.
     pub to: Address,
-    /// The text, at most 1600 characters.
+    /// The text, at most 1600 characters; empty where media or a template say it.
     pub body: String,
+    /// Where Twilio fetches what is attached.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub media_urls: Vec<String>,
+    /// The template that is sent instead of a text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<Template>,
     /// Which part of a long answer, from 0.
     #[serde(default)]
     pub part: u32,
@@ -55,6 +65,8 @@ pub enum Purpose {
     Answer,
     /// Something that the contact is to know in any case: that a person takes over, or that the plan is used up.
     Notice,
+    /// What the owner says of its own accord. It is no agent's answer, and people who have the conversation do not mind.
+    Outreach,
 }
 
 /// What became of it.
@@ -107,6 +119,8 @@ impl Activity<Environment> for Reply {
             to: self.to.to_twilio(),
             sender: Sender::Number(self.from.to_twilio()),
             body: self.body.clone(),
+            media_urls: self.media_urls.clone(),
+            template: self.template.as_ref().map(as_twilio),
             status_callback: Some(format!("{}?token={}", env.status_callback, attempt.key())),
         };
         match env
@@ -199,7 +213,7 @@ impl Activity<Environment> for Reply {
         let listed = listed.map_err(|error| Fault::retry("twilio_list", error.to_string()))?;
         let candidates: Vec<_> = listed
             .into_iter()
-            .filter(|message| !message.is_inbound() && is_ours(&message.body, &self.body))
+            .filter(|message| !message.is_inbound() && self.may_be(&message.body))
             .collect();
         let sids: Vec<&str> = candidates.iter().map(|message| message.sid.as_str()).collect();
         let claimed = messages::claimed_sids(&env.database, &self.owner, &sids)
@@ -237,6 +251,31 @@ impl Reply {
         })
     }
 
+    /// Whether what Twilio lists with this text may be this message. Of a template it lists what became of it, which we
+    /// do not know: that it went to this contact meanwhile, and nothing else of ours does, must do.
+    fn may_be(&self, listed: &str) -> bool {
+        self.template.is_some() || is_ours(listed, &self.body)
+    }
+
+    /// What it is, in a word.
+    fn kind(&self) -> &'static str {
+        match (&self.template, self.media_urls.is_empty()) {
+            (Some(_), _) => "template",
+            (None, false) => "media",
+            (None, true) => "text",
+        }
+    }
+
+    /// What it has beside its text, for the books.
+    fn form(&self) -> Option<String> {
+        let form = match &self.template {
+            Some(template) => serde_json::json!({ "template": template }),
+            None if self.media_urls.is_empty() => return None,
+            None => serde_json::json!({ "media_urls": self.media_urls }),
+        };
+        Some(form.to_string())
+    }
+
     /// Twilio knows of a wish that we did not.
     async fn silence(&self, attempt: &Attempt<'_>) -> Result<(), Fault> {
         let (tx, now) = (attempt.transaction()?, attempt.now());
@@ -254,7 +293,7 @@ impl Reply {
     async fn take_up_again(&self, attempt: &Attempt<'_>) -> Result<(), Fault> {
         let (tx, run, now) = (attempt.transaction()?, attempt.run().as_str(), attempt.now());
         let reopened = messages::reopen(tx, &self.owner, &attempt.key(), now).await;
-        if !reopened.map_err(of_store)? || self.purpose == Purpose::Notice {
+        if !reopened.map_err(of_store)? || self.purpose != Purpose::Answer {
             return Ok(());
         }
         // What it gave back it must ask for.
@@ -279,13 +318,24 @@ impl Reply {
         let heard = reachable.heard_at;
         if reachable.opted_out {
             Some(Withheld::OptedOut)
-        } else if self.to.channel() == Channel::Whatsapp && heard.is_none_or(|heard| now - heard > WINDOW) {
+        } else if self.to.channel() == Channel::Whatsapp
+            && self.template.is_none()
+            && heard.is_none_or(|heard| now - heard > WINDOW)
+        {
             Some(Withheld::OutsideWindow)
         } else if self.purpose == Purpose::Answer && reachable.state == ConversationState::HumanHandoff {
             Some(Withheld::InHumanHands)
         } else {
             None
         }
+    }
+}
+
+fn as_twilio(template: &Template) -> twilio::Template {
+    let variables = serde_json::to_string(&template.variables).ok();
+    twilio::Template {
+        sid: template.sid.clone(),
+        variables: variables.filter(|_| !template.variables.is_empty()),
     }
 }
 

@@ -16,6 +16,7 @@ mod m20261121_000011_unknown_send;
 mod m20261121_000012_overlap;
 mod m20261121_000013_usage_counters;
 mod m20261121_000014_fewer_indexes;
+mod m20261121_000015_prospects;
 
 /// Every migration, oldest first.
 #[derive(Debug)]
@@ -39,6 +40,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000012_overlap::Migration),
             Box::new(m20261121_000013_usage_counters::Migration),
             Box::new(m20261121_000014_fewer_indexes::Migration),
+            Box::new(m20261121_000015_prospects::Migration),
         ]
     }
 }

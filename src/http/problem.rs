@@ -6,7 +6,7 @@ use poem::{
 };
 use recado_engine::{ControlError, ScheduleError, StartError, StorageError};
 use recado_store::StoreError;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// What is wrong, and what to do about it.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -16,6 +16,7 @@ pub(crate) struct Problem {
     detail: String,
     field: Option<String>,
     retry_after: Option<u64>,
+    more: Map<String, Value>,
 }
 
 impl Problem {
@@ -25,6 +26,7 @@ impl Problem {
             detail: detail.into(),
             field: None,
             retry_after: None,
+            more: Map::new(),
         }
     }
 
@@ -55,6 +57,28 @@ impl Problem {
         }
     }
 
+    /// Too much was asked for; it may be asked for again after so many seconds.
+    pub(crate) fn too_many(detail: impl Into<String>, retry_after: u64) -> Self {
+        Self {
+            retry_after: Some(retry_after),
+            ..Self::new(StatusCode::TOO_MANY_REQUESTS, detail)
+        }
+    }
+
+    /// The same, with a further member in its document; null ones are left out.
+    pub(crate) fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        let value = value.into();
+        if !value.is_null() {
+            self.more.insert(name.to_owned(), value);
+        }
+        self
+    }
+
+    /// The field that it names.
+    pub(crate) fn field(&self) -> Option<&str> {
+        self.field.as_deref()
+    }
+
     /// Whether it is [`Problem::away`].
     pub(crate) fn is_away(&self) -> bool {
         self.status == StatusCode::SERVICE_UNAVAILABLE
@@ -69,6 +93,9 @@ impl Problem {
         });
         if let Some(field) = &self.field {
             body["field"] = json!(field);
+        }
+        for (name, value) in &self.more {
+            body[name] = value.clone();
         }
         body
     }

@@ -333,6 +333,8 @@ impl Receive {
                 from: self.ours.clone(),
                 to: self.theirs.clone(),
                 body,
+                media_urls: Vec::new(),
+                template: None,
                 part: part as u32,
                 purpose,
             };

@@ -20,8 +20,9 @@ pub(super) async fn intend(members: &[Member<'_, Reply>]) -> Result<Vec<Prepared
     let (tx, now) = group::act(members)?;
     let withheld = forbid(tx, members).await?;
     let tokens: Vec<String> = members.iter().map(|member| member.attempt.key()).collect();
+    let forms: Vec<Option<String>> = members.iter().map(|member| member.call.form()).collect();
     let (mut going, mut new, mut released) = (Vec::new(), Vec::new(), Vec::new());
-    for ((member, token), withheld) in members.iter().zip(&tokens).zip(&withheld) {
+    for (((member, token), form), withheld) in members.iter().zip(&tokens).zip(&forms).zip(&withheld) {
         if withheld.is_some() {
             released.push(member.settle(End::Released));
             continue;
@@ -33,8 +34,9 @@ pub(super) async fn intend(members: &[Member<'_, Reply>]) -> Result<Vec<Prepared
             token,
             run: Some(member.run()),
             part: call.part.into(),
-            kind: "text",
+            kind: call.kind(),
             body: &call.body,
+            form: form.as_deref(),
         };
         going.push(member);
         new.push((&call.owner, message, member.attempt.now()));

@@ -89,6 +89,8 @@ impl Course<'_> {
             from: self.ours(),
             to: self.theirs(),
             body: format!("answer {}", self.number),
+            media_urls: Vec::new(),
+            template: None,
             part: 0,
             purpose: self.message.purpose,
         }
@@ -135,6 +137,7 @@ impl Course<'_> {
             token: &token,
             run: None,
             part: 0,
+            form: None,
         };
         messages::insert_outbound(tx, &owner, &new, at).await.unwrap();
         messages::mark_refused(tx, &owner, &token, Some(30001), "full", at)

@@ -88,6 +88,8 @@ async fn ask_twilio(url: &str) -> String {
         to,
         sender: Sender::Number(NUMBER.to_owned()),
         body: TEXT.to_owned(),
+        media_urls: Vec::new(),
+        template: None,
         status_callback: None,
     };
     let client = Client::new(url, PATIENCE).expect("a client");

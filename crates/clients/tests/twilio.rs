@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use recado_clients::twilio::{
-    Client, CreateMessage, Credentials, ErrorClass, ListMessages, Message, Sender, TwilioError, Uncertainty,
+    Client, CreateMessage, Credentials, ErrorClass, ListMessages, Message, Sender, Template, TwilioError,
+    Uncertainty,
 };
 use serde_json::{Value, json};
 use server::{Server, Step, nobody};
@@ -32,6 +33,8 @@ fn text() -> CreateMessage {
         to: TO.to_owned(),
         sender: Sender::Number("whatsapp:+14155238886".to_owned()),
         body: TEXT.to_owned(),
+        media_urls: Vec::new(),
+        template: None,
         status_callback: Some("https://recado.example/status?token=1".to_owned()),
     }
 }
@@ -129,6 +132,42 @@ async fn a_messaging_service_sends_in_place_of_a_number() {
         body.contains("MessagingServiceSid=MG1")
             && !body.contains("From=")
             && !body.contains("StatusCallback")
+    );
+}
+
+#[tokio::test]
+async fn media_and_templates_have_exactly_twilios_parameters() {
+    let server = Server::follow([
+        Step::answer(201, message("SM1", "")),
+        Step::answer(201, message("SM2", "")),
+    ])
+    .await;
+    let media = CreateMessage {
+        body: String::new(),
+        media_urls: vec!["https://a.example/1".to_owned(), "https://a.example/2".to_owned()],
+        ..text()
+    };
+    let template = CreateMessage {
+        body: String::new(),
+        template: Some(Template {
+            sid: "HX1".to_owned(),
+            variables: Some("{\"1\":\"Ana\"}".to_owned()),
+        }),
+        ..text()
+    };
+    for message in [&media, &template] {
+        let sent = client(&server.url).create_message(&credentials(), message).await;
+        sent.expect("sent");
+    }
+    let names = |place: usize| -> Vec<String> {
+        let form: Vec<(String, String)> =
+            serde_urlencoded::from_str(&server.seen()[place].body).expect("a form");
+        form.into_iter().map(|(name, _)| name).collect()
+    };
+    assert_eq!(names(0), ["To", "From", "MediaUrl", "MediaUrl", "StatusCallback"]);
+    assert_eq!(
+        names(1),
+        ["To", "From", "ContentSid", "ContentVariables", "StatusCallback"]
     );
 }
 

@@ -5,6 +5,7 @@ mod id;
 mod message;
 mod opt_out;
 mod phone;
+mod template;
 pub mod text;
 mod unknown_send;
 
@@ -14,6 +15,7 @@ pub use id::{AccountId, ContactId, ConversationId, MessageId, OwnerId, UserId};
 pub use message::{Direction, MessageStatus};
 pub use opt_out::OptOut;
 pub use phone::{InvalidPhone, PhoneNumber};
+pub use template::Template;
 pub use unknown_send::UnknownSend;
 
 /// A word that is none of those a type knows; `what` names the type in a reader's words.

@@ -8,7 +8,7 @@ use crate::address;
 use crate::entry::{Direction, Entry, Message, Status, StatusChange};
 use crate::faults::CallbackFaults;
 use crate::state::State;
-use crate::twilio::callback_params;
+use crate::twilio::{callback_params, magic};
 use crate::webhook;
 
 type Step = (Status, Option<u32>);
@@ -111,10 +111,11 @@ fn change(message: &Message, (status, error_code): Step) -> Entry {
 
 /// The statuses that a message still has to go through.
 fn steps_after(message: &Message, faults: &CallbackFaults) -> Vec<Step> {
+    let undelivered = faults.undelivered.or_else(|| magic::loss(&message.to));
     let path = if faults.failed.is_some() {
         vec![(Status::Failed, faults.failed)]
-    } else if faults.undelivered.is_some() {
-        vec![(Status::Sent, None), (Status::Undelivered, faults.undelivered)]
+    } else if undelivered.is_some() {
+        vec![(Status::Sent, None), (Status::Undelivered, undelivered)]
     } else if address::is_whatsapp(&message.to) {
         vec![
             (Status::Sent, None),

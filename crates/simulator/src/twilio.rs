@@ -3,6 +3,7 @@
 mod create;
 mod error;
 mod list;
+pub(crate) mod magic;
 mod params;
 mod resource;
 

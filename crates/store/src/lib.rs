@@ -19,6 +19,7 @@ pub mod opt_outs;
 pub mod owners;
 mod page;
 pub mod plans;
+pub mod prospects;
 pub mod questions;
 mod resolution;
 mod rows;

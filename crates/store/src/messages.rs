@@ -114,6 +114,8 @@ pub struct NewOutbound<'a> {
     pub run: Option<&'a str>,
     /// Which part of a split text, from 0.
     pub part: i64,
+    /// What it has beside its text, a JSON object, if anything.
+    pub form: Option<&'a str>,
 }
 
 /// What became of an insert.

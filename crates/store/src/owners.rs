@@ -60,6 +60,9 @@ pub struct Settings {
     /// How long a contact must have written nothing before an agent is asked, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quiet_period: Option<f64>,
+    /// How many messages may go to one prospect within a minute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prospect_limit: Option<u32>,
     /// What another version knows.
     #[serde(flatten)]
     rest: serde_json::Map<String, serde_json::Value>,
@@ -88,11 +91,38 @@ pub async fn set_quiet_period(
     id: &OwnerId,
     seconds: Option<f64>,
 ) -> Result<bool, StoreError> {
+    let seconds = seconds.map(|seconds| seconds.clamp(0.0, LONGEST_QUIET_PERIOD));
+    change(conn, id, |settings| settings.quiet_period = seconds).await
+}
+
+/// The highest limit of messages to one prospect within a minute.
+pub const HIGHEST_PROSPECT_LIMIT: u32 = 600;
+
+/// Sets how many messages this owner may send to one prospect within a minute, from 1 to [`HIGHEST_PROSPECT_LIMIT`];
+/// `None` is as for everybody. Returns whether there is such an owner. Needs a transaction.
+///
+/// # Errors
+/// Those of the database.
+pub async fn set_prospect_limit(
+    conn: &impl ConnectionTrait,
+    id: &OwnerId,
+    per_minute: Option<u32>,
+) -> Result<bool, StoreError> {
+    let per_minute = per_minute.map(|limit| limit.clamp(1, HIGHEST_PROSPECT_LIMIT));
+    change(conn, id, |settings| settings.prospect_limit = per_minute).await
+}
+
+/// Changes one of an owner's further settings, and keeps the others.
+async fn change(
+    conn: &impl ConnectionTrait,
+    id: &OwnerId,
+    change: impl FnOnce(&mut Settings),
+) -> Result<bool, StoreError> {
     let Some(owner) = find(conn, id).await? else {
         return Ok(false);
     };
     let mut settings = owner.settings()?;
-    settings.quiet_period = seconds.map(|seconds| seconds.clamp(0.0, LONGEST_QUIET_PERIOD));
+    change(&mut settings);
     let settings = serde_json::to_string(&settings)?;
     let sql = "update owners set settings = $2 where id = $1";
     conn.execute_raw(statement(conn, sql, vec![text(id.as_str()), text(settings)]))

@@ -149,6 +149,7 @@ async fn converse(
                     token: &token,
                     run: None,
                     part: 0,
+                    form: None,
                 };
                 messages::insert_outbound(conn, owner, &new, at).await?;
                 messages::mark_sent(conn, owner, &token, &sid, MessageStatus::Read, at).await?;

@@ -2,12 +2,16 @@
 mod control;
 mod conversations;
 mod lists;
+mod messages;
 mod owners;
+mod prospects;
 mod questions;
 mod retention;
 mod runs;
 mod schedules;
+mod send_error;
 mod starts;
+mod twilio;
 mod watch;
 
 use poem::{EndpointExt, Route, get, handler, web::Data};
@@ -20,6 +24,10 @@ pub(super) enum Tag {
     Runs,
     /// Conversations with contacts.
     Conversations,
+    /// Messages that answer nobody.
+    Messages,
+    /// Twilio itself.
+    Twilio,
     /// What the agents know the answer to.
     Questions,
     /// Whose runs they are.
@@ -77,6 +85,9 @@ pub(super) fn documented(routes: Route) -> (Route, Route) {
             starts::Starts,
             control::Control,
             conversations::Conversations,
+            messages::Messages,
+            prospects::Prospects,
+            twilio::Twilio,
             questions::Questions,
             owners::Owners,
             retention::Retention,

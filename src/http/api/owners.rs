@@ -6,7 +6,7 @@ use poem::web::Data;
 use poem_openapi::{Object, OpenApi, param::Path, payload::Json};
 use recado_domain::{OwnerId, UnknownSend};
 use recado_engine::Policy;
-use recado_store::owners::{self, LONGEST_QUIET_PERIOD, Owner};
+use recado_store::owners::{self, HIGHEST_PROSPECT_LIMIT, LONGEST_QUIET_PERIOD, Owner};
 
 use super::{Operator, Tag, conversations::Refused};
 use crate::{app::App, http::Problem};
@@ -50,6 +50,13 @@ pub(super) struct UnknownSendItem {
 pub(super) struct QuietPeriodItem {
     /// Seconds, from 0 to 60; as `QUIET_PERIOD` says if null.
     seconds: Option<f64>,
+}
+
+/// How many messages may go from an owner to one prospect within a minute; answers to what it wrote are not counted.
+#[derive(Object)]
+pub(super) struct ProspectLimitItem {
+    /// From 1 to 600; 10 if null.
+    per_minute: Option<u32>,
 }
 
 fn one() -> u8 {
@@ -183,6 +190,43 @@ impl Owners {
         let owner = OwnerId::from(owner.0);
         let set = app.engine.storage().transaction(move |tx| {
             Box::pin(async move { Ok::<_, Refused>(owners::set_quiet_period(tx, &owner, seconds).await?) })
+        });
+        set.await.map_err(Problem::from)?;
+        Ok(item)
+    }
+
+    /// Shows how many messages may go from an owner to one prospect within a minute
+    #[oai(path = "/owners/:owner/prospect-limit", method = "get")]
+    async fn prospect_limit(
+        &self,
+        Data(app): Data<&App>,
+        _operator: Operator,
+        owner: Path<String>,
+    ) -> poem::Result<Json<ProspectLimitItem>> {
+        let settings = known(app, &owner.0).await?.settings();
+        Ok(Json(ProspectLimitItem {
+            per_minute: settings.map_err(Problem::from)?.prospect_limit,
+        }))
+    }
+
+    /// Sets how many messages may go from an owner to one prospect within a minute
+    #[oai(path = "/owners/:owner/prospect-limit", method = "put")]
+    async fn set_prospect_limit(
+        &self,
+        Data(app): Data<&App>,
+        _operator: Operator,
+        owner: Path<String>,
+        item: Json<ProspectLimitItem>,
+    ) -> poem::Result<Json<ProspectLimitItem>> {
+        let limit = item.per_minute;
+        if limit.is_some_and(|limit| !(1..=HIGHEST_PROSPECT_LIMIT).contains(&limit)) {
+            let told = format!("per_minute must be from 1 to {HIGHEST_PROSPECT_LIMIT}, or null");
+            return Err(Problem::unprocessable("per_minute", told).into());
+        }
+        known(app, &owner.0).await?;
+        let owner = OwnerId::from(owner.0);
+        let set = app.engine.storage().transaction(move |tx| {
+            Box::pin(async move { Ok::<_, Refused>(owners::set_prospect_limit(tx, &owner, limit).await?) })
         });
         set.await.map_err(Problem::from)?;
         Ok(item)

@@ -64,13 +64,7 @@ impl Starts {
         #[oai(name = "Prefer")] prefer: Header<Option<String>>,
         body: Json<StartBody>,
     ) -> poem::Result<StartAnswer> {
-        let patience = prefer
-            .0
-            .as_deref()
-            .map(wait)
-            .transpose()?
-            .flatten()
-            .unwrap_or_default();
+        let patience = patience(prefer.0.as_deref())?;
         let StartBody {
             workflow,
             input,
@@ -82,27 +76,67 @@ impl Starts {
             lane,
             width: None,
         };
-        let engine = &app.engine;
-        let begun = engine.run_named(&workflow, input.clone(), start, patience).await;
-        let (started, ended) = begun.map_err(Problem::from)?;
-        let is_over = ended.is_some();
-        let run = match ended {
-            Some(run) => Some(run),
-            None => engine.storage().run(&started.run).await.map_err(Problem::from)?,
-        };
-        let run = run.ok_or_else(|| Problem::not_found("run"))?;
-        if !started.new && run.input != input {
-            let told = format!(
-                "this Idempotency-Key started {} with another input; nothing was started",
-                run.id
-            );
-            return Err(Problem::new(StatusCode::CONFLICT, told).into());
-        }
-        Ok(match is_over {
+        let begun = begin(app, &workflow, input.clone(), start, patience).await?;
+        let run = begun.unless_other(|known| *known == input)?;
+        Ok(match run.state.is_final() {
             true => StartAnswer::Ended(Json(EndedRun::from(run))),
             false => StartAnswer::Started(Json(run.into())),
         })
     }
+}
+
+/// A run that was asked for.
+pub(super) struct Begun {
+    run: Run,
+    is_new: bool,
+}
+
+impl Begun {
+    /// The run, if it is new or was started with the same input, as `is_same` says.
+    ///
+    /// # Errors
+    /// When its key started it with another input.
+    pub(super) fn unless_other(self, is_same: impl Fn(&Value) -> bool) -> Result<Run, Problem> {
+        if self.is_new || is_same(&self.run.input) {
+            return Ok(self.run);
+        }
+        let told = format!(
+            "this Idempotency-Key started {} with another input; nothing was started",
+            self.run.id
+        );
+        Err(Problem::new(StatusCode::CONFLICT, told))
+    }
+}
+
+/// Starts a run, or finds the one that its key started, and waits for its end, `patience` at most.
+///
+/// # Errors
+/// When the workflow cannot read the input, or the database refuses.
+pub(super) async fn begin(
+    app: &App,
+    workflow: &str,
+    input: Value,
+    start: Start,
+    patience: Duration,
+) -> Result<Begun, Problem> {
+    let engine = &app.engine;
+    let (started, ended) = engine.run_named(workflow, input, start, patience).await?;
+    let run = match ended {
+        Some(run) => Some(run),
+        None => engine.storage().run(&started.run).await?,
+    };
+    Ok(Begun {
+        run: run.ok_or_else(|| Problem::not_found("run"))?,
+        is_new: started.new,
+    })
+}
+
+/// How long the caller would wait for the end of a run; not at all, if it says nothing.
+///
+/// # Errors
+/// When it says something else than a number of seconds.
+pub(super) fn patience(prefer: Option<&str>) -> Result<Duration, Problem> {
+    Ok(prefer.map(wait).transpose()?.flatten().unwrap_or_default())
 }
 
 impl From<Run> for EndedRun {

@@ -1,5 +1,6 @@
 //! The messages between a contact and a business, as bubbles.
 use askama::{Template, filters::HtmlSafe};
+use recado_clients::twilio;
 use recado_simulator::{Direction, Message, Status};
 use url::Url;
 
@@ -27,7 +28,8 @@ struct Bubble {
     at: Moment,
     run: Option<String>,
     status: Status,
-    error: Option<u32>,
+    /// Why it did not arrive.
+    error: Option<String>,
 }
 
 impl Conversation {
@@ -72,7 +74,7 @@ impl Bubble {
             at: Moment::local(message.created),
             run: run_of(message),
             status: message.status(),
-            error: message.error_code(),
+            error: message.error_code().map(failure),
         }
     }
 
@@ -85,6 +87,14 @@ impl Bubble {
             Status::Undelivered | Status::Failed => "!",
             Status::Received => "",
         }
+    }
+}
+
+/// What Twilio's error means, and what a person can do.
+fn failure(code: u32) -> String {
+    match twilio::known(code) {
+        Some(known) => format!("{code}: {}", known.told()),
+        None => format!("{code}."),
     }
 }
 

@@ -31,6 +31,23 @@ pub enum ErrorClass {
 }
 
 impl ErrorClass {
+    /// The word in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Retry => "retry",
+            Self::Permanent => "permanent",
+            Self::Configuration => "configuration",
+            Self::OptedOut => "opted_out",
+            Self::Later => "later",
+            Self::Filtered => "filtered",
+            Self::RetryOnce => "retry_once",
+            Self::OutsideWindow => "outside_window",
+            Self::BackOff => "back_off",
+            Self::UseSms => "use_sms",
+            Self::DailyLimit => "daily_limit",
+        }
+    }
+
     /// Whether the very same message may be accepted at another time without anybody doing anything.
     pub const fn may_pass_later(self) -> bool {
         matches!(
@@ -51,6 +68,13 @@ pub struct KnownError {
     pub meaning: &'static str,
     /// What a person can do, in a sentence.
     pub remedy: &'static str,
+}
+
+impl KnownError {
+    /// What happened and what a person can do, as sentences.
+    pub fn told(&self) -> String {
+        format!("{}: {}", self.meaning, self.remedy)
+    }
 }
 
 /// What we know about `code`.
@@ -93,15 +117,23 @@ pub static ERRORS: &[KnownError] = &[
     row(20005, Configuration, "the account is not active", "Reactivate the account in Twilio's console."),
     row(20429, BackOff, "too many requests at once", "Nothing; it is sent again after a pause."),
     row(21211, Permanent, "the To number is not a valid number", "Correct the contact's number."),
+    row(21266, Permanent, "To and From are the same number", "Correct the contact's number, or choose another sender."),
     row(21408, Configuration, "the account may not send to this country", "Enable the country under Messaging, Geo permissions."),
     row(21602, Permanent, "the message has no text", "Write a text."),
+    row(21603, Configuration, "there is no From number", "Give the owner a number, or name one."),
+    row(21604, Permanent, "there is no To number", "Give the contact a number."),
     row(21606, Configuration, "the From number cannot send messages, or is not of this account", "Choose a number of this account that can send messages."),
     row(21610, OptedOut, "the contact opted out", "Wait for the contact to write START."),
     row(21612, Permanent, "the To number cannot be reached from this From number", "Send from another number or channel."),
     row(21614, Permanent, "the To number is not a mobile number", "Correct the contact's number, or call it."),
     row(21617, Permanent, "the text is longer than 1600 characters", "Shorten it."),
+    row(21620, Permanent, "the address of the media is not valid", "Give a public https address."),
+    row(21623, Permanent, "there are more media than one message may carry", "Send at most 10, on WhatsApp one."),
+    row(21655, Permanent, "there is no such template", "Correct the template's SID; it begins with HX."),
+    row(21656, Permanent, "the variables do not fit the template", "Give every variable of the template as text."),
     row(21659, Configuration, "the From number is not a Twilio number", "Correct the number of the channel account."),
     row(21660, Configuration, "the From number belongs to another account", "Correct the number or the account."),
+    row(21910, Permanent, "To and From are not on the same channel", "Choose a sender of the contact's channel."),
     row(30001, BackOff, "the account's queue is full", "Nothing; it is sent again after a pause."),
     row(30002, Configuration, "the account is suspended", "Ask Twilio's support."),
     row(30003, Later, "the telephone is off or out of reach", "Nothing; it is tried again later."),
@@ -110,13 +142,20 @@ pub static ERRORS: &[KnownError] = &[
     row(30006, Permanent, "the number is a landline or its carrier takes no messages", "Call, or use another number."),
     row(30007, Filtered, "the carrier took the message for spam", "Change the wording, and check the sender's registration."),
     row(30008, RetryOnce, "the carrier gave no reason", "Nothing; it is tried once more."),
+    row(30034, Configuration, "the number is not registered for messages to the United States", "Register it for A2P 10DLC in Twilio's console."),
+    row(63003, Permanent, "the contact cannot be found on this channel", "Use another channel or number."),
+    row(63005, Permanent, "the channel does not take this content", "Change the content: its type, its size or its wording."),
     row(63007, Configuration, "the WhatsApp sender is not registered with this account", "Register the sender, or correct it."),
+    row(63013, Filtered, "the message breaks a rule of the channel", "Change the wording, and check WhatsApp's business policy."),
+    row(63015, Configuration, "the contact has not joined the WhatsApp sandbox", "Have the contact write the join code, or use a sender of your own."),
     row(63016, OutsideWindow, "the contact last wrote more than 24 hours ago", "Send a template."),
     row(63017, BackOff, "WhatsApp's rate limit for this sender is reached", "Nothing; it is sent again after a pause."),
     row(63018, BackOff, "WhatsApp's rate limit for this contact or sender is reached", "Nothing; it is sent again after a pause."),
+    row(63019, Permanent, "the media cannot be downloaded", "Check that its address is public and its size allowed."),
     row(63024, Permanent, "the contact has no WhatsApp at this number", "Use another channel or number."),
     row(63032, UseSms, "WhatsApp does not deliver to this contact at present", "Send it as SMS."),
     row(63038, DailyLimit, "the account's daily limit of messages is reached", "Wait for tomorrow, or ask Twilio for more."),
+    row(63049, UseSms, "Meta chose not to deliver this marketing message", "Send it as SMS, or not before tomorrow."),
 ];
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ mod status_form;
 
 pub use account::Account;
 pub use client::Client;
-pub use create_message::{CreateMessage, Sender};
+pub use create_message::{CreateMessage, Sender, Template};
 pub use credentials::Credentials;
 pub use error::{TwilioError, Uncertainty};
 pub use errors::{ERRORS, ErrorClass, KnownError, class_of, code_label, known};

@@ -8,7 +8,7 @@ use poem::Response;
 use poem::http::StatusCode;
 
 use super::error::ApiError;
-use super::{new_sid, resource};
+use super::{magic, new_sid, resource};
 use crate::config::Account;
 use crate::entry::{Direction, Message, Status, StatusChange};
 use crate::faults::CreateFault;
@@ -69,6 +69,9 @@ async fn act(state: &Arc<State>, raw: &Raw, account: &Account, fault: CreateFaul
 /// Checks the form the way Twilio does, and in its order.
 fn accept(raw: &Raw, account: &Account) -> Result<Message, ApiError> {
     let to = recipient(raw)?;
+    if let Some(code) = magic::refusal(to) {
+        return Err(refused(code));
+    }
     let service = raw.field("MessagingServiceSid");
     let from = sender(raw, account, to, service)?;
     let body = raw.field("Body").unwrap_or_default();
@@ -106,6 +109,15 @@ fn accept(raw: &Raw, account: &Account) -> Result<Message, ApiError> {
             error_code: None,
         }],
     })
+}
+
+/// What Twilio answers with one of its codes.
+fn refused(code: u32) -> ApiError {
+    match code {
+        20003 => ApiError::unauthorised(),
+        20429 => ApiError::rate_limited(1),
+        _ => ApiError::bad(code, "Refused because of the magic number it goes to"),
+    }
 }
 
 fn recipient(raw: &Raw) -> Result<&str, ApiError> {

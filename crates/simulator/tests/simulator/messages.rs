@@ -54,10 +54,12 @@ async fn what_twilio_refuses_is_refused_with_its_code_and_is_not_in_the_book() -
     let world = World::start().await?;
     let long = "ã".repeat(1601);
     let whatsapp = format!("whatsapp:{CONTACT}");
-    let refused: [(u32, &[(&str, &str)]); 9] = [
+    let refused: [(u32, &[(&str, &str)]); 11] = [
         (21604, &[("From", OURS), ("Body", "x")]),
         (21211, &[("To", "5511"), ("From", OURS), ("Body", "x")]),
         (21603, &[("To", CONTACT), ("Body", "x")]),
+        (21614, &[("To", "+15005550009"), ("From", OURS), ("Body", "x")]),
+        (21408, &[("To", "+1500521408"), ("From", OURS), ("Body", "x")]),
         (21606, &[("To", CONTACT), ("From", "+14155550199"), ("Body", "x")]),
         (21910, &[("To", &whatsapp), ("From", OURS), ("Body", "x")]),
         (21266, &[("To", OURS), ("From", OURS), ("Body", "x")]),
@@ -162,4 +164,19 @@ async fn a_typing_indicator_is_taken_for_a_whatsapp_message_only() -> anyhow::Re
     );
     assert_eq!(world.simulator.book().requests()[0].params["messageId"], "SM1");
     Ok(())
+}
+
+#[tokio::test]
+async fn a_number_that_holds_a_carriers_error_is_taken_and_lost() -> anyhow::Result<()> {
+    let world = World::start().await?;
+    let lost = [("To", "+1500530007"), ("From", OURS), ("Body", "x")];
+    let created: Value = world.create(&lost).await?.json().await?;
+    assert_eq!(created["status"], "queued");
+    let sid = created["sid"].as_str().unwrap_or_default().to_owned();
+    world
+        .see(|book| {
+            book.message(&sid)
+                .is_some_and(|m| m.status().as_str() == "undelivered" && m.error_code() == Some(30007))
+        })
+        .await
 }

@@ -27,7 +27,8 @@ pub struct Encounter<'a> {
 }
 
 /// The conversation that is open between these, whichever of them began it. One that was idle comes back to
-/// `progress`. Where none is open a new one begins, linked to the last, and `recovered` if that had failed.
+/// `progress`. Where none is open a new one begins, linked to the last, and `recovered` if that had failed; when the
+/// contact last wrote it knows from there.
 ///
 /// # Errors
 /// [`StoreError::Stale`] when others change it faster than we read.
@@ -151,7 +152,7 @@ async fn upsert(
         "insert into conversations as c (id, owner, contact, channel, our_address, contact_address, state, previous_id,
              recovered, opened_at, last_inbound_at, updated_at)
          select t.id, t.owner, t.contact, t.channel, t.our_address, t.contact_address, 'pending', p.id,
-             coalesce(p.state = 'failed', false), t.opened_at, t.heard_at, t.last_at
+             coalesce(p.state = 'failed', false), t.opened_at, coalesce(t.heard_at, p.last_inbound_at), t.last_at
          from {{rows}} left join conversations p on p.id = (
              select q.id from conversations q
              where q.owner = t.owner and q.channel = t.channel and q.our_address = t.our_address

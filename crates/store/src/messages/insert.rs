@@ -111,12 +111,13 @@ pub async fn insert_outbound_each(
         ("token", "text"),
         ("run", "text"),
         ("part", "bigint"),
+        ("form", "text"),
         ("at", "timestamptz"),
     ];
     let sql = "
-        insert into messages (id, owner, conversation, contact, direction, kind, body, token, run, part, created_at,
-            updated_at)
-        select id, owner, conversation, contact, 'outbound', kind, body, token, run, part, at, at
+        insert into messages (id, owner, conversation, contact, direction, kind, body, token, run, part, form,
+            created_at, updated_at)
+        select id, owner, conversation, contact, 'outbound', kind, body, token, run, part, form, at, at
         from {rows} where true
         on conflict do nothing returning id";
     let cells = |id: &MessageId, (owner, new, at): &(&OwnerId, NewOutbound<'_>, DateTime<Utc>)| {
@@ -130,6 +131,7 @@ pub async fn insert_outbound_each(
             new.token.into(),
             new.run.into(),
             new.part.into(),
+            new.form.into(),
             time(*at),
         ]
     };

@@ -184,6 +184,7 @@ impl Fixture {
             token,
             run: Some("run"),
             part: 0,
+            form: None,
         };
         messages::insert_outbound(&self.db, &self.owner, &new, at)
             .await

@@ -10,6 +10,7 @@ mod errors;
 mod fixture;
 mod messages;
 mod owners;
+mod prospects;
 mod query_plans;
 mod seed;
 mod tenancy;

@@ -226,6 +226,7 @@ async fn a_message_and_its_inbox(at: &Fixture, db: &impl ConnectionTrait) {
             token,
             run: Some("new-1"),
             part: 0,
+            form: None,
         };
         messages::insert_outbound(db, owner, &new, now).await.unwrap();
     }

@@ -1,0 +1,49 @@
+//! Numbers that fail by themselves: Twilio's own magic numbers, and one for every error code.
+
+use crate::address;
+
+/// Twilio's own, with the error that each is refused with. Source: Twilio, "Test credentials".
+const TWILIOS: &[(&str, u32)] = &[
+    ("+15005550001", 21211),
+    ("+15005550002", 21612),
+    ("+15005550003", 21408),
+    ("+15005550004", 21610),
+    ("+15005550009", 21614),
+];
+
+/// What comes before a code of five digits: `+1500521211` is refused with 21211.
+const ANY: &str = "+15005";
+
+/// The error with which a message to `to` is refused.
+pub(crate) fn refusal(to: &str) -> Option<u32> {
+    code(to).filter(|code| *code < 30_000)
+}
+
+/// The error with which a message to `to` is lost after it was taken: carriers and channels tell late.
+pub(crate) fn loss(to: &str) -> Option<u32> {
+    code(to).filter(|code| *code >= 30_000)
+}
+
+fn code(to: &str) -> Option<u32> {
+    let number = address::without_channel(to);
+    if let Some((_, code)) = TWILIOS.iter().find(|(magic, _)| *magic == number) {
+        return Some(*code);
+    }
+    let digits = number.strip_prefix(ANY).filter(|digits| digits.len() == 5)?;
+    digits.parse().ok().filter(|code| *code >= 20_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_says_by_which_error_and_when_it_fails() {
+        assert_eq!(refusal("+15005550009"), Some(21614));
+        assert_eq!(refusal("whatsapp:+1500521211"), Some(21211));
+        assert_eq!((refusal("+1500530007"), loss("+1500530007")), (None, Some(30007)));
+        for ordinary in ["+15005550006", "+5511987654321", "+1500500012", "+150052121"] {
+            assert_eq!((refusal(ordinary), loss(ordinary)), (None, None), "{ordinary}");
+        }
+    }
+}

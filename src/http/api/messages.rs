@@ -1,0 +1,449 @@
+//! Messages that answer nobody: one by one, or up to a hundred at once, as JSON.
+use std::collections::BTreeMap;
+
+use chrono::Utc;
+use poem::web::Data;
+use poem_openapi::{ApiResponse, Object, OpenApi, param::Header, payload::Json, types::ParseFromJSON};
+use recado_domain::{Channel, OwnerId};
+use recado_engine::{Run, RunState, Start, Workflow};
+use recado_store::{
+    accounts, owners,
+    prospects::{self, Admitted},
+};
+use recado_workflows::{
+    BatchReport, BatchRow, Delivery, Limited, RowError, RowReport, SendBatch, SendMessage,
+};
+use serde_json::Value;
+
+use super::{
+    Operator, Tag,
+    conversations::Refused,
+    lists,
+    runs::RunItem,
+    send_error::{self, SendErrorItem},
+    starts::{begin, patience},
+};
+use crate::{app::App, http::Problem};
+
+mod new_message;
+
+use new_message::{NewMessage, Times};
+
+/// Messages.
+pub(super) struct Messages;
+
+/// The most rows of a batch.
+const MOST_ROWS: usize = 100;
+
+/// A message that Twilio took.
+#[derive(Object)]
+pub(super) struct SentMessage {
+    /// The run that sent it.
+    run: String,
+    /// Twilio's id of it, or of its first part.
+    sid: Option<String>,
+    /// Twilio's ids of the other parts of a long text, in order.
+    more_sids: Vec<String>,
+    /// Twilio's word on it, such as `queued`; what becomes of it later is in the history.
+    status: String,
+    /// To whom, as Twilio writes it.
+    to: String,
+}
+
+/// A message that was asked for.
+#[derive(ApiResponse)]
+pub(super) enum SendAnswer {
+    /// Twilio took it in the time that the caller would wait.
+    #[oai(status = 200)]
+    Sent(Json<SentMessage>),
+    /// Its run is on the disk, and sends it.
+    #[oai(status = 202)]
+    Started(Json<RunItem>),
+}
+
+/// Messages to be sent.
+#[derive(Object)]
+pub(super) struct NewMessages {
+    /// From 1 to 100, each as the body of `/messages/sms`, and with `channel` for whatsapp.
+    messages: Vec<Value>,
+}
+
+/// What became of a row of a batch.
+#[derive(Object)]
+pub(super) struct SentRow {
+    /// The how-manieth row, from 0.
+    index: u32,
+    /// To whom.
+    to: String,
+    /// Twilio's word on it, such as `queued`; `failed` if it was not sent, `unknown` where nobody can tell.
+    status: String,
+    /// The run that sent it.
+    run: Option<String>,
+    /// Twilio's id of it.
+    sid: Option<String>,
+    /// Why it was not sent.
+    error: Option<SendErrorItem>,
+}
+
+/// What became of a batch.
+#[derive(Object)]
+pub(super) struct SentBatch {
+    /// The run of the batch.
+    run: String,
+    /// How many rows there are.
+    total: u32,
+    /// How many of them Twilio took.
+    success: u32,
+    /// How many it did not.
+    failed: u32,
+    /// One for each row, in the order of the request.
+    details: Vec<SentRow>,
+}
+
+/// A batch that was asked for.
+#[derive(ApiResponse)]
+pub(super) enum BatchAnswer {
+    /// Each row was sent, or failed, in the time that the caller would wait.
+    #[oai(status = 200)]
+    Ended(Json<SentBatch>),
+    /// Its run is on the disk, and sends it; its result has the same form.
+    #[oai(status = 202)]
+    Started(Json<RunItem>),
+}
+
+#[OpenApi(tag = "Tag::Messages")]
+impl Messages {
+    /// Sends an SMS
+    ///
+    /// A run of `send_message` sends it, once. The same `Idempotency-Key` finds the same run, for ever. With `Prefer:
+    /// wait=N` the answer waits up to N seconds, 60 at most, for Twilio's answer; a message that is not sent is a problem
+    /// then, with Twilio's `code`, its `meaning` and a `remedy`. More than 10 messages a minute to one prospect are
+    /// answered 429.
+    #[oai(path = "/messages/sms", method = "post")]
+    async fn sms(
+        &self,
+        Data(app): Data<&App>,
+        _operator: Operator,
+        /// The owner for whom to act; `default` if absent.
+        #[oai(name = "Recado-Owner")]
+        owner: Header<Option<String>>,
+        #[oai(name = "Idempotency-Key", validator(max_length = 500))] key: Header<Option<String>>,
+        #[oai(name = "Prefer")] prefer: Header<Option<String>>,
+        message: Json<NewMessage>,
+    ) -> poem::Result<SendAnswer> {
+        let request = Request::of(owner.0, key.0, prefer.0.as_deref())?;
+        Ok(send(app, request, Channel::Sms, message.0).await?)
+    }
+
+    /// Sends a WhatsApp message
+    ///
+    /// As an SMS. Whether the person wants messages, and wrote within the last 24 hours, is looked at in the moment of
+    /// sending; outside of these 24 hours only a template is sent (63016).
+    #[oai(path = "/messages/whatsapp", method = "post")]
+    async fn whatsapp(
+        &self,
+        Data(app): Data<&App>,
+        _operator: Operator,
+        /// The owner for whom to act; `default` if absent.
+        #[oai(name = "Recado-Owner")]
+        owner: Header<Option<String>>,
+        #[oai(name = "Idempotency-Key", validator(max_length = 500))] key: Header<Option<String>>,
+        #[oai(name = "Prefer")] prefer: Header<Option<String>>,
+        message: Json<NewMessage>,
+    ) -> poem::Result<SendAnswer> {
+        let request = Request::of(owner.0, key.0, prefer.0.as_deref())?;
+        Ok(send(app, request, Channel::Whatsapp, message.0).await?)
+    }
+
+    /// Sends up to 100 messages
+    ///
+    /// Rows that cannot be sent are reported, and the others are sent, each by a run of its own. `Idempotency-Key` and
+    /// `Prefer: wait=N` as for one.
+    #[oai(path = "/messages/batch", method = "post")]
+    async fn batch(
+        &self,
+        Data(app): Data<&App>,
+        _operator: Operator,
+        /// The owner for whom to act; `default` if absent.
+        #[oai(name = "Recado-Owner")]
+        owner: Header<Option<String>>,
+        #[oai(name = "Idempotency-Key", validator(max_length = 500))] key: Header<Option<String>>,
+        #[oai(name = "Prefer")] prefer: Header<Option<String>>,
+        batch: Json<NewMessages>,
+    ) -> poem::Result<BatchAnswer> {
+        let request = Request::of(owner.0, key.0, prefer.0.as_deref())?;
+        Ok(send_batch(app, request, batch.0.messages).await?)
+    }
+}
+
+/// Who asks, by which key, and how long for.
+struct Request {
+    owner: OwnerId,
+    key: Option<String>,
+    patience: std::time::Duration,
+}
+
+impl Request {
+    fn of(owner: Option<String>, key: Option<String>, prefer: Option<&str>) -> Result<Self, Problem> {
+        let owner = lists::owner(owner);
+        // A key is its owner's own: the engine's name a run among those of all owners.
+        let key = key
+            .filter(|key| !key.is_empty())
+            .map(|key| format!("{owner}:{key}"));
+        Ok(Self {
+            owner,
+            key,
+            patience: patience(prefer)?,
+        })
+    }
+
+    /// What the owner has to send with.
+    async fn means(&self, app: &App) -> Result<Means, Problem> {
+        let database = &app.environment.database;
+        let known = owners::find(database, &self.owner).await?;
+        let settings = known.ok_or_else(|| Problem::not_found("owner"))?.settings()?;
+        Ok(Means {
+            senders: accounts::senders(database, &self.owner).await?,
+            per_minute: settings.prospect_limit.unwrap_or(prospects::PER_MINUTE),
+        })
+    }
+
+    /// Whether the key has started a run of this workflow before.
+    async fn is_repeated(&self, app: &App, workflow: &str) -> Result<bool, Problem> {
+        match &self.key {
+            None => Ok(false),
+            Some(key) => Ok(app.engine.storage().run_by_key(workflow, key).await?.is_some()),
+        }
+    }
+
+    fn start(&self, lane: Option<String>) -> Start {
+        Start {
+            key: self.key.clone(),
+            owner: Some(self.owner.to_string()),
+            lane,
+            width: None,
+        }
+    }
+}
+
+/// What an owner has to send with.
+struct Means {
+    senders: Vec<accounts::Sender>,
+    /// How many messages may go to one prospect within a minute.
+    per_minute: u32,
+}
+
+fn times(is_repeated: bool) -> Times {
+    match is_repeated {
+        true => Times::Known,
+        false => Times::Ahead(Utc::now()),
+    }
+}
+
+async fn send(
+    app: &App,
+    request: Request,
+    channel: Channel,
+    message: NewMessage,
+) -> Result<SendAnswer, Problem> {
+    let Means { senders, per_minute } = request.means(app).await?;
+    let is_repeated = request.is_repeated(app, SendMessage::NAME).await?;
+    let message = message.read(channel, &request.owner, &senders, times(is_repeated))?;
+    if !is_repeated {
+        let wanted = BTreeMap::from([(message.prospect.clone(), 1)]);
+        let admitted = admit(app, &request.owner, wanted, per_minute).await?;
+        if let Some(seconds) = admitted.get(&message.prospect).and_then(seconds) {
+            return Err(
+                Problem::too_many(limited(per_minute, seconds), seconds).with("prospect", message.prospect)
+            );
+        }
+    }
+    let lane = message.send_at.is_none().then(|| message.lane());
+    let input = json(&message)?;
+    let start = request.start(lane);
+    let begun = begin(app, SendMessage::NAME, input.clone(), start, request.patience).await?;
+    answer(begun.unless_other(|known| *known == input)?)
+}
+
+fn answer(run: Run) -> Result<SendAnswer, Problem> {
+    if !run.state.is_final() {
+        return Ok(SendAnswer::Started(Json(run.into())));
+    }
+    let Delivery {
+        sid,
+        more_sids,
+        status,
+        to,
+        error,
+        ..
+    } = output(&run)?;
+    match error {
+        Some(error) => Err(send_error::problem(run.id.as_str(), error)),
+        None => Ok(SendAnswer::Sent(Json(SentMessage {
+            run: run.id.to_string(),
+            sid,
+            more_sids,
+            status,
+            to: to.to_twilio(),
+        }))),
+    }
+}
+
+async fn send_batch(app: &App, request: Request, messages: Vec<Value>) -> Result<BatchAnswer, Problem> {
+    if !(1..=MOST_ROWS).contains(&messages.len()) {
+        let told = format!(
+            "messages has {} rows, from 1 to {MOST_ROWS} are allowed",
+            messages.len()
+        );
+        return Err(Problem::unprocessable("messages", told));
+    }
+    let Means { senders, per_minute } = request.means(app).await?;
+    let is_repeated = request.is_repeated(app, SendBatch::NAME).await?;
+    let rows = messages
+        .into_iter()
+        .map(|message| row(message, &request.owner, &senders, times(is_repeated)))
+        .collect();
+    let mut batch = SendBatch {
+        owner: request.owner.clone(),
+        rows,
+        limited: Vec::new(),
+    };
+    if !is_repeated {
+        batch.limited = limit(app, &batch, per_minute).await?;
+    }
+    let start = request.start(None);
+    let begun = begin(app, SendBatch::NAME, json(&batch)?, start, request.patience).await?;
+    // What was kept back the first time is no part of what is asked for.
+    let rows = json(&batch.rows)?;
+    let run = begun.unless_other(|known| known["rows"] == rows)?;
+    if !run.state.is_final() {
+        return Ok(BatchAnswer::Started(Json(run.into())));
+    }
+    let report: BatchReport = output(&run)?;
+    Ok(BatchAnswer::Ended(Json(SentBatch {
+        run: run.id.to_string(),
+        total: report.total,
+        success: report.success,
+        failed: report.failed,
+        details: report.details.into_iter().map(SentRow::from).collect(),
+    })))
+}
+
+/// A row as it will be sent, or why it will not.
+fn row(message: Value, owner: &OwnerId, senders: &[accounts::Sender], times: Times) -> BatchRow {
+    let written = message
+        .get("to")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned();
+    let read = NewMessage::parse_from_json(Some(message))
+        .map_err(|error| Problem::bad_request(error.into_message()))
+        .and_then(|message| {
+            let channel = message.channel()?;
+            message.read(channel, owner, senders, times)
+        });
+    match read {
+        Ok(message) => BatchRow::Good(message),
+        Err(problem) => BatchRow::Bad {
+            to: written,
+            error: RowError {
+                field: problem.field().map(str::to_owned),
+                code: None,
+                message: problem.to_string(),
+            },
+        },
+    }
+}
+
+/// The rows that the limit of their prospects keeps back: the last ones to each.
+async fn limit(app: &App, batch: &SendBatch, per_minute: u32) -> Result<Vec<Limited>, Problem> {
+    let prospects = || {
+        let rows = (0..).zip(&batch.rows);
+        rows.filter_map(|(index, row): (u32, _)| match row {
+            BatchRow::Good(message) => Some((index, message.prospect.as_str())),
+            BatchRow::Bad { .. } => None,
+        })
+    };
+    let mut wanted = BTreeMap::new();
+    for (_, prospect) in prospects() {
+        *wanted.entry(prospect.to_owned()).or_default() += 1;
+    }
+    let mut admitted = admit(app, &batch.owner, wanted, per_minute).await?;
+    let mut kept_back = Vec::new();
+    for (row, prospect) in prospects() {
+        let Some(left) = admitted.get_mut(prospect) else {
+            continue;
+        };
+        match left.count.checked_sub(1) {
+            Some(fewer) => left.count = fewer,
+            None => kept_back.push(Limited {
+                row,
+                message: limited(per_minute, seconds(left).unwrap_or(1)),
+            }),
+        }
+    }
+    Ok(kept_back)
+}
+
+async fn admit(
+    app: &App,
+    owner: &OwnerId,
+    wanted: BTreeMap<String, usize>,
+    per_minute: u32,
+) -> Result<std::collections::HashMap<String, Admitted>, Problem> {
+    let owner = owner.clone();
+    let admitted = app.engine.storage().transaction(move |tx| {
+        let counting = async move { prospects::admit(tx, &owner, &wanted, per_minute, Utc::now()).await };
+        Box::pin(async move { Ok::<_, Refused>(counting.await?) })
+    });
+    Ok(admitted.await?)
+}
+
+/// After how many seconds one more may go, if not all may now.
+fn seconds(admitted: &Admitted) -> Option<u64> {
+    let after = admitted.retry_after?;
+    Some(
+        after
+            .as_millis()
+            .div_ceil(1000)
+            .try_into()
+            .unwrap_or(u64::MAX)
+            .max(1),
+    )
+}
+
+fn limited(per_minute: u32, seconds: u64) -> String {
+    format!("{per_minute} messages a minute may go to one prospect; this one may go in {seconds} s")
+}
+
+fn json(value: &impl serde::Serialize) -> Result<Value, Problem> {
+    serde_json::to_value(value).map_err(|error| Problem::bad_request(error.to_string()))
+}
+
+/// What a run that has ended brought.
+fn output<T: serde::de::DeserializeOwned>(run: &Run) -> Result<T, Problem> {
+    let conflict = |told| Problem::new(poem::http::StatusCode::CONFLICT, told).with("run", run.id.as_str());
+    if matches!(run.state, RunState::Cancelled | RunState::Terminated) {
+        let told = format!(
+            "the run {} was {}; send it anew under another key",
+            run.id, run.state
+        );
+        return Err(conflict(told));
+    }
+    let output = run.output.clone().unwrap_or_default();
+    serde_json::from_value(output)
+        .map_err(|_| conflict(format!("the run {} ended without a result; look at it", run.id)))
+}
+
+impl From<RowReport> for SentRow {
+    fn from(row: RowReport) -> Self {
+        Self {
+            index: row.index,
+            to: row.to,
+            status: row.status,
+            run: row.run,
+            sid: row.sid,
+            error: row.error.map(SendErrorItem::from),
+        }
+    }
+}

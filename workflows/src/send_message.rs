@@ -1,0 +1,253 @@
+//! One message that an owner sends of its own accord, now or at a time.
+use chrono::{DateTime, Utc};
+use recado_activities::{OpenConversation, Opened, Purpose, Reply, Sent, Withheld, twilio_code};
+use recado_domain::{Address, OwnerId, Template, text};
+use recado_engine::{Child, Context, Fault, OnClose, Outcome, Workflow};
+use serde::{Deserialize, Serialize};
+
+/// The longest text that Twilio takes in one message, in characters; a longer one goes in parts of [`text::MAX_CHARS`].
+const LONGEST: usize = 1600;
+/// Faults of a send that say what Twilio has said for good, beside Twilio's own.
+const FINAL: [&str; 2] = ["no_credentials", "exhausted"];
+
+/// A message to be sent. `Debug` leaves out what it says.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SendMessage {
+    /// Who sends it.
+    pub owner: OwnerId,
+    /// The Twilio account that our address belongs to.
+    pub account: String,
+    /// Our address.
+    pub from: Address,
+    /// The contact's address, on the same channel.
+    pub to: Address,
+    /// The owner's own id of the contact.
+    pub prospect: String,
+    /// The text; empty where media or a template say it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub body: String,
+    /// Where Twilio fetches what is attached.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub media_urls: Vec<String>,
+    /// The template that is sent instead of a text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<Template>,
+    /// When it is to be sent; at once if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub send_at: Option<DateTime<Utc>>,
+}
+
+impl std::fmt::Debug for SendMessage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SendMessage")
+            .field("owner", &self.owner)
+            .field("send_at", &self.send_at)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What became of a message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delivery {
+    /// How it ended.
+    pub ending: Ending,
+    /// Twilio's id of it, or of its first part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sid: Option<String>,
+    /// Those of the other parts of a long text, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub more_sids: Vec<String>,
+    /// Twilio's word, such as `queued`; `failed` where it is not sent, `unknown` where nobody can tell.
+    pub status: String,
+    /// To whom.
+    pub to: Address,
+    /// Why it was not sent, or not all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<SendError>,
+}
+
+/// How the sending of a message ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ending {
+    /// Twilio took it.
+    Sent,
+    /// At the moment of sending something forbade it, and Twilio was not asked.
+    Withheld,
+    /// Twilio refused it for good, or could not be reached in all attempts.
+    Refused,
+    /// Nobody can tell whether it was sent; its owner, or a person, gave it up.
+    GivenUp,
+}
+
+/// Why a message was not sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SendError {
+    /// Twilio's error code, or the one that Twilio would have answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<i64>,
+    /// What happened.
+    pub message: String,
+}
+
+impl Outcome for Delivery {
+    fn word(&self) -> &'static str {
+        match self.ending {
+            Ending::Sent => "sent",
+            Ending::Withheld => "withheld",
+            Ending::Refused => "refused",
+            Ending::GivenUp => "given_up",
+        }
+    }
+
+    fn failed(&self) -> bool {
+        self.ending != Ending::Sent
+    }
+}
+
+impl Workflow for SendMessage {
+    const NAME: &'static str = "send_message";
+    type Output = Delivery;
+
+    async fn run(mut self, ctx: &mut Context) -> Result<Delivery, Fault> {
+        ctx.tag_owner(self.owner.as_str());
+        if let Some(at) = self.send_at.take() {
+            return self.send_later(ctx, at).await;
+        }
+        ctx.enter_lane().await?;
+        let opened = ctx
+            .run(OpenConversation {
+                owner: self.owner.clone(),
+                prospect: self.prospect.clone(),
+                from: self.from.clone(),
+                to: self.to.clone(),
+            })
+            .await?;
+        self.send(ctx, &opened).await
+    }
+}
+
+impl SendMessage {
+    /// The lane in whose order messages between these two are sent, answers among them.
+    pub fn lane(&self) -> String {
+        let (ours, theirs) = (self.from.to_twilio(), self.to.to_twilio());
+        format!("{}/{ours}/{theirs}", self.account)
+    }
+
+    /// Waits, then has another run send it: a place in the lane is for those who are to send now, and nobody shall stand
+    /// behind a message of next week.
+    async fn send_later(self, ctx: &mut Context, at: DateTime<Utc>) -> Result<Delivery, Fault> {
+        let wait = at - ctx.now().await;
+        ctx.sleep(wait.to_std().unwrap_or_default()).await?;
+        let child = Child {
+            lane: Some(self.lane()),
+            on_close: OnClose::Cancel,
+            ..Child::default()
+        };
+        let sending = ctx.start(&self, child).await?;
+        ctx.ask(sending).await
+    }
+
+    /// Sends it in as many parts as it needs, in order; what is attached goes with the first.
+    async fn send(&self, ctx: &mut Context, opened: &Opened) -> Result<Delivery, Fault> {
+        let mut delivery = Delivery {
+            ending: Ending::Sent,
+            sid: None,
+            more_sids: Vec::new(),
+            status: String::new(),
+            to: self.to.clone(),
+            error: None,
+        };
+        for (part, body) in self.parts().into_iter().enumerate() {
+            let reply = Reply {
+                owner: self.owner.clone(),
+                account: self.account.clone(),
+                conversation: opened.conversation.clone(),
+                contact: opened.contact.clone(),
+                from: self.from.clone(),
+                to: self.to.clone(),
+                body,
+                media_urls: match part {
+                    0 => self.media_urls.clone(),
+                    _ => Vec::new(),
+                },
+                template: self.template.clone(),
+                part: part as u32,
+                purpose: Purpose::Outreach,
+            };
+            match ctx.run(reply).await {
+                Ok(Sent::Accepted { sid, status }) => delivery.accepted(sid, status),
+                Ok(Sent::Withheld(why)) => return Ok(delivery.ended(Ending::Withheld, withheld(why))),
+                Err(fault) if fault.is_given_up() => {
+                    return Ok(delivery.ended(Ending::GivenUp, refused(&fault)));
+                }
+                Err(fault) if is_final(&fault) => {
+                    return Ok(delivery.ended(Ending::Refused, refused(&fault)));
+                }
+                Err(fault) => return Err(fault),
+            }
+        }
+        Ok(delivery)
+    }
+
+    fn parts(&self) -> Vec<String> {
+        if self.body.chars().count() <= LONGEST {
+            vec![self.body.clone()]
+        } else {
+            text::split(&self.body, text::MAX_CHARS)
+        }
+    }
+}
+
+impl Delivery {
+    fn accepted(&mut self, sid: String, status: String) {
+        self.status = status;
+        match self.sid {
+            None => self.sid = Some(sid),
+            Some(_) => self.more_sids.push(sid),
+        }
+    }
+
+    fn ended(self, ending: Ending, error: SendError) -> Self {
+        let status = match ending {
+            Ending::GivenUp => "unknown",
+            _ => "failed",
+        };
+        Self {
+            ending,
+            status: status.to_owned(),
+            error: Some(error),
+            ..self
+        }
+    }
+}
+
+/// Whether it is what Twilio says for good; anything else is ours, and for a person to look at.
+fn is_final(fault: &Fault) -> bool {
+    let class = fault.failure().class.as_str();
+    class.starts_with("twilio_") || FINAL.contains(&class)
+}
+
+fn refused(fault: &Fault) -> SendError {
+    let failure = fault.failure();
+    SendError {
+        code: twilio_code(failure),
+        message: failure.message.clone(),
+    }
+}
+
+/// In Twilio's codes: a caller that knows them need not learn ours.
+fn withheld(why: Withheld) -> SendError {
+    let (code, message) = match why {
+        Withheld::OptedOut => (Some(21610), "the contact opted out"),
+        Withheld::OutsideWindow => (
+            Some(63016),
+            "the contact has not written on WhatsApp within the last 24 hours, and this is no template",
+        ),
+        Withheld::InHumanHands => (None, "people have the conversation"),
+    };
+    SendError {
+        code,
+        message: message.to_owned(),
+    }
+}
