@@ -16,7 +16,8 @@ pub(crate) struct Problem {
     detail: String,
     field: Option<String>,
     retry_after: Option<u64>,
-    more: Map<String, Value>,
+    /// On the heap, so that what may fail with it stays small.
+    more: Box<Map<String, Value>>,
 }
 
 impl Problem {
@@ -26,7 +27,7 @@ impl Problem {
             detail: detail.into(),
             field: None,
             retry_after: None,
-            more: Map::new(),
+            more: Box::default(),
         }
     }
 
@@ -94,7 +95,7 @@ impl Problem {
         if let Some(field) = &self.field {
             body["field"] = json!(field);
         }
-        for (name, value) in &self.more {
+        for (name, value) in self.more.iter() {
             body[name] = value.clone();
         }
         body
