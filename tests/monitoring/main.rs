@@ -5,6 +5,7 @@ mod dashboards;
 mod exposition;
 mod families;
 mod prometheus;
+mod sources;
 #[expect(dead_code, reason = "each file of tests uses a part of the world")]
 #[path = "../world/mod.rs"]
 mod world;
@@ -133,6 +134,13 @@ async fn every_documented_family_is_there_from_the_start_and_no_other_ever() {
     let filtered = |(name, value): &(String, String)| name == "code" && value == "30007";
     let count = sends.value("recado_sends_total", |labels| labels.iter().any(filtered));
     assert!(count > 0.0, "the refusal is counted by its code");
+}
+
+#[test]
+fn whatever_a_line_of_ours_measures_is_documented_and_nothing_else() {
+    let documented = Documented::all(&document("docs/METRICS.md"));
+    let documented = documented.into_iter().map(|family| (family.name, family.kind));
+    assert_eq!(sources::measured(), documented.collect());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
