@@ -83,9 +83,17 @@ impl Line {
     /// # Errors
     /// A sentence that says which word cannot be read, and what could stand there.
     pub(crate) fn parse(line: &str) -> Result<Self, String> {
+        if line.contains('\0') {
+            return Err("There is a character in it that no text has (U+0000). Type it anew.".to_owned());
+        }
         let mut read = Self::default();
         for (name, value) in words(line)? {
             match name {
+                None if value.trim().is_empty() => {
+                    return Err(
+                        "Nothing stands between the quotes. Write text there, or take them away.".to_owned(),
+                    );
+                }
                 None => read.say(value),
                 Some(name) => read.name(&name, value)?,
             }

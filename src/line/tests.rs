@@ -81,6 +81,9 @@ fn nothing_is_passed_over_in_silence() {
         ("attempts:0", "from 1 on"),
         ("sort:owner", "sort:oldest"),
         ("error:\"open", "not closed"),
+        ("\"\"", "between the quotes"),
+        ("\" \"", "between the quotes"),
+        ("a\0b", "U+0000"),
     ] {
         let refused = Line::parse(line)
             .and_then(|line| line.filter_at(now()))
