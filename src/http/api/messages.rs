@@ -102,6 +102,10 @@ pub(super) struct SentBatch {
 
 /// A batch that was asked for.
 #[derive(ApiResponse)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one is made for a request, and written out at once"
+)]
 pub(super) enum BatchAnswer {
     /// Each row was sent, or failed, in the time that the caller would wait.
     #[oai(status = 200)]
