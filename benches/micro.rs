@@ -1,9 +1,12 @@
-//! What every message goes through on a processor alone: its form, its signature, and the replay of its run.
-//! `make microbench`.
+//! What every message goes through on a processor alone: its form, its signature, the encoding of its journal, and the
+//! replay of its run. `make microbench`.
 #![expect(clippy::unwrap_used, reason = "benchmarks")]
 use divan::{Bencher, black_box, counter::ItemsCount};
 use recado_clients::twilio::{InboundForm, parse_form, sign, verify};
-use recado_engine::{Export, testing::replay_export};
+use recado_engine::{
+    Event, Export,
+    testing::{encode_journal, replay_export},
+};
 use recado_workflows::InboundMessage;
 use secrecy::SecretString;
 
@@ -54,4 +57,14 @@ fn history_replayed(bencher: Bencher) {
     bencher
         .counter(ItemsCount::new(export.events.len()))
         .bench(|| replay_export::<InboundMessage>(black_box(&export)).unwrap());
+}
+
+/// The journal of an answered message as the parameters of one statement, every document sealed.
+#[divan::bench]
+fn journal_encoded(bencher: Bencher) {
+    let export: Export = serde_json::from_slice(ANSWERED).unwrap();
+    let events: Vec<Event> = export.events.into_iter().map(Event::from).collect();
+    bencher
+        .counter(ItemsCount::new(events.len()))
+        .bench(|| encode_journal(black_box(&export.run), &events).unwrap());
 }

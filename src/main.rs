@@ -5,6 +5,7 @@ mod commands;
 mod config;
 mod dev;
 mod http;
+mod line;
 mod pages;
 mod serve;
 mod telemetry;
@@ -12,6 +13,11 @@ mod telemetry;
 use std::process::ExitCode;
 
 use clap::Parser;
+
+/// A message is a few thousand small pieces of memory, made in one thread and dropped in another: with the allocator of
+/// the C library that was a quarter of the processor time (docs/PERFORMANCE.md).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[tokio::main]
 async fn main() -> ExitCode {

@@ -7,7 +7,13 @@ use recado_store::{callbacks, owners, plans, seed};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::{app::App, commands::migrate, config::Config, http, telemetry};
+use crate::{
+    app::App,
+    commands::migrate,
+    config::Config,
+    http,
+    telemetry::{self, Process},
+};
 
 /// How long open requests may take when the process goes home.
 const LINGER: Duration = Duration::from_secs(5);
@@ -32,6 +38,7 @@ pub(crate) async fn serve(config: Config, worker: bool) -> anyhow::Result<()> {
     }
     telemetry::measure()?;
     let app = App::open(config).await?;
+    telemetry::begin(&app, if worker { Process::Both } else { Process::Serve });
     anyhow::ensure!(
         !worker || !app.config.is_sqlite() || app.engine.storage().lock_alone(),
         "DATABASE_URL: another process works on this SQLite file, and only one may; end it, or use Postgres"
@@ -61,6 +68,7 @@ pub(crate) async fn worker(config: Config) -> anyhow::Result<()> {
     config.require_for_worker()?;
     telemetry::measure()?;
     let app = App::open(config).await?;
+    telemetry::begin(&app, Process::Worker);
     let stop = stop_on_signal()?;
     let (monitoring, (), ()) = tokio::join!(
         monitor(&app, stop.clone()),

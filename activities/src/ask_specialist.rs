@@ -56,10 +56,6 @@ impl Activity<Environment> for AskSpecialist {
             };
             Fault::retry(class, error.to_string())
         })?;
-        metrics::counter!("recado_model_tokens_total", "provider" => reply.provider.clone(), "kind" => "prompt")
-            .increment(reply.prompt_tokens.into());
-        metrics::counter!("recado_model_tokens_total", "provider" => reply.provider.clone(), "kind" => "completion")
-            .increment(reply.completion_tokens.into());
         if reply.text.trim_start().starts_with(HANDOFF) {
             let notice = knowledge.handoff_notice.clone();
             let reason = format!("the {} specialist asked for a person", self.specialist);

@@ -2,7 +2,9 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use recado_clients::twilio::{self, CreateMessage, ErrorClass, ListMessages, Sender, TwilioError};
+use recado_clients::twilio::{
+    self, CreateMessage, ErrorClass, ListMessages, Sender, TwilioError, code_label,
+};
 use recado_domain::{
     Address, Channel, ContactId, ConversationId, ConversationState, OwnerId, Template, UnknownSend,
 };
@@ -345,5 +347,6 @@ fn is_ours(listed: &str, ours: &str) -> bool {
 }
 
 fn count(outcome: &'static str, code: u32) {
-    metrics::counter!("recado_sends_total", "outcome" => outcome, "code" => code.to_string()).increment(1);
+    let code = code_label(code);
+    metrics::counter!("recado_sends_total", "outcome" => outcome, "code" => code).increment(1);
 }

@@ -89,6 +89,10 @@ impl Activity<Environment> for RouteAgent {
         let by_keywords = offline_agent::route(&burst::text(&self.text, &self.more), known);
         let (specialist, confidence) = by_keywords.clone().unwrap_or_else(|| (GENERAL.to_owned(), 0.3));
         if self.way == Way::Offline || env.models.is_empty() {
+            // No model is asked about a message without words.
+            if !(env.models.is_empty() || self.text.is_empty()) {
+                fell_back("ask_specialist");
+            }
             let reason = format!("{}; the offline agent answers", told(by_keywords.as_ref()));
             let answer = Some(self.offline_answer(&knowledge));
             return Ok(Routed {
@@ -130,7 +134,7 @@ impl Activity<Environment> for RouteAgent {
                 })
             }
             Err(error) => {
-                metrics::counter!("recado_model_fallbacks_total", "step" => "route_agent").increment(1);
+                fell_back(Self::NAME);
                 let reason = format!(
                     "{error}; {}; the offline agent answers",
                     told(by_keywords.as_ref())
@@ -192,6 +196,11 @@ impl RouteAgent {
             .map_err(|error| error.to_string())?;
         serde_json::from_str(&reply.text).map_err(|_| "the model did not name a specialist".to_owned())
     }
+}
+
+/// Counts that the offline agent stands in, because `step` found no model that answers.
+fn fell_back(step: &'static str) {
+    metrics::counter!("recado_model_fallbacks_total", "step" => step).increment(1);
 }
 
 fn told(by_keywords: Option<&(String, f64)>) -> String {

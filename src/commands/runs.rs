@@ -11,13 +11,16 @@ use serde_json::{Value, json};
 
 use self::act::{Verdict, Which, parse_json};
 use super::say;
-use crate::{app, config::Config};
+use crate::{app, config::Config, line::Line};
 
 /// What to do with runs.
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum Act {
     /// Lists runs, newest first
     List {
+        /// Which, as the page of runs takes it, in quotes: 'state:parked error:timeout: since:2h text'
+        #[arg(value_parser = parse_line)]
+        line: Option<Filter>,
         /// Only in this state
         #[arg(long, value_parser = parse_state)]
         state: Option<RunState>,
@@ -110,6 +113,15 @@ fn parse_state(word: &str) -> Result<RunState, String> {
     RunState::parse(word).ok_or_else(|| format!("one of {}", all.join(", ")))
 }
 
+fn parse_line(text: &str) -> Result<Filter, String> {
+    let filter = Line::parse(text)?.filter()?;
+    // Nobody turns pages here: all runs are looked through.
+    Ok(Filter {
+        depth: None,
+        ..filter
+    })
+}
+
 /// Exits with 4 where there is no such run, and with 5 where the act does not fit its state.
 pub(crate) async fn run(config: &Config, act: Act) -> anyhow::Result<ExitCode> {
     // The bells reach the workers of other processes, where there is Redis; else their sweep finds what is ready.
@@ -120,6 +132,7 @@ pub(crate) async fn run(config: &Config, act: Act) -> anyhow::Result<ExitCode> {
     let storage = app::storage(config, move || bells.ring()).await?;
     match act {
         Act::List {
+            line,
             state,
             workflow,
             owner,
@@ -127,12 +140,13 @@ pub(crate) async fn run(config: &Config, act: Act) -> anyhow::Result<ExitCode> {
             limit,
             json,
         } => {
+            let line = line.unwrap_or_default();
             let filter = Filter {
-                workflow,
-                state,
-                outcome,
-                owner,
-                ..Filter::default()
+                workflow: workflow.or(line.workflow),
+                state: state.or(line.state),
+                outcome: outcome.or(line.outcome),
+                owner: owner.or(line.owner),
+                ..line
             };
             let page = storage.runs(&filter, limit, None).await?;
             if !json {

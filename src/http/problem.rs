@@ -6,7 +6,7 @@ use poem::{
 };
 use recado_engine::{ControlError, ScheduleError, StartError, StorageError};
 use recado_store::StoreError;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// What is wrong, and what to do about it.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -16,7 +16,8 @@ pub(crate) struct Problem {
     detail: String,
     field: Option<String>,
     retry_after: Option<u64>,
-    more: Vec<(&'static str, Value)>,
+    /// On the heap, so that what may fail with it stays small.
+    more: Box<Map<String, Value>>,
 }
 
 impl Problem {
@@ -26,7 +27,7 @@ impl Problem {
             detail: detail.into(),
             field: None,
             retry_after: None,
-            more: Vec::new(),
+            more: Box::default(),
         }
     }
 
@@ -66,10 +67,10 @@ impl Problem {
     }
 
     /// The same, with a further member in its document; null ones are left out.
-    pub(crate) fn with(mut self, name: &'static str, value: impl Into<Value>) -> Self {
+    pub(crate) fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
         let value = value.into();
         if !value.is_null() {
-            self.more.push((name, value));
+            self.more.insert(name.to_owned(), value);
         }
         self
     }
@@ -94,8 +95,8 @@ impl Problem {
         if let Some(field) = &self.field {
             body["field"] = json!(field);
         }
-        for (name, value) in &self.more {
-            body[*name] = value.clone();
+        for (name, value) in self.more.iter() {
+            body[name] = value.clone();
         }
         body
     }

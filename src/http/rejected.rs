@@ -28,6 +28,15 @@ pub(crate) enum Reason {
 }
 
 impl Reason {
+    /// Every reason.
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Unsigned,
+        Self::WrongSignature,
+        Self::UnknownAccount,
+        Self::Malformed,
+        Self::DatabaseAway,
+    ];
+
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Unsigned => "unsigned",

@@ -26,9 +26,7 @@ pub(crate) async fn inbound(
 ) -> Result<Response, Problem> {
     let begun = std::time::Instant::now();
     in_time(app, request, receive(app, request, body)).await?;
-    metrics::counter!("recado_webhooks_accepted_total", "webhook" => "inbound").increment(1);
-    metrics::histogram!("recado_webhook_ack_seconds", "webhook" => "inbound")
-        .record(begun.elapsed().as_secs_f64());
+    count("inbound", begun);
     Ok(Response::builder().content_type("text/xml").body("<Response/>"))
 }
 
@@ -39,9 +37,17 @@ pub(crate) async fn status(
     body: Body,
     Data(app): Data<&App>,
 ) -> Result<Response, Problem> {
+    let begun = std::time::Instant::now();
     in_time(app, request, note(app, request, body)).await?;
-    metrics::counter!("recado_webhooks_accepted_total", "webhook" => "status").increment(1);
+    count("status", begun);
     Ok(StatusCode::NO_CONTENT.into())
+}
+
+/// Counts a webhook that was taken.
+fn count(webhook: &'static str, begun: std::time::Instant) {
+    metrics::counter!("recado_webhooks_accepted_total", "webhook" => webhook).increment(1);
+    metrics::histogram!("recado_webhook_ack_seconds", "webhook" => webhook)
+        .record(begun.elapsed().as_secs_f64());
 }
 
 async fn receive(app: &App, request: &Request, body: Body) -> Result<(), Problem> {
@@ -99,7 +105,11 @@ async fn note(app: &App, request: &Request, body: Body) -> Result<(), Problem> {
         raw,
         at: chrono::Utc::now(),
     };
-    app.reports.write(&app.engine, report).await
+    app.reports.write(&app.engine, report).await?;
+    let code = twilio::code_label(form.error_code.unwrap_or_default());
+    metrics::counter!("recado_status_reports_total", "status" => reported.as_str(), "code" => code)
+        .increment(1);
+    Ok(())
 }
 
 /// A webhook whose signature is that of its account.

@@ -11,9 +11,22 @@ use super::{assets, problem};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Here {
     Runs,
+    Stuck,
+    Queues,
+    Workers,
+    Schedules,
     Phone,
     Elsewhere,
 }
+
+/// The entries of the navigation that every front end has.
+const ENTRIES: [(Here, &str, &str); 5] = [
+    (Here::Runs, "/", "Runs"),
+    (Here::Stuck, "/stuck", "Stuck"),
+    (Here::Queues, "/queues", "Queues"),
+    (Here::Workers, "/workers", "Workers"),
+    (Here::Schedules, "/schedules", "Schedules"),
+];
 
 /// The frame of a page.
 pub(crate) struct Layout {
@@ -60,8 +73,9 @@ impl Layout {
         self.dev
     }
 
-    pub(crate) fn is_runs(&self) -> bool {
-        self.here == Here::Runs
+    /// Address and word of each entry, and whether it is the present page.
+    pub(crate) fn entries(&self) -> [(&'static str, &'static str, bool); 5] {
+        ENTRIES.map(|(here, path, word)| (path, word, self.here == here))
     }
 
     pub(crate) fn is_phone(&self) -> bool {

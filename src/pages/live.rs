@@ -18,6 +18,8 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
 /// How often the database is looked at for one reader.
 const LOOK: Duration = Duration::from_millis(300);
+/// How many times as long as a look took it is waited for the next, so that one over many runs stays a small burden.
+const PAUSE: u32 = 20;
 /// How often a silent stream says that it is alive. The first word after a reader went finds the connection closed, the
 /// next one finds that out: nothing else tells a server that only writes.
 const HEARTBEAT: Duration = Duration::from_secs(2);
@@ -109,7 +111,10 @@ impl<P: Followed> Follower<P> {
         loop {
             self.interval.tick().await;
             // A database that is away for a while comes back; the reader keeps what there was.
-            let Ok(seen) = self.page.look().await else {
+            let begun = Instant::now();
+            let looked = self.page.look().await;
+            self.interval.reset_after(LOOK.max(begun.elapsed() * PAUSE));
+            let Ok(seen) = looked else {
                 continue;
             };
             let cursor = self.page.cursor(&seen);

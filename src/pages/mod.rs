@@ -8,11 +8,15 @@ pub(crate) mod login;
 mod moment;
 pub(crate) mod phone;
 mod problem;
+mod queues;
 mod run;
 mod runs;
+mod schedules;
 mod state;
+mod stuck;
 mod text;
 mod time_line;
+mod workers;
 
 use poem::{Route, get, post};
 
@@ -23,6 +27,18 @@ pub(crate) fn routes() -> Route {
     Route::new()
         .at("/", get(runs::list))
         .at("/runs/live", get(runs::live))
+        .at("/runs/export", get(runs::export::export))
+        .at("/runs/batch", get(runs::batch::preview).post(runs::batch::act))
+        .at("/stuck", get(stuck::show))
+        .at("/stuck/live", get(stuck::live))
+        .at("/queues", get(queues::show))
+        .at("/queues/live", get(queues::live))
+        .at("/workers", get(workers::show))
+        .at("/workers/live", get(workers::live))
+        .at("/schedules", get(schedules::list))
+        .at("/schedules/live", get(schedules::live))
+        .at("/schedules/:id/act", post(schedules::acts::act))
+        .at("/schedules/:id/backfill", get(schedules::acts::ask))
         .at("/runs/:id", get(run::show))
         .at("/runs/:id/live", get(run::live))
         .at("/runs/:id/act", post(run::acts::act))

@@ -1,6 +1,10 @@
-//! `/`: the newest runs, and how many there are that have not ended.
+//! `/`: the runs that a line asks for, and how many of them have not ended.
+pub(super) mod batch;
+pub(super) mod export;
 mod query;
 mod row;
+
+use std::collections::BTreeSet;
 
 use askama::Template;
 use poem::{
@@ -8,17 +12,25 @@ use poem::{
     http::StatusCode,
     web::{Data, Query},
 };
-use recado_engine::{Page, Run, RunState, StorageError};
+use recado_engine::{Page, Run, RunState, StorageError, Workflow};
+use recado_workflows::InboundMessage;
 
+pub(super) use self::query::{batch_of, runs_like};
 pub(crate) use self::row::Waits;
-use self::{query::Asked, row::Row};
+use self::{
+    query::{Asked, Query as Given},
+    row::Row,
+};
 use super::{
     layout::{Here, Layout, html},
     live::{Followed, Sections, cursor, follow},
     problem::{no_database, problem},
     state::Mark,
 };
-use crate::app::App;
+use crate::{
+    app::App,
+    line::{NAMES, TEXT},
+};
 
 /// Runs on one page.
 const LIMIT: u64 = 50;
@@ -35,6 +47,9 @@ struct Runs<'a> {
     layout: Layout,
     asked: &'a Asked,
     states: [RunState; 8],
+    names: [(&'static str, &'static str); 14],
+    /// What the line is completed with.
+    words: BTreeSet<String>,
     live: bool,
     counts: Counts<'a>,
     list: List<'a>,
@@ -54,44 +69,97 @@ impl askama::filters::HtmlSafe for Counts<'_> {}
 struct List<'a> {
     asked: &'a Asked,
     rows: Vec<Row>,
-    older: Option<String>,
+    next: Option<String>,
     dev: bool,
 }
 
 impl askama::filters::HtmlSafe for List<'_> {}
 
-#[handler]
-pub(crate) async fn list(Query(asked): Query<Asked>, Data(app): Data<&App>) -> Response {
-    let followed = Following {
-        app: app.clone(),
-        asked,
-    };
-    if let Err(told) = followed.asked.filter() {
-        return problem(StatusCode::BAD_REQUEST, "There is no such state", &told);
+impl List<'_> {
+    /// Whether more may be found further on, though this page is not full.
+    fn is_cut(&self) -> bool {
+        self.next.is_some() && (self.rows.len() as u64) < LIMIT
     }
-    let seen = match followed.look().await {
-        Ok(seen) => seen,
-        Err(error) => return no_database(&error),
-    };
-    let page = Runs {
-        layout: Layout::new("Runs", Here::Runs, app.config.dev),
-        asked: &followed.asked,
-        states: RunState::ALL,
-        live: followed.asked.is_newest(),
-        counts: followed.counts(&seen),
-        list: followed.list(&seen),
-    };
-    html(StatusCode::OK, &page)
 }
 
 #[handler]
-pub(crate) async fn live(Query(asked): Query<Asked>, Data(app): Data<&App>) -> Response {
+pub(crate) async fn list(Query(given): Query<Given>, Data(app): Data<&App>) -> Response {
+    let followed = Following {
+        app: app.clone(),
+        asked: given.into(),
+    };
+    let asked = &followed.asked;
+    let (status, seen) = match asked.filter() {
+        Ok(_) => match followed.look().await {
+            Ok(seen) => (StatusCode::OK, seen),
+            Err(error) => return no_database(&error),
+        },
+        Err(_) => (StatusCode::BAD_REQUEST, Seen::nothing()),
+    };
+    let page = Runs {
+        layout: Layout::new("Runs", Here::Runs, app.config.dev),
+        asked,
+        states: RunState::ALL,
+        names: NAMES,
+        words: words(&seen),
+        live: asked.is_first() && asked.told().is_none(),
+        counts: followed.counts(&seen),
+        list: followed.list(&seen),
+    };
+    html(status, &page)
+}
+
+#[handler]
+pub(crate) async fn live(Query(given): Query<Given>, Data(app): Data<&App>) -> Response {
+    let asked = Asked::from(given);
     match asked.filter() {
         Ok(_) => follow(Following {
             app: app.clone(),
             asked,
         }),
-        Err(told) => problem(StatusCode::BAD_REQUEST, "There is no such state", &told),
+        Err(told) => problem(StatusCode::BAD_REQUEST, "That cannot be looked for", &told),
+    }
+}
+
+/// What may stand in a line: every name, the values that are known, and those of the runs that are shown.
+fn words(seen: &Seen) -> BTreeSet<String> {
+    let names = NAMES.iter().map(|(name, _)| format!("{name}:"));
+    let states = RunState::ALL.iter().map(|state| format!("state:{state}"));
+    let others = [
+        "state:open",
+        "since:1h",
+        "since:1d",
+        "for:10m",
+        "sort:oldest",
+        "sort:newest",
+        "waits:worker",
+        "waits:lane",
+        "waits:retry:",
+        "waits:reconcile:",
+        "waits:signal:",
+    ];
+    let mut words: BTreeSet<String> = names.chain(states).chain(others.map(str::to_owned)).collect();
+    words.insert(format!("workflow:{}", InboundMessage::NAME));
+    for run in &seen.page.items {
+        words.insert(format!("workflow:{}", run.workflow));
+        words.extend(run.owner.iter().map(|owner| format!("owner:{owner}")));
+        words.extend(run.outcome.iter().map(|outcome| format!("outcome:{outcome}")));
+        let class = run.error.as_deref().and_then(|error| error.split_once(':'));
+        words.extend(class.map(|(class, _)| format!("error:{class}:")));
+    }
+    words
+}
+
+impl Seen {
+    fn nothing() -> Self {
+        let page = Page {
+            items: Vec::new(),
+            next: None,
+        };
+        Self {
+            page,
+            open: Vec::new(),
+        }
     }
 }
 
@@ -119,7 +187,7 @@ impl Following {
         List {
             asked: &self.asked,
             rows: seen.page.items.iter().map(Row::of).collect(),
-            older: seen.page.next.clone(),
+            next: seen.page.next.clone(),
             dev: self.app.config.dev,
         }
     }
@@ -134,7 +202,7 @@ impl Followed for Following {
         let page = storage.runs(&filter, LIMIT, self.asked.cursor()).await?;
         Ok(Seen {
             page,
-            open: storage.open_runs().await?,
+            open: storage.open_runs_of(&filter).await?,
         })
     }
 

@@ -1,4 +1,5 @@
 //! The pages in a real browser, in front of the real program.
+mod watch;
 mod world;
 
 use recado_testkit::eventually;
@@ -398,7 +399,13 @@ async fn nothing_is_wider_than_a_small_telephone() -> WebDriverResult<()> {
     for path in [
         run.as_str(),
         "/",
-        "/?state=parked",
+        "/?q=state:parked",
+        "/?q=nonsense:x",
+        "/runs/batch?act=retry&q=state:parked",
+        "/stuck",
+        "/queues",
+        "/workers",
+        "/schedules",
         "/no-such-page",
         "/login",
         "/runs/by-message/AC0/SM0",

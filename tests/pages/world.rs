@@ -194,11 +194,18 @@ impl World {
         self.js(script).await
     }
 
-    /// With `RECADO_SCREENSHOTS` set, keeps the present page as pictures in `docs/screenshots/`, wide and narrow.
+    /// With `RECADO_SCREENSHOTS` set, keeps the present page as pictures in `docs/screenshots/`, wide and narrow; where it
+    /// says `dark`, in the dark.
     pub(crate) async fn photograph(&self, name: &str) -> WebDriverResult<()> {
-        if std::env::var_os("RECADO_SCREENSHOTS").is_none() {
+        let Some(light) = std::env::var_os("RECADO_SCREENSHOTS") else {
             return Ok(());
-        }
+        };
+        let scheme = if light == "dark" { "dark" } else { "light" };
+        let media = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
+        self.driver
+            .cdp()
+            .send_raw("Emulation.setEmulatedMedia", media)
+            .await?;
         let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/screenshots");
         std::fs::create_dir_all(&folder)?;
         self.driver

@@ -223,9 +223,43 @@ impl Engine {
         }
     }
 
+    /// The durable names of the workflows that this build has.
+    pub fn workflows(&self) -> Vec<&'static str> {
+        self.shared.registry.workflows()
+    }
+
+    /// The durable names of the activities that this build has.
+    pub fn activities(&self) -> Vec<&'static str> {
+        self.shared.registry.activities()
+    }
+
+    /// How many runs the worker of this process has in its memory, and how many it may have; `None` where it has none.
+    pub fn load(&self) -> Option<(usize, usize)> {
+        let desk = self.shared.desk.lock().unwrap_or_else(PoisonError::into_inner);
+        let places = self.shared.settings.concurrency;
+        let free = desk.as_ref()?.slots().available_permits();
+        Some((places.saturating_sub(free), places))
+    }
+
+    /// How many workers are alive, whichever process they are in.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn workers_alive(&self) -> Result<i64, StorageError> {
+        self.shared
+            .storage
+            .workers_alive(self.shared.settings.lease)
+            .await
+    }
+
     /// The engine's rows.
     pub fn storage(&self) -> &Storage {
         &self.shared.storage
+    }
+
+    /// Its times and numbers.
+    pub fn settings(&self) -> &Settings {
+        &self.shared.settings
     }
 
     /// The doorbell.

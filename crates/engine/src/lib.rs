@@ -5,6 +5,7 @@
 //! [`Engine`] starts runs and works on them.
 mod activity;
 mod canonical;
+mod classes;
 mod context;
 mod crash;
 mod desk;
@@ -47,7 +48,8 @@ pub use schedule::{Backfilled, Fired, NewSchedule, Overlap, Schedule, ScheduleEr
 pub use schedules::Schedules;
 pub use settings::Settings;
 pub use storage::{
-    Act, Codec, ControlError, Decision, Filter, Link, Mode, Page, Policy, Published, Retention, Storage,
-    StorageError, StorageOptions, Touched, is_transient,
+    Act, Backlog, Cause, Codec, ControlError, Decision, Filter, HeldLane, Kind, LONG, Link, Mode, Order,
+    Page, Policy, Published, Retention, Storage, StorageError, StorageOptions, Stuck, Touched, Worker,
+    is_transient,
 };
 pub use workflow::{Outcome, Workflow};

@@ -67,6 +67,16 @@ impl Registry {
         self.workflows.contains_key(workflow)
     }
 
+    /// The names of the workflows, sorted.
+    pub(crate) fn workflows(&self) -> Vec<&'static str> {
+        sorted(self.workflows.keys())
+    }
+
+    /// The names of the activities, sorted.
+    pub(crate) fn activities(&self) -> Vec<&'static str> {
+        sorted(self.activities.keys())
+    }
+
     /// Whether the workflow can read `input`; if not, why.
     pub(crate) fn accepts(&self, workflow: &str, input: &Value) -> Result<(), String> {
         self.inputs.get(workflow).map_or(Ok(()), |accepts| accepts(input))
@@ -113,6 +123,12 @@ impl Registry {
     pub(crate) fn stand_in(&mut self, stand_in: StandIn) {
         self.stand_in = Some(stand_in);
     }
+}
+
+fn sorted<'a>(names: impl Iterator<Item = &'a &'static str>) -> Vec<&'static str> {
+    let mut names: Vec<_> = names.copied().collect();
+    names.sort_unstable();
+    names
 }
 
 /// The input of a call, and the attempt at it.

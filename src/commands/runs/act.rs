@@ -206,7 +206,7 @@ impl Which {
             error: self.error.clone(),
             waiting_for: self.waiting_for.clone(),
             tag: self.tag.clone(),
-            unfinished: false,
+            ..Filter::default()
         }
     }
 

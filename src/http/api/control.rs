@@ -6,7 +6,7 @@ use poem_openapi::{
     param::{Header, Path},
     payload::Json,
 };
-use recado_engine::{Act, Decision, Filter, Mode, Run, RunId, RunState};
+use recado_engine::{Act, Decision, Filter, Mode, Order, Run, RunId, RunState};
 use serde_json::Value;
 
 use super::{Operator, Tag, lists, runs::RunItem};
@@ -80,6 +80,8 @@ pub(super) struct With {
 #[derive(Object, Default)]
 #[oai(default)]
 pub(super) struct BatchFilter {
+    /// One line that says which: `state:parked error:timeout: since:2h text`. The other fields narrow it.
+    q: Option<String>,
     workflow: Option<String>,
     state: Option<String>,
     outcome: Option<String>,
@@ -409,17 +411,22 @@ fn filter(given: BatchFilter, owner: Owner) -> Result<Filter, Problem> {
         },
         None => None,
     };
+    let line = Filter {
+        depth: None,
+        ..lists::line(text(given.q))?
+    };
     let filter = Filter {
-        workflow: text(given.workflow),
-        state: lists::word("state", given.state, RunState::parse)?,
-        outcome: text(given.outcome),
-        owner: text(given.owner),
-        created_from: given.created_from,
-        created_before: given.created_before,
-        error: text(given.error),
-        waiting_for: text(given.waiting_for),
-        tag,
-        unfinished: false,
+        workflow: text(given.workflow).or(line.workflow),
+        state: lists::word("state", given.state, RunState::parse)?.or(line.state),
+        outcome: text(given.outcome).or(line.outcome),
+        owner: text(given.owner).or(line.owner),
+        created_from: given.created_from.or(line.created_from),
+        created_before: given.created_before.or(line.created_before),
+        error: text(given.error).or(line.error),
+        waiting_for: text(given.waiting_for).or(line.waiting_for),
+        tag: tag.or(line.tag),
+        order: Order::Newest,
+        ..line
     };
     if filter == Filter::default() {
         let told = "a batch needs a filter: name at least one of its fields";

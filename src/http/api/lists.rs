@@ -1,7 +1,8 @@
 //! What every list takes.
 use recado_domain::OwnerId;
+use recado_engine::Filter;
 
-use crate::http::Problem;
+use crate::{http::Problem, line::Line};
 
 /// The number of items of a page.
 ///
@@ -14,6 +15,19 @@ pub(super) fn limit(given: Option<u64>) -> Result<u64, Problem> {
             "limit",
             format!("limit must be from 1 to 500, not {other}"),
         )),
+    }
+}
+
+/// The filter that a line asks for; one that finds all runs without a line.
+///
+/// # Errors
+/// When a word of it cannot be understood.
+pub(super) fn line(given: Option<String>) -> Result<Filter, Problem> {
+    match given {
+        Some(line) => Line::parse(&line)
+            .and_then(|line| line.filter())
+            .map_err(|told| Problem::unprocessable("q", told)),
+        None => Ok(Filter::default()),
     }
 }
 

@@ -12,6 +12,7 @@ mod schedules;
 mod send_error;
 mod starts;
 mod twilio;
+mod watch;
 
 use poem::{EndpointExt, Route, get, handler, web::Data};
 use poem_openapi::{ContactObject, OpenApiService, SecurityScheme, Tags, auth::Bearer};
@@ -33,6 +34,8 @@ pub(super) enum Tag {
     Owners,
     /// Runs that the clock starts.
     Schedules,
+    /// What is stuck, who works, who waits.
+    Watch,
     /// What was turned away.
     Webhooks,
 }
@@ -89,6 +92,7 @@ pub(super) fn documented(routes: Route) -> (Route, Route) {
             owners::Owners,
             retention::Retention,
             schedules::Schedules,
+            watch::Watch,
             runs::Webhooks,
         ),
         "Recado",

@@ -177,6 +177,9 @@ impl Runs {
         &self,
         Data(app): Data<&App>,
         _operator: Operator,
+        /// One line that says which: `state:parked error:timeout: since:2h text`. The other parameters narrow it. Where
+        /// it takes long to find them, a page may have fewer than `limit` and a `next` that leads on.
+        q: Query<Option<String>>,
         workflow: Query<Option<String>>,
         state: Query<Option<String>>,
         outcome: Query<Option<String>>,
@@ -184,12 +187,14 @@ impl Runs {
         limit: Query<Option<u64>>,
         cursor: Query<Option<String>>,
     ) -> poem::Result<Json<RunPage>> {
+        let line = lists::line(q.0)?;
+        let given = |text: Query<Option<String>>| text.0.filter(|text| !text.is_empty());
         let filter = Filter {
-            workflow: workflow.0.filter(|text| !text.is_empty()),
-            state: lists::word("state", state.0, RunState::parse)?,
-            outcome: outcome.0.filter(|text| !text.is_empty()),
-            owner: owner.0.filter(|text| !text.is_empty()),
-            ..Filter::default()
+            workflow: given(workflow).or(line.workflow),
+            state: lists::word("state", state.0, RunState::parse)?.or(line.state),
+            outcome: given(outcome).or(line.outcome),
+            owner: given(owner).or(line.owner),
+            ..line
         };
         let limit = lists::limit(limit.0)?;
         let page = app

@@ -136,3 +136,23 @@ document.addEventListener("submit", (event) => {
 
 showTimes();
 setInterval(() => showTimes(), 1000);
+
+/** Completes the last word of a line: the words of its list stand behind what is typed before it. */
+const line = document.querySelector("input[data-complete]");
+if (line) {
+  const words = [...line.list.options].map((option) => option.value);
+  line.addEventListener("input", () => {
+    const [, before, last] = line.value.match(/^(.*\s|)(\S*)$/s);
+    const fit = words.filter((word) => word.startsWith(last) && word !== last).slice(0, 40);
+    line.list.replaceChildren(...fit.map((word) => new Option("", before + word)));
+  });
+}
+
+/** Ctrl-K leads to the line from everywhere: run ids, SIDs and numbers are found there. */
+addEventListener("keydown", (event) => {
+  if (event.key !== "k" || !(event.ctrlKey || event.metaKey)) return;
+  event.preventDefault();
+  if (line) line.select();
+  else location.href = "/#q";
+});
+if (line && location.hash === "#q") line.focus();

@@ -1,39 +1,96 @@
 //! Which runs a reader asked for.
-use recado_engine::{Filter, RunState};
+use recado_engine::Filter;
 use serde::Deserialize;
 
-/// The query of the page. An empty field of its form counts as absent.
+use crate::line::{Line, TEXT};
+
+/// The query of the page: a line, and what the controls change in it.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub(crate) struct Asked {
-    pub(super) workflow: String,
-    pub(super) state: String,
-    pub(super) outcome: String,
-    pub(super) owner: String,
+pub(super) struct Query {
+    q: String,
+    cursor: String,
+    text: Option<String>,
+    workflow: Option<String>,
+    state: Option<String>,
+    outcome: Option<String>,
+    owner: Option<String>,
+    tag: Option<String>,
+    error: Option<String>,
+    waits: Option<String>,
+    since: Option<String>,
+    sort: Option<String>,
+}
+
+/// What was asked for, understood or not.
+#[derive(Clone, Debug)]
+pub(super) struct Asked {
+    line: Result<Line, (String, String)>,
     cursor: String,
 }
 
+impl From<Query> for Asked {
+    fn from(query: Query) -> Self {
+        let fields = [
+            ("state", query.state),
+            ("workflow", query.workflow),
+            ("outcome", query.outcome),
+            ("owner", query.owner),
+            ("tag", query.tag),
+            ("error", query.error),
+            ("waits", query.waits),
+            ("since", query.since),
+            ("sort", query.sort),
+            (TEXT, query.text),
+        ];
+        let change = |line: Line| {
+            let given = fields
+                .into_iter()
+                .filter_map(|(name, value)| Some((name, value?)));
+            given.fold(line, |line, (name, value)| line.with(name, &value))
+        };
+        let line = match Line::parse(&query.q).map(change) {
+            Ok(line) => line
+                .filter()
+                .map(|_| line.clone())
+                .map_err(|told| (line.to_string(), told)),
+            Err(told) => Err((query.q, told)),
+        };
+        Self {
+            line,
+            cursor: query.cursor,
+        }
+    }
+}
+
 impl Asked {
+    /// The line as it stands in its field.
+    pub(super) fn line(&self) -> String {
+        match &self.line {
+            Ok(line) => line.to_string(),
+            Err((typed, _)) => typed.clone(),
+        }
+    }
+
+    /// What cannot be understood, and what could stand there.
+    pub(super) fn told(&self) -> Option<&str> {
+        self.line.as_ref().err().map(|(_, told)| told.as_str())
+    }
+
     /// The same for the database.
     ///
     /// # Errors
-    /// A sentence that names the states there are.
+    /// As [`Asked::told`].
     pub(super) fn filter(&self) -> Result<Filter, String> {
-        let given = |field: &str| Some(field.trim().to_owned()).filter(|field| !field.is_empty());
-        let state = given(&self.state)
-            .map(|word| RunState::parse(&word).ok_or(word))
-            .transpose();
-        let state = state.map_err(|word| {
-            let known: Vec<_> = RunState::ALL.iter().map(|state| state.as_str()).collect();
-            format!("`state` is “{word}”; it must be one of {}.", known.join(", "))
-        })?;
-        Ok(Filter {
-            workflow: given(&self.workflow),
-            state,
-            outcome: given(&self.outcome),
-            owner: given(&self.owner),
-            ..Filter::default()
-        })
+        match &self.line {
+            Ok(line) => line.filter(),
+            Err((_, told)) => Err(told.clone()),
+        }
+    }
+
+    /// What a control shows.
+    pub(super) fn get(&self, name: &str) -> &str {
+        self.line.as_ref().map_or("", |line| line.get(name))
     }
 
     pub(super) fn cursor(&self) -> Option<&str> {
@@ -41,57 +98,68 @@ impl Asked {
     }
 
     /// Whether it is the first page, which alone is followed.
-    pub(super) fn is_newest(&self) -> bool {
+    pub(super) fn is_first(&self) -> bool {
         self.cursor.is_empty()
     }
 
     /// Whether any run may be left out.
     pub(super) fn is_filtered(&self) -> bool {
-        [&self.workflow, &self.state, &self.outcome, &self.owner]
-            .iter()
-            .any(|field| !field.is_empty())
-    }
-
-    /// Whether runs in `state` are what was asked for.
-    pub(super) fn is_of(&self, state: &str) -> bool {
-        self.state == state
+        self.line.as_ref().is_ok_and(|line| !line.is_empty())
     }
 
     /// Where the live changes of this page come from.
     pub(super) fn live(&self) -> String {
-        format!("/runs/live{}", self.with("", &self.state))
+        at("/runs/live", &self.line(), &[])
     }
 
-    pub(super) fn newest(&self) -> String {
-        format!("/{}", self.with("", &self.state))
+    pub(super) fn first(&self) -> String {
+        at("/", &self.line(), &[])
     }
 
-    pub(super) fn older(&self, cursor: &str) -> String {
-        format!("/{}", self.with(cursor, &self.state))
+    pub(super) fn next(&self, cursor: &str) -> String {
+        at("/", &self.line(), &[("cursor", cursor)])
     }
 
-    /// The newest runs in `state`; all of them, if that is what is shown already.
+    pub(super) fn export(&self) -> String {
+        at("/runs/export", &self.line(), &[])
+    }
+
+    /// Where an act on all of them is looked at before it is done.
+    pub(super) fn batch(&self, act: &str) -> String {
+        at("/runs/batch", &self.line(), &[("act", act)])
+    }
+
+    /// The same runs in `state`; in all states, if that is what is shown already.
     pub(super) fn toggled(&self, state: &str) -> String {
-        let state = if self.is_of(state) { "" } else { state };
-        format!("/{}", self.with("", state))
+        let state = if self.get("state") == state { "" } else { state };
+        let line = self
+            .line
+            .as_ref()
+            .map_or_else(|_| String::new(), |line| line.with("state", state).to_string());
+        at("/", &line, &[])
     }
+}
 
-    fn with(&self, cursor: &str, state: &str) -> String {
-        let fields = [
-            ("workflow", self.workflow.as_str()),
-            ("state", state),
-            ("outcome", &self.outcome),
-            ("owner", &self.owner),
-            ("cursor", cursor),
-        ];
-        let given: Vec<_> = fields
-            .into_iter()
-            .filter(|(_, value)| !value.is_empty())
-            .collect();
-        match serde_urlencoded::to_string(given) {
-            Ok(query) if !query.is_empty() => format!("?{query}"),
-            _ => String::new(),
-        }
+/// The address of the runs that `line` asks for.
+pub(in crate::pages) fn runs_like(line: &Line) -> String {
+    at("/", &line.to_string(), &[])
+}
+
+/// Where `act` on the runs that `line` asks for is looked at before it is done.
+pub(in crate::pages) fn batch_of(act: &str, line: &Line) -> String {
+    at("/runs/batch", &line.to_string(), &[("act", act)])
+}
+
+/// The address below which `line` is asked for; with `more` in its query.
+fn at(path: &str, line: &str, more: &[(&str, &str)]) -> String {
+    let mut fields: Vec<_> = [("q", line)]
+        .into_iter()
+        .filter(|(_, line)| !line.is_empty())
+        .collect();
+    fields.extend_from_slice(more);
+    match serde_urlencoded::to_string(fields) {
+        Ok(query) if !query.is_empty() => format!("{path}?{query}"),
+        _ => path.to_owned(),
     }
 }
 
@@ -99,28 +167,34 @@ impl Asked {
 mod tests {
     use super::*;
 
-    #[test]
-    fn links_keep_the_filter_and_escape_it() {
-        let asked = Asked {
-            workflow: "a&b".to_owned(),
-            state: "parked".to_owned(),
-            ..Asked::default()
-        };
-        assert_eq!(asked.older("X"), "/?workflow=a%26b&state=parked&cursor=X");
-        assert_eq!(asked.toggled("parked"), "/?workflow=a%26b");
-        assert_eq!(Asked::default().newest(), "/");
+    fn asked(query: &str) -> Asked {
+        serde_urlencoded::from_str::<Query>(query)
+            .expect("a query")
+            .into()
     }
 
     #[test]
-    fn a_state_that_does_not_exist_is_named_with_those_that_do() {
-        let asked = Asked {
-            state: "lost".to_owned(),
-            ..Asked::default()
-        };
-        let told = asked.filter().expect_err("no such state");
-        assert!(
-            told.contains("“lost”") && told.contains("queued, running"),
-            "{told}"
-        );
+    fn links_keep_the_line_and_escape_it() {
+        let asked = asked("q=workflow%3Aa%26b+state%3Aparked&cursor=Y");
+        assert_eq!(asked.next("X"), "/?q=workflow%3Aa%26b+state%3Aparked&cursor=X");
+        assert_eq!(asked.toggled("parked"), "/?q=workflow%3Aa%26b");
+        assert_eq!(asked.toggled("running"), "/?q=workflow%3Aa%26b+state%3Arunning");
+        assert_eq!(Asked::from(Query::default()).first(), "/");
+    }
+
+    #[test]
+    fn controls_change_the_line() {
+        let asked = asked("q=state%3Aparked+hello+owner%3Ax&state=&owner=y&workflow=w&text=hello");
+        assert_eq!(asked.line(), "hello owner:y workflow:w");
+        assert!(asked.told().is_none() && asked.is_filtered());
+    }
+
+    #[test]
+    fn what_cannot_be_understood_stays_to_be_mended() {
+        for (query, line) in [("q=nonsense%3Ax", "nonsense:x"), ("state=lost", "state:lost")] {
+            let asked = asked(query);
+            assert_eq!(asked.line(), line);
+            assert!(asked.told().is_some() && asked.filter().is_err() && !asked.is_filtered());
+        }
     }
 }

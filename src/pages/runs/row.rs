@@ -1,4 +1,5 @@
 //! A run as a line of the list.
+use chrono::{DateTime, Utc};
 use recado_engine::{Run, RunState};
 
 use crate::pages::{
@@ -34,14 +35,19 @@ pub(crate) struct Waits {
 impl Waits {
     /// `None` for a run that has ended.
     pub(crate) fn of(run: &Run) -> Option<Self> {
-        if run.state.is_final() {
+        let waits = Self::for_what(run.state, run.waiting_for.as_deref(), run.since)?;
+        Some(Self {
+            until: run.until.map(Moment::relative),
+            ..waits
+        })
+    }
+
+    /// The same of what a run in `state` waits for, since when, and no matter until when.
+    pub(crate) fn for_what(state: RunState, waiting_for: Option<&str>, since: DateTime<Utc>) -> Option<Self> {
+        if state.is_final() {
             return None;
         }
-        let what = match run
-            .waiting_for
-            .as_deref()
-            .map(|what| what.split_once(':').unwrap_or((what, "")))
-        {
+        let what = match waiting_for.map(|what| what.split_once(':').unwrap_or((what, ""))) {
             None => "nothing".to_owned(),
             Some(("worker", _)) => "a worker".to_owned(),
             Some(("lane", _)) => "its turn in its lane".to_owned(),
@@ -55,8 +61,8 @@ impl Waits {
         };
         Some(Self {
             what,
-            since: Moment::relative(run.since),
-            until: run.until.map(Moment::relative),
+            since: Moment::relative(since),
+            until: None,
         })
     }
 }

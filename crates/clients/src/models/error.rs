@@ -65,6 +65,18 @@ pub enum ModelErrorClass {
     Busy,
 }
 
+impl ModelErrorClass {
+    /// A word for it, in metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::Garbage => "garbage",
+            Self::Down => "down",
+            Self::Busy => "busy",
+        }
+    }
+}
+
 impl ModelError {
     /// What it means for the one who asked; having no provider is a refusal.
     pub const fn class(&self) -> ModelErrorClass {

@@ -80,7 +80,9 @@ impl Guarded {
             .breaker
             .admit(Instant::now())
             .map_err(|rest| self.resting(rest))?;
+        let asked = Instant::now();
         let answer = self.endpoint.ask(completion).await;
+        self.count(asked, &answer);
         match &answer {
             Ok(_) => permit.succeeded(),
             Err(error) if error.is_about_the_request() => permit.succeeded(),
@@ -91,6 +93,24 @@ impl Guarded {
             warn!(%error, "a model provider gave no answer");
         }
         answer
+    }
+
+    fn count(&self, asked: Instant, answer: &Result<Reply, ModelError>) {
+        let provider = &self.endpoint.provider.name;
+        let result = answer
+            .as_ref()
+            .map_or_else(|error| error.class().as_str(), |_| "ok");
+        metrics::histogram!("recado_model_seconds", "provider" => provider.clone(), "result" => result)
+            .record(asked.elapsed().as_secs_f64());
+        if let Ok(reply) = answer {
+            for (kind, tokens) in [
+                ("prompt", reply.prompt_tokens),
+                ("completion", reply.completion_tokens),
+            ] {
+                metrics::counter!("recado_model_tokens_total", "provider" => provider.clone(), "kind" => kind)
+                    .increment(tokens.into());
+            }
+        }
     }
 
     fn resting(&self, rest: Duration) -> ModelError {

@@ -83,6 +83,14 @@ pub fn known(code: u32) -> Option<&'static KnownError> {
     ERRORS.get(at)
 }
 
+/// `code` as a metric's label: 0 is none, and those that we do not know are all `other`.
+pub fn code_label(code: u32) -> String {
+    match code {
+        0 => "0".to_owned(),
+        code => known(code).map_or_else(|| "other".to_owned(), |known| known.code.to_string()),
+    }
+}
+
 /// The class of `code`; [`ErrorClass::Retry`] if we do not know it.
 pub fn class_of(code: u32) -> ErrorClass {
     known(code).map_or(ErrorClass::Retry, |known| known.class)
@@ -164,6 +172,14 @@ mod tests {
     fn an_unknown_code_is_retried() {
         assert_eq!(known(12), None);
         assert_eq!(class_of(12), ErrorClass::Retry);
+    }
+
+    #[test]
+    fn a_code_that_nobody_knows_makes_no_label_of_its_own() {
+        assert_eq!(
+            [0, 30007, 12, 99999].map(code_label),
+            ["0", "30007", "other", "other"]
+        );
     }
 
     #[test]

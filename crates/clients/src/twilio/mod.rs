@@ -21,7 +21,7 @@ pub use client::Client;
 pub use create_message::{CreateMessage, Sender, Template};
 pub use credentials::Credentials;
 pub use error::{TwilioError, Uncertainty};
-pub use errors::{ERRORS, ErrorClass, KnownError, class_of, known};
+pub use errors::{ERRORS, ErrorClass, KnownError, class_of, code_label, known};
 pub use form::{FormError, parse_form};
 pub use inbound_form::{InboundForm, Media};
 pub use list_messages::ListMessages;

@@ -11,7 +11,7 @@ use super::{
     past::Past,
 };
 use crate::{
-    Effect, Event, EventKind, Fault, canonical, crash,
+    Effect, Event, EventKind, Fault, canonical, classes, crash,
     storage::{after, now},
     surroundings::chance,
 };
@@ -81,7 +81,7 @@ impl Core {
                 Effect::Database => self.in_transaction(&step, number, started).await,
                 _ => self.attempt_or_cancel(&step, number, started).await?,
             };
-            count(&step, &result);
+            count(&step, started, &result);
             match result {
                 Ok(value) => {
                     if effect != Effect::Database {
@@ -336,11 +336,14 @@ fn both_inputs(events: &[Event], asked: &Value) -> String {
     )
 }
 
-pub(super) fn count(step: &Step, result: &Result<Value, Fault>) {
+/// Counts an attempt that began at `started`.
+pub(super) fn count(step: &Step, started: DateTime<Utc>, result: &Result<Value, Fault>) {
     let class = match result {
         Ok(_) => "ok".to_owned(),
-        Err(fault) => fault.failure().class.clone(),
+        Err(fault) => classes::label(&fault.failure().class),
     };
     metrics::counter!("recado_activity_attempts_total", "activity" => step.name, "result" => class)
         .increment(1);
+    metrics::histogram!("recado_activity_seconds", "activity" => step.name)
+        .record((now() - started).as_seconds_f64().max(0.0));
 }

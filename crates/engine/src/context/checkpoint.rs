@@ -13,7 +13,7 @@ use super::{
     core::{Core, Idling, Leave, Wait, lock},
 };
 use crate::{
-    Event, EventKind, Failure, Fault, RunState,
+    Event, EventKind, Failure, Fault, RunState, classes,
     journal::LaneHold,
     registry::Ended,
     storage::{
@@ -450,6 +450,9 @@ impl Core {
     fn count_end(&self, outcome: &'static str) {
         metrics::counter!("recado_runs_finished_total", "workflow" => self.run.workflow.clone(), "outcome" => outcome)
             .increment(1);
+        let seconds = (now() - self.run.created_at).as_seconds_f64().max(0.0);
+        metrics::histogram!("recado_run_seconds", "workflow" => self.run.workflow.clone(), "outcome" => outcome)
+            .record(seconds);
     }
 
     /// The last checkpoint of a run that cannot go on without a person. It gives its place in the lane up.
@@ -477,7 +480,8 @@ impl Core {
             ..Self::event(failed.first().copied(), EventKind::Parked)
         })
         .await;
-        metrics::counter!("recado_runs_parked_total", "workflow" => self.run.workflow.clone(), "class" => failure.class)
+        let class = classes::label(&failure.class);
+        metrics::counter!("recado_runs_parked_total", "workflow" => self.run.workflow.clone(), "class" => class)
             .increment(1);
         let update = Update {
             error: Some(told),

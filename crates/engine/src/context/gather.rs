@@ -195,8 +195,8 @@ impl Core {
 
     async fn is_followed(&self, head: &Head) -> bool {
         loop {
-            match self.shared.storage.followed(std::slice::from_ref(head)).await {
-                Ok(followed) => return !followed.is_empty(),
+            match self.shared.storage.is_followed(head).await {
+                Ok(followed) => return followed,
                 Err(error) => self.wait_for_the_lane(error).await,
             }
         }

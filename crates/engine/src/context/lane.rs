@@ -1,6 +1,4 @@
 //! A run's turn in its lane.
-use std::time::Duration;
-
 use serde::Serialize;
 use serde_json::Value;
 
@@ -12,7 +10,7 @@ use super::{
 use crate::{
     Event, EventKind, Fault,
     journal::LaneHold,
-    storage::{self, Entry},
+    storage::{self, Append, Entering, Entry},
 };
 
 const NAME: &str = "its lane";
@@ -100,30 +98,32 @@ impl Core {
     /// Returns only if it is the run's turn after all; else the run sleeps until whoever is before it has left.
     async fn wait_for_turn(&self, place: (String, i64), offer: Option<Value>) {
         let events: Vec<Event> = self.pending().await;
-        let mut wait = Duration::from_millis(20);
-        loop {
-            let waiting = self.waiting(&Wait {
-                reason: "lane".to_owned(),
-                until: None,
-                attempt: 0,
-                error: None,
-            });
-            match self
-                .shared
-                .storage
-                .enter_lane(&self.run, place.clone(), events.clone(), waiting, offer.clone())
-                .await
-            {
-                Ok(Entry::Head) => return,
-                Ok(Entry::Waiting) => return self.leave(Leave::Suspended).await,
-                Err(error) if error.is_transient() => {
-                    tracing::warn!(run.id = %self.run.id, %error, "the lane cannot be entered yet");
-                    tokio::time::sleep(wait).await;
-                    wait = (wait * 2).min(Duration::from_secs(1));
-                    self.shared.storage.wait_until_back().await;
-                }
-                Err(error) => self.broken(error).await,
-            }
+        let waiting = self.waiting(&Wait {
+            reason: "lane".to_owned(),
+            until: None,
+            attempt: 0,
+            error: None,
+        });
+        let (lane, place) = place;
+        let entering = Entering {
+            wait: Append {
+                run: self.run.id.clone(),
+                epoch: self.run.epoch,
+                events,
+                update: Some(waiting),
+                values: Vec::new(),
+                leave: None,
+                parent: None,
+                children: false,
+            },
+            lane,
+            place,
+            offer,
+        };
+        match self.shared.storage.enter_lane(entering).await {
+            Ok(Entry::Head) => {}
+            Ok(Entry::Waiting) => self.leave(Leave::Suspended).await,
+            Err(error) => self.broken(error).await,
         }
     }
 }

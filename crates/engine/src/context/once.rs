@@ -100,8 +100,9 @@ impl Core {
             let call = self.call(&step, number, started, Some(first_at));
             let result = if self.may_still_call(intended.at) {
                 let _bound = self.bind(step.op);
+                let begun = now();
                 let result = self.attempt(call.clone()).await;
-                count(&step, &result);
+                count(&step, begun, &result);
                 result
             } else {
                 // Nothing has left this process.

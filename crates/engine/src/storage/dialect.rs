@@ -20,6 +20,14 @@ pub(super) fn skip_locked(backend: DbBackend) -> &'static str {
     }
 }
 
+/// Where `part` begins in `text`, from 1; 0 where it does not stand in it.
+pub(super) fn position(backend: DbBackend, text: &str, part: &str) -> String {
+    match backend {
+        DbBackend::Postgres => format!("strpos({text}, {part})"),
+        _ => format!("instr({text}, {part})"),
+    }
+}
+
 /// Lets the present transaction be answered before it is on the disk, where commits of others wait for that; whatever is
 /// committed after it brings it there. Only for what a crash of the database may undo.
 pub(super) fn commit_lazily(backend: DbBackend) -> Option<&'static str> {

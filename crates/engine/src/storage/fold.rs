@@ -380,25 +380,8 @@ const IDS: &[Column] = &[("id", "text!")];
 /// Whoever is to be told of an end is locked with them.
 async fn lock_and_compare(tx: &DatabaseTransaction, appends: &[&Append]) -> Result<Vec<bool>, DbErr> {
     let own = appends.iter().map(|append| &append.run);
-    let ids: HashSet<&RunId> = own
-        .chain(appends.iter().filter_map(|append| append.parent.as_ref()))
-        .collect();
-    if ids.is_empty() {
-        return Ok(Vec::new());
-    }
-    let mut rows = Rows::new(IDS);
-    for id in ids {
-        rows.push(cells![id]);
-    }
-    let backend = tx.get_database_backend();
-    let sql = format!(
-        "select r.id, r.epoch from runs r join {{rows}} on t.id = r.id order by r.id{}",
-        dialect::for_update(backend, "r")
-    );
-    let mut epochs: HashMap<String, i64> = HashMap::new();
-    for row in tx.query_all_raw(rows.statement(backend, &sql, vec![])).await? {
-        epochs.insert(row.try_get("", "id")?, row.try_get("", "epoch")?);
-    }
+    let parents = appends.iter().filter_map(|append| append.parent.as_ref());
+    let epochs = lock(tx, own.chain(parents).collect()).await?;
     let compare = |append: &&Append| {
         let epoch = epochs.get(append.run.as_str());
         let fresh = epoch.is_some_and(|epoch| is_held(*epoch, append.epoch));
@@ -406,6 +389,30 @@ async fn lock_and_compare(tx: &DatabaseTransaction, appends: &[&Append]) -> Resu
         fresh
     };
     Ok(appends.iter().map(compare).collect())
+}
+
+/// Locks runs in id order. Returns their epochs.
+pub(super) async fn lock(
+    tx: &DatabaseTransaction,
+    runs: HashSet<&RunId>,
+) -> Result<HashMap<String, i64>, DbErr> {
+    let mut epochs = HashMap::new();
+    if runs.is_empty() {
+        return Ok(epochs);
+    }
+    let mut rows = Rows::new(IDS);
+    for id in runs {
+        rows.push(cells![id]);
+    }
+    let backend = tx.get_database_backend();
+    let sql = format!(
+        "select r.id, r.epoch from runs r join {{rows}} on t.id = r.id order by r.id{}",
+        dialect::for_update(backend, "r")
+    );
+    for row in tx.query_all_raw(rows.statement(backend, &sql, vec![])).await? {
+        epochs.insert(row.try_get("", "id")?, row.try_get("", "epoch")?);
+    }
+    Ok(epochs)
 }
 
 /// Whether a run of this epoch is still in the hands of who has it from that one.
@@ -473,6 +480,15 @@ pub(super) fn event_rows(events: &[(&RunId, &Event)], sealer: &mut Sealer) -> Re
         ]);
     }
     Ok(rows)
+}
+
+/// The statement that writes `events` of one run to Postgres, with its parameters, sealed.
+#[cfg(feature = "testing")]
+pub(crate) fn encoded(run: &RunId, events: &[Event]) -> Result<sea_orm::Statement, DbErr> {
+    let events: Vec<_> = events.iter().map(|event| (run, event)).collect();
+    let rows = event_rows(&events, &mut Sealer::of_one(run)?)?;
+    let sql = format!("insert into journal {EVENTS_FROM}");
+    Ok(rows.statement(sea_orm::DbBackend::Postgres, &sql, vec![]))
 }
 
 const UPDATES: &[Column] = &[

@@ -3,7 +3,7 @@
 //! Invariant: what is taken is an unbroken stretch of places right behind the head, each of a run that sleeps until its
 //! turn and has offered something. So nobody is overtaken, and nobody who was told anything since is taken: a signal
 //! queues its run, under the lock of its row.
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, QueryResult, Value};
 use serde::{Deserialize, Serialize};
@@ -80,24 +80,17 @@ fn ids<'a>(runs: impl IntoIterator<Item = &'a RunId>) -> Rows {
 
 impl Storage {
     /// Those of `heads` that are followed by a run which they could take along.
-    pub(crate) async fn followed(&self, heads: &[Head]) -> Result<Vec<RunId>, StorageError> {
-        if heads.is_empty() {
-            return Ok(Vec::new());
-        }
-        let sql = format!(
-            "select t.run from {{rows}} where exists (select 1 from lane_places p join runs r on r.id = p.run
-                where p.lane = t.lane and {IS_READY} and p.place = (select min(q.place) from lane_places q
-                    where q.lane = t.lane and q.place > t.place))"
-        );
-        let mut rows = Rows::new(HEADS);
-        for head in heads {
-            rows.push(cells![head.run, head.workflow, head.owner, head.lane, head.place,]);
-        }
-        let select = rows.statement(self.backend(), &sql, vec![]);
-        let rows = self.reader().query_all_raw(select).await?;
-        rows.iter()
-            .map(|row| Ok(row.try_get::<String>("", "run")?.into()))
-            .collect()
+    pub(crate) async fn followed(&self, heads: &[Head]) -> Result<HashSet<RunId>, StorageError> {
+        Ok(followed(self.reader(), heads).await?)
+    }
+
+    /// Whether `head` is followed by such a run.
+    pub(crate) async fn is_followed(&self, head: &Head) -> Result<bool, StorageError> {
+        let ask = |heads: Vec<Head>| async move {
+            let followed = followed(self.reader(), &heads).await?;
+            Ok(heads.iter().map(|head| followed.contains(&head.run)).collect())
+        };
+        self.inner.followed.ask(head.clone(), ask).await
     }
 
     /// When the youngest of the runs in line was started.
@@ -115,6 +108,27 @@ impl Storage {
         let starts = rows.iter().map(|row| row.try_get("", "created_at"));
         Ok(starts.collect::<Result<Vec<_>, _>>()?.into_iter().max())
     }
+}
+
+/// Those of `heads` that are followed by a run which they could take along.
+async fn followed(conn: &impl ConnectionTrait, heads: &[Head]) -> Result<HashSet<RunId>, DbErr> {
+    if heads.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let sql = format!(
+        "select t.run from {{rows}} where exists (select 1 from lane_places p join runs r on r.id = p.run
+            where p.lane = t.lane and {IS_READY} and p.place = (select min(q.place) from lane_places q
+                where q.lane = t.lane and q.place > t.place))"
+    );
+    let mut rows = Rows::new(HEADS);
+    for head in heads {
+        rows.push(cells![head.run, head.workflow, head.owner, head.lane, head.place]);
+    }
+    let select = rows.statement(conn.get_database_backend(), &sql, vec![]);
+    let rows = conn.query_all_raw(select).await?;
+    rows.iter()
+        .map(|row| Ok(row.try_get::<String>("", "run")?.into()))
+        .collect()
 }
 
 /// Locks the lane of `head`, then its run with those that it may take along and those that are told of their ends.

@@ -1,6 +1,6 @@
 //! Reading runs and journals, for the engine and for people.
 use chrono::{DateTime, Utc};
-use sea_orm::{ConnectionTrait, DbErr, QueryResult, Value};
+use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 use serde_json::Value as Json;
 
 use super::{
@@ -27,32 +27,7 @@ pub(super) const EVENT_COLUMNS: &str = concat!(
     opened!("j.data", keys_of_run!("j.run"), "data"),
 );
 
-/// Which runs to list.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Filter {
-    /// Only runs of this workflow.
-    pub workflow: Option<String>,
-    /// Only runs in this state.
-    pub state: Option<RunState>,
-    /// Only runs that ended with this outcome.
-    pub outcome: Option<String>,
-    /// Only runs of this owner.
-    pub owner: Option<String>,
-    /// Only runs started at this time or later.
-    pub created_from: Option<DateTime<Utc>>,
-    /// Only runs started before this time.
-    pub created_before: Option<DateTime<Utc>>,
-    /// Only runs whose error begins with this, e.g. its class.
-    pub error: Option<String>,
-    /// Only runs that wait for something that begins with this, e.g. `signal:`.
-    pub waiting_for: Option<String>,
-    /// Only runs with this tag: its name and value.
-    pub tag: Option<(String, String)>,
-    /// Only runs that have not ended.
-    pub unfinished: bool,
-}
-
-/// A page of a list, newest first.
+/// A page of a list.
 #[derive(Debug)]
 pub struct Page<T> {
     /// The items.
@@ -62,67 +37,6 @@ pub struct Page<T> {
 }
 
 impl Storage {
-    /// Runs, newest first, `limit` at most, those before `cursor`.
-    ///
-    /// # Errors
-    /// When the database does not answer.
-    pub async fn runs(
-        &self,
-        filter: &Filter,
-        limit: u64,
-        cursor: Option<&str>,
-    ) -> Result<Page<Run>, StorageError> {
-        // One more than is wanted tells whether there is another page.
-        let mut values: Vec<Value> = vec![(limit as i64 + 1).into()];
-        let mut sql = format!("select {RUN_COLUMNS} from runs where true");
-        let begins = |column: &str, prefix: &Option<String>| {
-            let length = prefix.as_ref().map_or(0, |prefix| prefix.chars().count());
-            format!("substr({column}, 1, {length}) =")
-        };
-        let (error, waits) = (
-            begins("error", &filter.error),
-            begins("waiting_for", &filter.waiting_for),
-        );
-        let conditions: [(&str, Option<Value>); 9] = [
-            ("workflow =", filter.workflow.clone().map(Value::from)),
-            ("state =", filter.state.map(|state| state.as_str().into())),
-            ("outcome =", filter.outcome.clone().map(Value::from)),
-            ("owner =", filter.owner.clone().map(Value::from)),
-            ("created_at >=", filter.created_from.map(Value::from)),
-            ("created_at <", filter.created_before.map(Value::from)),
-            (&error, filter.error.clone().map(Value::from)),
-            (&waits, filter.waiting_for.clone().map(Value::from)),
-            ("id <", cursor.map(Value::from)),
-        ];
-        for (condition, value) in conditions {
-            if let Some(value) = value {
-                values.push(value);
-                sql.push_str(&format!(" and {condition} ${}", values.len()));
-            }
-        }
-        if let Some((name, value)) = &filter.tag {
-            values.extend([name.as_str().into(), value.as_str().into()]);
-            let (name, value) = (values.len() - 1, values.len());
-            sql.push_str(&format!(
-                " and id in (select run from run_tags where name = ${name} and value = ${value})"
-            ));
-        }
-        if filter.unfinished {
-            // As the index on open runs has it.
-            sql.push_str(" and state in ('queued', 'running', 'waiting', 'parked') and state <> 'completed'");
-        }
-        sql.push_str(" order by id desc limit $1");
-        let rows = self
-            .reader()
-            .query_all_raw(statement(self.reader(), &sql, values))
-            .await?;
-        let mut items = rows.iter().map(run).collect::<Result<Vec<_>, _>>()?;
-        let more = items.len() as u64 > limit;
-        items.truncate(limit as usize);
-        let next = items.last().filter(|_| more).map(|run| run.id.to_string());
-        Ok(Page { items, next })
-    }
-
     /// One run.
     ///
     /// # Errors
@@ -196,24 +110,21 @@ impl Storage {
         Ok(row.map(|row| row.try_get("", "since")).transpose()?)
     }
 
-    /// How many unfinished runs there are in each state.
+    /// How many runs wait for their turn in a lane, and since when the one that has waited longest does.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn open_runs(&self) -> Result<Vec<(RunState, i64)>, StorageError> {
-        let sql =
-            "select state, count(*) as n from runs where state in ('queued', 'running', 'waiting', 'parked')
-            and state <> 'completed' group by state";
-        let mut counts = Vec::new();
-        for row in self
+    pub async fn waiting_in_lanes(&self) -> Result<(i64, Option<DateTime<Utc>>), StorageError> {
+        let sql = "select count(*) as n, min(since) as oldest from runs
+            where state = 'waiting' and waiting_for = 'lane' and state <> 'completed'";
+        let row = self
             .reader()
-            .query_all_raw(statement(self.reader(), sql, vec![]))
-            .await?
-        {
-            let state: String = row.try_get("", "state")?;
-            counts.extend(RunState::parse(&state).zip(Some(row.try_get("", "n")?)));
+            .query_one_raw(statement(self.reader(), sql, vec![]))
+            .await?;
+        match row {
+            Some(row) => Ok((row.try_get("", "n")?, row.try_get("", "oldest")?)),
+            None => Ok((0, None)),
         }
-        Ok(counts)
     }
 }
 

@@ -3,20 +3,21 @@
 //! A place in a lane is given by the commit that starts a run, and exists until the run leaves. Whoever has the lowest
 //! place is the head; in a lane that is `width` wide, so are the lowest `width` of them. The width stands in the lane's
 //! row, not with the places: it is a fact about the key (what bears so many at a time), two runs of a lane cannot
-//! disagree about it, and everybody locks that row anyway. Invariant: a lane's row is locked by everyone who gives or takes a place or asks for the head and
-//! means to wait, so that a leave cannot pass unseen between the question and the wait.
+//! disagree about it, and everybody locks that row anyway. Invariant: a lane's row is locked by everyone who gives or
+//! takes a place or asks for the head and means to wait, so that a leave cannot pass unseen between the question and
+//! the wait.
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use futures::FutureExt;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, Value};
-use serde_json::Value as Json;
+use tokio::sync::oneshot;
 
 use super::{
-    Append, Storage, StorageError, Update, dialect, fold, now, payload, protocol,
+    Append, Entering, Storage, StorageError, now, protocol,
     rows::{Column, Rows, cells},
-    statement,
+    send, statement,
+    writer::Job,
 };
-use crate::{Event, NewRun, Run, RunId};
+use crate::{NewRun, Run, RunId};
 
 /// What a run finds when it asks for the head of its lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +31,7 @@ pub(crate) enum Entry {
 const COUNTS: &[Column] = &[("key", "text"), ("n", "bigint"), ("width", "bigint")];
 const PLACES: &[Column] = &[("lane", "text"), ("place", "bigint"), ("run", "text")];
 const LANES: &[Column] = &[("lane", "text")];
+const ASKED: &[Column] = &[("n", "bigint"), ("lane", "text"), ("place", "bigint")];
 
 /// Locks every lane of a batch in one order, and numbers the new runs in them. Returns a place per new run.
 pub(super) async fn lock_and_number(
@@ -215,14 +217,11 @@ pub(super) async fn has_place(tx: &DatabaseTransaction, run: &Run, lane: &str) -
 }
 
 /// Locks lanes, in key order.
-pub(super) async fn lock_all(tx: &DatabaseTransaction, lanes: &BTreeSet<String>) -> Result<(), DbErr> {
+pub(super) async fn lock_all(tx: &DatabaseTransaction, lanes: &BTreeSet<&str>) -> Result<(), DbErr> {
     if lanes.is_empty() {
         return Ok(());
     }
-    let counts = lanes
-        .iter()
-        .map(|lane| (lane.as_str(), Wanted::default()))
-        .collect();
+    let counts = lanes.iter().map(|lane| (*lane, Wanted::default())).collect();
     take_places(tx, &counts).await.map(drop)
 }
 
@@ -236,64 +235,59 @@ pub(super) async fn lock(tx: &DatabaseTransaction, lane: &str) -> Result<(), DbE
 impl Storage {
     /// Whether the run is the head of its lane. It stays the head until it leaves, so a yes needs no lock.
     pub(crate) async fn is_head(&self, lane: &str, place: i64) -> Result<bool, StorageError> {
-        let head = is_head(self.reader(), lane, place).await?;
+        let ask = |places: Vec<(String, i64)>| async move {
+            let places: Vec<_> = places
+                .iter()
+                .map(|(lane, place)| (lane.as_str(), *place))
+                .collect();
+            are_heads(self.reader(), &places).await
+        };
+        let head = self.inner.heads.ask((lane.to_owned(), place), ask).await?;
         if head {
             protocol::entered(lane, place);
         }
         Ok(head)
     }
 
-    /// Asks for the head of the lane; if it is taken, `events` are written and the run is put down to wait for it, with
-    /// what it offers to the head.
-    pub(crate) async fn enter_lane(
-        &self,
-        run: &Run,
-        place: (String, i64),
-        events: Vec<Event>,
-        waiting: Update,
-        offer: Option<Json>,
-    ) -> Result<Entry, StorageError> {
-        let (id, epoch) = (run.id.clone(), run.epoch);
-        self.transaction(move |tx| {
-            async move {
-                let (lane, place) = place;
-                // The lane is locked until this is committed, and all of a busy lane ask: without this, one after
-                // another would wait for the disk. Should the database forget that the run waits, then it runs, in
-                // nobody's hands, and is found as such; whoever wakes it or acts in it commits after this.
-                if let Some(lazily) = dialect::commit_lazily(tx.get_database_backend()) {
-                    tx.execute_unprepared(lazily).await?;
-                }
-                lock(tx, &lane).await?;
-                fold::guard(tx, &id, epoch).await?;
-                if is_head(tx, &lane, place).await? {
-                    protocol::entered(&lane, place);
-                    return Ok(Entry::Head);
-                }
-                let offer = payload::store(tx, &id, "offer", offer.as_ref()).await?;
-                let sql = "update lane_places set waiting = true, offer = $3 where lane = $1 and place = $2";
-                let values: Vec<Value> = vec![lane.as_str().into(), place.into(), offer.into()];
-                tx.execute_raw(statement(tx, sql, values)).await?;
-                protocol::waits(&lane, place);
-                let append = Append {
-                    run: id,
-                    epoch,
-                    events,
-                    update: Some(waiting),
-                    values: Vec::new(),
-                    leave: None,
-                    parent: None,
-                    children: false,
-                };
-                fold::apply(tx, &[], &[&append]).await?;
-                Ok(Entry::Waiting)
-            }
-            .boxed()
-        })
-        .await
+    /// Asks for the head of the lane; if it is taken, the run is put down to wait for it, with what it offers to the
+    /// head.
+    ///
+    /// # Errors
+    /// [`StorageError::Stale`] if the run has changed hands; those of the database.
+    pub(crate) async fn enter_lane(&self, entering: Entering) -> Result<Entry, StorageError> {
+        let (done, entered) = oneshot::channel();
+        send(&self.inner.writers.entries, Job::Enter(Box::new(entering), done)).await?;
+        entered.await.map_err(|_| StorageError::Stopped)?
     }
 }
 
-async fn is_head(conn: &impl ConnectionTrait, lane: &str, place: i64) -> Result<bool, DbErr> {
+/// Which of these places are heads of their lanes.
+pub(super) async fn are_heads(
+    conn: &impl ConnectionTrait,
+    places: &[(&str, i64)],
+) -> Result<Vec<bool>, DbErr> {
+    let sql = "select t.n, cast(coalesce(l.width, 1) as bigint) as width, case when exists (
+            select 1 from lane_places p where p.lane = t.lane and p.place < t.place) then 0 else 1 end as first
+        from {rows} join lanes l on l.key = t.lane";
+    let mut rows = Rows::new(ASKED);
+    for (n, (lane, place)) in (0_i64..).zip(places) {
+        rows.push(cells![n, lane, place]);
+    }
+    let mut heads = vec![false; places.len()];
+    for row in conn
+        .query_all_raw(rows.statement(conn.get_database_backend(), sql, vec![]))
+        .await?
+    {
+        let n = usize::try_from(row.try_get::<i64>("", "n")?).unwrap_or_default();
+        let (lane, place) = places[n];
+        heads[n] = row.try_get::<i32>("", "first")? == 1
+            || row.try_get::<i64>("", "width")? > 1 && is_within(conn, lane, place).await?;
+    }
+    Ok(heads)
+}
+
+/// Whether fewer come before a place than its lane is wide.
+async fn is_within(conn: &impl ConnectionTrait, lane: &str, place: i64) -> Result<bool, DbErr> {
     // No more places are counted than the lane is wide, however long it is.
     let sql = "select 1 as one from lanes where key = $1 and coalesce(width, 1) > (
         select count(*) from (select 1 as one from lane_places where lane = $1 and place < $2

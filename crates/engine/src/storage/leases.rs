@@ -153,6 +153,23 @@ impl Storage {
         .await
     }
 
+    /// How many workers have shown a sign of life within `lease`, whichever process they are in.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub(crate) async fn workers_alive(&self, lease: Duration) -> Result<i64, StorageError> {
+        let alive = dialect::clock_before(self.reader().get_database_backend(), lease);
+        let sql = format!("select count(*) as n from workers where heartbeat_at > {alive}");
+        let row = self
+            .reader()
+            .query_one_raw(statement(self.reader(), &sql, vec![]))
+            .await?;
+        Ok(row
+            .map(|row| row.try_get("", "n"))
+            .transpose()?
+            .unwrap_or_default())
+    }
+
     /// The runs that the database says `worker` holds.
     pub(crate) async fn held_by(&self, worker: &str) -> Result<Vec<Hold>, StorageError> {
         let sql = "select id, epoch from runs where state = 'running' and worker = $1";
@@ -307,6 +324,7 @@ async fn claimed(
     let mut journals = journals(conn, &runs).await?;
     let claimed = runs.into_iter().map(|mut run| {
         let taken_from = run.worker.replace(worker.to_owned());
+        metrics::histogram!("recado_wakeup_seconds").record((at - run.since).as_seconds_f64().max(0.0));
         run.state = RunState::Running;
         run.epoch += 1;
         run.since = at;

@@ -4,10 +4,13 @@
 //! previous one is on its way to the disk. SQLite has one writer and one connection that writes, so that work which
 //! brings its own statements ([`Storage::transaction`]) joins the same commit in a savepoint; on Postgres it has a
 //! transaction of its own.
+mod asked;
 mod control;
 mod dialect;
+mod entering;
 mod fair;
 mod family;
+mod filter;
 mod firing;
 mod fold;
 mod gather;
@@ -19,13 +22,16 @@ mod policies;
 mod progress;
 mod protocol;
 mod published;
+mod queues;
 mod retention;
 mod room;
 mod rows;
 mod schedules;
 mod signals;
 mod steps;
+mod stuck;
 mod swift;
+mod workers;
 mod writer;
 
 use std::{
@@ -44,19 +50,26 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use control::{Act, ControlError, Decision, Mode, Touched};
 pub use dialect::is_transient;
+pub(crate) use entering::Entering;
+pub use filter::{Filter, Order};
+#[cfg(feature = "testing")]
+pub(crate) use fold::encoded;
 pub(crate) use fold::{Append, NewValue, Update, continue_in, guard, recorded, start_in, write_one};
 pub(crate) use gather::{Ending, Head, Taken, gather, lock_behind};
-pub use inspect::{Filter, Page};
+pub use inspect::Page;
 pub(crate) use lanes::Entry;
 pub(crate) use leases::Claimed;
 pub use payload::Codec;
 pub(crate) use payload::{LARGEST, refuse_too_large, size};
 pub use policies::Policy;
 pub use published::{Link, Published};
+pub use queues::{Backlog, HeldLane};
 pub use retention::Retention;
 pub(crate) use signals::Signal;
+pub use stuck::{Cause, Kind, LONG, Stuck};
+pub use workers::Worker;
 
-use self::writer::Job;
+use self::{asked::Asked, writer::Job};
 pub(crate) use crate::surroundings::now;
 use crate::{Event, Fault, NewRun, Run, RunId, Started, context::Joint, crash};
 
@@ -117,6 +130,8 @@ struct Writers {
     checkpoints: Vec<mpsc::Sender<Job>>,
     /// Steps that share a transaction, and on SQLite work that brings its own statements.
     steps: mpsc::Sender<Job>,
+    /// Runs that ask for their turn, who wait for the locks of lanes.
+    entries: mpsc::Sender<Job>,
 }
 
 impl Writers {
@@ -124,7 +139,8 @@ impl Writers {
         Self {
             starts: writer.clone(),
             checkpoints: vec![writer.clone()],
-            steps: writer,
+            steps: writer.clone(),
+            entries: writer,
         }
     }
 
@@ -139,6 +155,10 @@ struct Inner {
     write: DatabaseConnection,
     read: DatabaseConnection,
     writers: Writers,
+    /// Who asks whether a place, told by its lane and number, is a head.
+    heads: Asked<(String, i64), bool>,
+    /// Who asks whether a head is followed.
+    followed: Asked<Head, bool>,
     ready: Arc<dyn Fn() + Send + Sync>,
     url: String,
     codec: Option<Codec>,
@@ -174,7 +194,7 @@ impl StorageOptions {
     pub fn new(url: impl Into<String>) -> Self {
         Self {
             url: url.into(),
-            writers: 2,
+            writers: 1,
             connections: 16,
             codec: None,
         }
@@ -201,7 +221,7 @@ impl Storage {
         } else {
             let pool = dialect::postgres(&options.url, options.connections).await?;
             (
-                dialect::postgres(&options.url, options.writers as u32 + 4).await?,
+                dialect::postgres(&options.url, options.writers as u32 + 5).await?,
                 pool,
             )
         };
@@ -215,6 +235,7 @@ impl Storage {
                 starts: writer(),
                 checkpoints: (0..options.writers.max(1)).map(|_| writer()).collect(),
                 steps: writer(),
+                entries: writer(),
             },
         };
         Ok(Self {
@@ -222,6 +243,8 @@ impl Storage {
                 write,
                 read,
                 writers,
+                heads: Asked::default(),
+                followed: Asked::default(),
                 ready,
                 url: options.url.clone(),
                 codec,
@@ -240,6 +263,8 @@ impl Storage {
                 write: DatabaseConnection::default(),
                 read: DatabaseConnection::default(),
                 writers: Writers::one(nobody),
+                heads: Asked::default(),
+                followed: Asked::default(),
                 ready: Arc::new(|| {}),
                 url: String::new(),
                 codec: None,

@@ -6,14 +6,15 @@ use std::{
 };
 
 use sea_orm::{
-    DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, RuntimeErr, SqliteTransactionMode,
-    TransactionOptions, TransactionTrait,
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, RuntimeErr,
+    SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    Append, Codec, StorageError, Work,
-    dialect::is_transient,
+    Append, Codec, Entering, Entry, StorageError, Work,
+    dialect::{self, is_transient},
+    entering,
     fold::{self, Folded},
     payload,
     steps::{self, Performed},
@@ -39,11 +40,15 @@ type NewAppend = (Append, Done<()>);
 /// A step, and who hears what came of it.
 type NewStep = (Box<Joint>, Done<Result<Event, Fault>>);
 
+/// A run that asks for its turn, and who hears whether it has it.
+type NewEntry = (Box<Entering>, Done<Entry>);
+
 /// Something to be committed.
 pub(super) enum Job {
     Start(NewRun, Done<(Started, Option<Run>)>),
     Append(Append, Done<()>),
     Step(Box<Joint>, Done<Result<Event, Fault>>),
+    Enter(Box<Entering>, Done<Entry>),
     Work(Work, Done<()>),
 }
 
@@ -51,6 +56,7 @@ pub(super) enum Job {
 enum Segment {
     Rows(Vec<NewStart>, Vec<NewAppend>),
     Steps(Vec<NewStep>),
+    Entries(Vec<NewEntry>),
     Work(Option<Work>, Done<()>),
 }
 
@@ -64,6 +70,7 @@ pub(super) fn start(
     let work = async move {
         let mut batch = Vec::with_capacity(BATCH);
         while queue.recv_many(&mut batch, BATCH).await > 0 {
+            gather(&mut queue, &mut batch).await;
             if write(&db, segments(batch.drain(..))).await {
                 ready();
             }
@@ -71,6 +78,21 @@ pub(super) fn start(
     };
     tokio::spawn(surroundings::inherited(payload::within(codec, work)));
     jobs
+}
+
+/// Lets those go first who were just answered and are about to bring the next, for as long as that brings any: what comes
+/// at once shares the commit.
+async fn gather(queue: &mut mpsc::Receiver<Job>, batch: &mut Vec<Job>) {
+    let mut before = 0;
+    while batch.len() > before && batch.len() < BATCH {
+        before = batch.len();
+        tokio::task::yield_now().await;
+        while batch.len() < BATCH
+            && let Ok(job) = queue.try_recv()
+        {
+            batch.push(job);
+        }
+    }
 }
 
 /// Writes a batch and answers everyone in it. Returns whether runs became ready.
@@ -99,7 +121,7 @@ async fn write(db: &DatabaseConnection, mut segments: Vec<Segment>) -> bool {
             };
         }
         tracing::warn!(%error, "the database is away; the journal waits for it");
-        metrics::counter!("recado_journal_errors_total").increment(1);
+        metrics::counter!("recado_journal_errors_total", "why" => "away").increment(1);
         tokio::time::sleep(wait).await;
         wait = (wait * 2).min(Duration::from_secs(1));
     }
@@ -109,6 +131,7 @@ async fn write(db: &DatabaseConnection, mut segments: Vec<Segment>) -> bool {
 /// What was tried by itself and refused gets the answer.
 fn refuse(rows: Vec<Segment>, error: DbErr) -> bool {
     tracing::error!(%error, "the database refused a write of the journal");
+    metrics::counter!("recado_journal_errors_total", "why" => "refused").increment(1);
     for job in rows.into_iter().flat_map(Segment::into_jobs) {
         match job {
             Job::Start(_, done) => drop(done.send(Err(StorageError::Database(error.clone())))),
@@ -116,6 +139,7 @@ fn refuse(rows: Vec<Segment>, error: DbErr) -> bool {
                 drop(done.send(Err(StorageError::Database(error.clone()))));
             }
             Job::Step(_, done) => drop(done.send(Err(StorageError::Database(error.clone())))),
+            Job::Enter(_, done) => drop(done.send(Err(StorageError::Database(error.clone())))),
         }
     }
     false
@@ -155,6 +179,10 @@ fn segments(jobs: impl IntoIterator<Item = Job>) -> Vec<Segment> {
                 Some(steps) => steps.push((step, done)),
                 None => segments.push(Segment::Steps(vec![(step, done)])),
             },
+            Job::Enter(entering, done) => match recent.iter_mut().find_map(Segment::entries) {
+                Some(entries) => entries.push((entering, done)),
+                None => segments.push(Segment::Entries(vec![(entering, done)])),
+            },
         }
     }
     segments
@@ -184,7 +212,7 @@ async fn swiftly(db: &DatabaseConnection, segments: &mut Vec<Segment>) -> Result
         if let Some(folded) = swift::start(db, &runs).await? {
             ready |= folded.ready;
             count([&folded], begun);
-            Segment::Rows(std::mem::take(starts), Vec::new()).answer(folded, Vec::new());
+            Segment::Rows(std::mem::take(starts), Vec::new()).answer(folded.into());
         }
     }
     let plain = plain(appends);
@@ -203,7 +231,7 @@ async fn swiftly(db: &DatabaseConnection, segments: &mut Vec<Segment>) -> Result
                 .partition(|(_, plain)| *plain);
             *appends = left.into_iter().map(|(append, _)| append).collect();
             let written = written.into_iter().map(|(append, _)| append).collect();
-            Segment::Rows(Vec::new(), written).answer(folded, Vec::new());
+            Segment::Rows(Vec::new(), written).answer(folded.into());
         }
     }
     if starts.is_empty() && appends.is_empty() {
@@ -244,63 +272,113 @@ async fn in_transaction(db: &DatabaseConnection, segments: &mut Vec<Segment>) ->
         DbBackend::Sqlite => db.begin_with_options(immediate).await?,
         _ => db.begin().await?,
     };
+    // Lanes are locked until this is committed, and all of a busy lane ask. Should the database forget that a run waits,
+    // then it runs, in nobody's hands, and is found as such; whoever wakes it or acts in it commits after this.
+    if segments
+        .iter()
+        .all(|segment| matches!(segment, Segment::Entries(_)))
+        && let Some(lazily) = dialect::commit_lazily(db.get_database_backend())
+    {
+        tx.execute_unprepared(lazily).await?;
+    }
     let mut written = Vec::with_capacity(segments.len());
     for segment in segments.iter_mut() {
         written.push(segment.write(&tx).await?);
     }
     crash::commit(tx.commit()).await?;
-    let ready = written.iter().any(|(folded, _)| folded.ready);
-    count(written.iter().map(|(folded, _)| folded), begun);
-    for (segment, (folded, performed)) in segments.drain(..).zip(written) {
-        segment.answer(folded, performed);
+    let ready = written.iter().any(|written| written.folded.ready);
+    count(written.iter().map(|written| &written.folded), begun);
+    for (segment, written) in segments.drain(..).zip(written) {
+        segment.answer(written);
     }
     Ok(ready)
+}
+
+/// What came of a segment.
+#[derive(Default)]
+struct Written {
+    folded: Folded,
+    /// Of each step.
+    performed: Vec<Performed>,
+    /// Of each run that asked for its turn; `None` if it has changed hands.
+    entered: Vec<Option<Entry>>,
+}
+
+impl From<Folded> for Written {
+    fn from(folded: Folded) -> Self {
+        Self {
+            folded,
+            ..Self::default()
+        }
+    }
 }
 
 impl Segment {
     fn rows(&mut self) -> Option<(&mut Vec<NewStart>, &mut Vec<NewAppend>)> {
         match self {
             Self::Rows(starts, appends) => Some((starts, appends)),
-            Self::Steps(_) | Self::Work(..) => None,
+            Self::Steps(_) | Self::Entries(_) | Self::Work(..) => None,
+        }
+    }
+
+    fn entries(&mut self) -> Option<&mut Vec<NewEntry>> {
+        match self {
+            Self::Entries(entries) => Some(entries),
+            Self::Rows(..) | Self::Steps(_) | Self::Work(..) => None,
         }
     }
 
     fn steps(&mut self) -> Option<&mut Vec<NewStep>> {
         match self {
             Self::Steps(steps) => Some(steps),
-            Self::Rows(..) | Self::Work(..) => None,
+            Self::Rows(..) | Self::Entries(_) | Self::Work(..) => None,
         }
     }
 
-    async fn write(&mut self, tx: &DatabaseTransaction) -> Result<(Folded, Vec<Performed>), DbErr> {
-        let folded = match self {
+    async fn write(&mut self, tx: &DatabaseTransaction) -> Result<Written, DbErr> {
+        Ok(match self {
             Self::Rows(starts, appends) => {
                 let starts: Vec<_> = starts.iter().map(|(run, _)| run).collect();
                 let appends: Vec<_> = appends.iter().map(|(append, _)| append).collect();
-                fold::apply(tx, &starts, &appends).await?
+                fold::apply(tx, &starts, &appends).await?.into()
             }
             Self::Steps(due) => {
                 let due: Vec<&Joint> = due.iter().map(|(step, _)| &**step).collect();
                 let (performed, folded) = steps::write(tx, &due).await?;
-                return Ok((folded, performed));
+                Written {
+                    folded,
+                    performed,
+                    ..Written::default()
+                }
+            }
+            Self::Entries(entries) => {
+                let entering: Vec<&Entering> = entries.iter().map(|(entering, _)| &**entering).collect();
+                let (entered, folded) = entering::write(tx, &entering).await?;
+                Written {
+                    folded,
+                    entered,
+                    ..Written::default()
+                }
             }
             Self::Work(work, _) => {
-                let Some(work) = work.take() else {
-                    return Ok(Default::default());
-                };
-                let savepoint = tx.begin().await?;
-                if work(&savepoint).await {
-                    savepoint.commit().await?;
-                } else {
-                    savepoint.rollback().await?;
+                if let Some(work) = work.take() {
+                    let savepoint = tx.begin().await?;
+                    match work(&savepoint).await {
+                        true => savepoint.commit().await?,
+                        false => savepoint.rollback().await?,
+                    }
                 }
-                Folded::default()
+                Written::default()
             }
-        };
-        Ok((folded, Vec::new()))
+        })
     }
 
-    fn answer(self, folded: Folded, performed: Vec<Performed>) {
+    fn answer(self, written: Written) {
+        let Written {
+            folded,
+            performed,
+            entered,
+        } = written;
         match self {
             Self::Rows(starts, appends) => {
                 for ((run, done), begun) in starts.into_iter().zip(folded.started) {
@@ -314,6 +392,11 @@ impl Segment {
             Self::Steps(steps) => {
                 for ((_, done), performed) in steps.into_iter().zip(performed) {
                     let _ = done.send(performed.ok_or(StorageError::Stale));
+                }
+            }
+            Self::Entries(entries) => {
+                for ((_, done), entry) in entries.into_iter().zip(entered) {
+                    let _ = done.send(entry.ok_or(StorageError::Stale));
                 }
             }
             Self::Work(_, done) => drop(done.send(Ok(()))),
@@ -340,6 +423,10 @@ impl Segment {
                 steps.retain(|(_, done)| !done.is_closed());
                 (!steps.is_empty()).then_some(Self::Steps(steps))
             }
+            Self::Entries(mut entries) => {
+                entries.retain(|(_, done)| !done.is_closed());
+                (!entries.is_empty()).then_some(Self::Entries(entries))
+            }
         }
     }
 
@@ -347,6 +434,7 @@ impl Segment {
         match self {
             Self::Rows(starts, appends) => starts.len() + appends.len(),
             Self::Steps(steps) => steps.len(),
+            Self::Entries(entries) => entries.len(),
             Self::Work(..) => 1,
         }
     }
@@ -366,6 +454,12 @@ impl Segment {
             Self::Steps(steps) => {
                 let steps = steps.into_iter();
                 steps.map(|(step, done)| Job::Step(step, done)).collect()
+            }
+            Self::Entries(entries) => {
+                let entries = entries.into_iter();
+                entries
+                    .map(|(entering, done)| Job::Enter(entering, done))
+                    .collect()
             }
             Self::Work(..) => Vec::new(),
         }

@@ -63,6 +63,7 @@
 //! replay_export::<Reminder>(&engine.export(&run).await).unwrap();
 //! # }
 //! ```
+mod encoding;
 mod engine;
 mod memory;
 mod replay;
@@ -72,6 +73,7 @@ mod simulation;
 mod trial;
 
 pub use self::{
+    encoding::encode_journal,
     engine::TestEngine,
     replay::{Replayed, Unreplayable, replay, replay_export},
     script::Script,

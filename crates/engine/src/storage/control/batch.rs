@@ -4,7 +4,7 @@ use serde_json::Value as Json;
 use super::{ControlError, Decision, halt::is_paused, retry::ONLY_PARKED};
 use crate::{
     Run, RunId, RunState,
-    storage::{Filter, Storage, StorageError},
+    storage::{Filter, Order, Storage, StorageError},
 };
 
 /// What can be done with a run.
@@ -148,6 +148,8 @@ impl Storage {
     ) -> Result<Vec<Touched>, StorageError> {
         let filter = Filter {
             unfinished: filter.unfinished || (filter.state.is_none() && !matches!(act, Act::Fork { .. })),
+            order: Order::Newest,
+            depth: None,
             ..filter.clone()
         };
         let mut found: Vec<Run> = Vec::new();

@@ -122,12 +122,13 @@ impl Family {
             }
         }
         let members = family.doomed.values().chain(family.cancelled.values());
-        let lanes: BTreeSet<_> = members.clone().filter_map(|run| run.lane.clone()).collect();
+        let lanes = members.clone().filter_map(|run| run.lane.clone());
+        let lanes: BTreeSet<String> = lanes.collect();
         let runs: BTreeSet<_> = members
             .map(|run| run.id.clone())
             .chain(family.parent.clone())
             .collect();
-        lanes::lock_all(tx, &lanes).await?;
+        lanes::lock_all(tx, &lanes.iter().map(String::as_str).collect()).await?;
         for id in runs {
             let locked = match lock(tx, &id).await {
                 Ok(run) => run,

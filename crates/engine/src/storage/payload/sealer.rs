@@ -45,6 +45,15 @@ impl Sealer {
         }
     }
 
+    /// For one run, under a key that nobody else has.
+    #[cfg(feature = "testing")]
+    pub(in crate::storage) fn of_one(run: &RunId) -> Result<Self, DbErr> {
+        let mut sealer = Self::new(true);
+        let key = Arc::new(Key::of(codec::random()?));
+        sealer.keys.insert(run.as_str().to_owned(), Some(key));
+        Ok(sealer)
+    }
+
     /// For runs that are to be inserted. Returns with it what their `payload_key` shall be.
     pub(in crate::storage) async fn for_new(
         tx: &DatabaseTransaction,

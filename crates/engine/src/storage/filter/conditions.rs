@@ -1,0 +1,105 @@
+//! A filter, as the database reads it.
+use chrono::{DateTime, TimeDelta, Utc};
+use sea_orm::{DbBackend, Value};
+
+use super::{FAILED_STEP, Filter};
+use crate::storage::dialect;
+
+/// How far the clock of a process may have been put between the making of a run's id and the noting of its start.
+const SLACK: TimeDelta = TimeDelta::hours(1);
+
+/// The part of a statement behind `where`, and its values.
+pub(super) struct Conditions {
+    pub(super) sql: String,
+    pub(super) values: Vec<Value>,
+}
+
+impl Conditions {
+    /// `values` are those of the statement's other parts.
+    pub(super) fn of(filter: &Filter, backend: DbBackend, values: Vec<Value>) -> Self {
+        let mut all = Self {
+            sql: "true".to_owned(),
+            values,
+        };
+        let text = |text: &Option<String>| text.clone().map(Value::from);
+        all.and("workflow = ?", text(&filter.workflow));
+        all.and("state = ?", filter.state.map(|state| state.as_str().into()));
+        all.and("outcome = ?", text(&filter.outcome));
+        all.and("owner = ?", text(&filter.owner));
+        all.and("created_at >= ?", filter.created_from.map(Value::from));
+        all.and("created_at < ?", filter.created_before.map(Value::from));
+        all.and("since <= ?", filter.still_since.map(Value::from));
+        all.and("attempt >= ?", filter.attempt_from.map(Value::from));
+        all.begins("error", filter.error.as_deref());
+        all.begins("waiting_for", filter.waiting_for.as_deref());
+        if filter.is_of_open_runs() {
+            all.add(" and state in ('queued', 'running', 'waiting', 'parked')");
+        }
+        if filter.leaves_completed_out() {
+            // As the index on these has it, which a plan for any state could not use.
+            all.add(" and state <> 'completed'");
+        }
+        all.and("state = 'running' and worker = ?", text(&filter.worker));
+        all.and(
+            &format!("state = 'parked' and coalesce({FAILED_STEP}, '') = ?"),
+            text(&filter.step),
+        );
+        if let Some(text) = &filter.text {
+            match id_in(text) {
+                Some(id) => all.and("id = ?", Some(id.into())),
+                None => all.contains(backend, text),
+            }
+        }
+        if let Some((name, value)) = &filter.tag {
+            all.values.push(name.as_str().into());
+            let sql = format!(
+                "id in (select run from run_tags where name = ${} and value = ?)",
+                all.values.len()
+            );
+            all.and(&sql, Some(value.as_str().into()));
+        }
+        if let Some(from) = filter.created_from {
+            all.and("id >= ?", Some(id_at(from - SLACK).into()));
+        }
+        if let Some(before) = filter.created_before {
+            all.and("id < ?", Some(id_at(before + SLACK).into()));
+        }
+        all
+    }
+
+    fn add(&mut self, sql: &str) {
+        self.sql.push_str(sql);
+    }
+
+    /// `condition` with `value` in the place of its `?`; nothing without one.
+    pub(super) fn and(&mut self, condition: &str, value: Option<Value>) {
+        if let Some(value) = value {
+            self.values.push(value);
+            let condition = condition.replacen('?', &format!("${}", self.values.len()), 1);
+            self.add(&format!(" and {condition}"));
+        }
+    }
+
+    fn begins(&mut self, column: &str, prefix: Option<&str>) {
+        let length = prefix.map_or(0, |prefix| prefix.chars().count());
+        let condition = format!("substr({column}, 1, {length}) = ?");
+        self.and(&condition, prefix.map(Value::from));
+    }
+
+    fn contains(&mut self, backend: DbBackend, text: &str) {
+        let all = "lower(id || ' ' || key || ' ' || coalesce(lane, '') || ' ' || coalesce(error, ''))";
+        let at = dialect::position(backend, all, "lower(?)");
+        self.and(&format!("{at} > 0"), Some(text.into()));
+    }
+}
+
+/// `text` as the id of a run, if it can be one.
+pub(super) fn id_in(text: &str) -> Option<String> {
+    ulid::Ulid::from_string(text).ok().map(|id| id.to_string())
+}
+
+/// The least id of a run that is started at `at`: the time is what an id begins with.
+fn id_at(at: DateTime<Utc>) -> String {
+    let millis = u64::try_from(at.timestamp_millis()).unwrap_or_default();
+    ulid::Ulid::from_parts(millis, 0).to_string()
+}

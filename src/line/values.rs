@@ -1,0 +1,92 @@
+//! What may stand behind the colons of a line.
+use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
+use recado_engine::{Order, RunState};
+
+/// The words of a line: what stands before the colon, if there is one, and what stands behind it. Between quotes a
+/// space and a colon are like other characters.
+pub(super) fn words(line: &str) -> Result<Vec<(Option<String>, String)>, String> {
+    let mut words = Vec::new();
+    let mut chars = line.chars().peekable();
+    loop {
+        while chars.next_if(|c| c.is_whitespace()).is_some() {}
+        if chars.peek().is_none() {
+            return Ok(words);
+        }
+        let (mut name, mut value) = (None, String::new());
+        let (mut inside, mut quoted) = (false, false);
+        while let Some(c) = chars.next_if(|c| inside || !c.is_whitespace()) {
+            match c {
+                '"' => (inside, quoted) = (!inside, true),
+                '\\' if inside => value.extend(chars.next()),
+                ':' if !quoted && name.is_none() => name = Some(std::mem::take(&mut value)),
+                c => value.push(c),
+            }
+        }
+        if inside {
+            return Err("A quote is opened and not closed. Put a second \" behind the text.".to_owned());
+        }
+        words.push((name, value));
+    }
+}
+
+pub(super) fn state(word: &str) -> Result<RunState, String> {
+    RunState::parse(word).ok_or_else(|| {
+        let known: Vec<_> = RunState::ALL.iter().map(|state| state.as_str()).collect();
+        format!(
+            "“{word}” is no state; it must be one of {}, or open.",
+            known.join(", ")
+        )
+    })
+}
+
+pub(super) fn tag(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text
+        .split_once('=')
+        .ok_or_else(|| format!("“tag:{text}” must be a name and a value: tag:name=value."))?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+pub(super) fn attempts(text: &str) -> Result<i64, String> {
+    let number = text.parse().ok().filter(|number| *number > 0);
+    number.ok_or_else(|| format!("“attempts:{text}” must be a number from 1 on."))
+}
+
+pub(super) fn order(word: &str) -> Result<Order, String> {
+    match word {
+        "newest" => Ok(Order::Newest),
+        "oldest" => Ok(Order::Oldest),
+        _ => Err(format!("“sort:{word}” must be sort:newest or sort:oldest.")),
+    }
+}
+
+/// `90s`, `30m`, `2h`, `7d`, `2w`.
+pub(super) fn span(name: &str, text: &str) -> Result<TimeDelta, String> {
+    let unit = text.char_indices().next_back();
+    let parsed = unit.and_then(|(at, unit)| {
+        let number = text[..at].parse::<u32>().ok()?;
+        let seconds = match unit {
+            's' => 1,
+            'm' => 60,
+            'h' => 3600,
+            'd' => 86_400,
+            'w' => 7 * 86_400,
+            _ => return None,
+        };
+        // No further back than a calendar reaches.
+        TimeDelta::try_seconds(i64::from(number) * seconds).filter(|span| *span <= TimeDelta::days(100 * 365))
+    });
+    parsed.ok_or_else(|| format!("“{name}:{text}” must be a number and s, m, h, d or w, like {name}:2h."))
+}
+
+pub(super) fn time(name: &str, text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, String> {
+    if let Ok(at) = DateTime::parse_from_rfc3339(text) {
+        return Ok(at.to_utc());
+    }
+    if let Ok(day) = text.parse::<NaiveDate>() {
+        return Ok(day.and_time(NaiveTime::MIN).and_utc());
+    }
+    let told = |_| {
+        format!("“{name}:{text}” must be like {name}:2h, {name}:2026-01-31 or {name}:2026-01-31T10:00:00Z.")
+    };
+    Ok(now - span(name, text).map_err(told)?)
+}
