@@ -213,7 +213,7 @@ impl Activity<Environment> for Reply {
         let listed = listed.map_err(|error| Fault::retry("twilio_list", error.to_string()))?;
         let candidates: Vec<_> = listed
             .into_iter()
-            .filter(|message| !message.is_inbound() && self.may_be(&message.body))
+            .filter(|message| self.may_be(message))
             .collect();
         let sids: Vec<&str> = candidates.iter().map(|message| message.sid.as_str()).collect();
         let claimed = messages::claimed_sids(&env.database, &self.owner, &sids)
@@ -251,10 +251,13 @@ impl Reply {
         })
     }
 
-    /// Whether what Twilio lists with this text may be this message. Of a template it lists what became of it, which we
-    /// do not know: that it went to this contact meanwhile, and nothing else of ours does, must do.
-    fn may_be(&self, listed: &str) -> bool {
-        self.template.is_some() || is_ours(listed, &self.body)
+    /// Whether what Twilio lists may be this message. Of a template it lists what became of it, which we do not know:
+    /// that it was sent through the API to this contact meanwhile must do, since nothing else of ours is.
+    fn may_be(&self, listed: &twilio::Message) -> bool {
+        match self.template {
+            Some(_) => listed.direction == "outbound-api",
+            None => !listed.is_inbound() && is_ours(&listed.body, &self.body),
+        }
     }
 
     /// What it is, in a word.

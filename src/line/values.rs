@@ -1,5 +1,5 @@
 //! What may stand behind the colons of a line.
-use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, TimeDelta, Utc};
 use recado_engine::{Order, RunState};
 
 /// The words of a line: what stands before the colon, if there is one, and what stands behind it. Between quotes a
@@ -79,11 +79,15 @@ pub(super) fn span(name: &str, text: &str) -> Result<TimeDelta, String> {
 }
 
 pub(super) fn time(name: &str, text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, String> {
-    if let Ok(at) = DateTime::parse_from_rfc3339(text) {
-        return Ok(at.to_utc());
-    }
-    if let Ok(day) = text.parse::<NaiveDate>() {
-        return Ok(day.and_time(NaiveTime::MIN).and_utc());
+    let told_by_clocks = |at: &DateTime<Utc>| (1970..10_000).contains(&at.year());
+    let at = DateTime::parse_from_rfc3339(text).map(|at| at.to_utc()).ok();
+    let day = || {
+        text.parse::<NaiveDate>()
+            .ok()
+            .map(|day| day.and_time(NaiveTime::MIN).and_utc())
+    };
+    if let Some(at) = at.or_else(day).filter(told_by_clocks) {
+        return Ok(at);
     }
     let told = |_| {
         format!("“{name}:{text}” must be like {name}:2h, {name}:2026-01-31 or {name}:2026-01-31T10:00:00Z.")

@@ -94,7 +94,8 @@ impl World {
     }
 }
 
-const PATIENT: Retry = Retry::exponential(Duration::from_secs(1)).up_to(4);
+/// More than there are late answers and deaths together: an attempt that a death ended is one too.
+const PATIENT: Retry = Retry::exponential(Duration::from_secs(1)).up_to(8);
 
 /// An activity of one effect; the name says which step of which run it is.
 macro_rules! activity {

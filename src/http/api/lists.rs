@@ -23,12 +23,9 @@ pub(super) fn limit(given: Option<u64>) -> Result<u64, Problem> {
 /// # Errors
 /// When a word of it cannot be understood.
 pub(super) fn line(given: Option<String>) -> Result<Filter, Problem> {
-    match given {
-        Some(line) => Line::parse(&line)
-            .and_then(|line| line.filter())
-            .map_err(|told| Problem::unprocessable("q", told)),
-        None => Ok(Filter::default()),
-    }
+    Line::parse(given.as_deref().unwrap_or_default())
+        .and_then(|line| line.filter())
+        .map_err(|told| Problem::unprocessable("q", told))
 }
 
 /// The owner for whom the operator acts.

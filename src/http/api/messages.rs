@@ -64,7 +64,7 @@ impl Messages {
     ///
     /// A run of `send_message` sends it, once. The same `Idempotency-Key` finds the same run, for ever. With `Prefer:
     /// wait=N` the answer waits up to N seconds, 60 at most, for Twilio's answer; a message that is not sent is a problem
-    /// then, with Twilio's `code`, its `meaning` and a `remedy`. More than 10 messages a minute to one prospect are
+    /// then, with Twilio's `code`, its `meaning` and a `remedy`; 409 where nobody can tell. More than 10 messages a minute to one prospect are
     /// answered 429.
     #[oai(path = "/messages/sms", method = "post")]
     async fn sms(
@@ -216,24 +216,24 @@ fn answer(run: Run) -> Result<SendAnswer, Problem> {
     if !run.state.is_final() {
         return Ok(SendAnswer::Started(Json(run.into())));
     }
+    let delivery: Delivery = output(&run)?;
+    if let Some(error) = &delivery.error {
+        return Err(send_error::problem(run.id.as_str(), &delivery, error));
+    }
     let Delivery {
         sid,
         more_sids,
         status,
         to,
-        error,
         ..
-    } = output(&run)?;
-    match error {
-        Some(error) => Err(send_error::problem(run.id.as_str(), error)),
-        None => Ok(SendAnswer::Sent(Json(SentMessage {
-            run: run.id.to_string(),
-            sid,
-            more_sids,
-            status,
-            to: to.to_twilio(),
-        }))),
-    }
+    } = delivery;
+    Ok(SendAnswer::Sent(Json(SentMessage {
+        run: run.id.to_string(),
+        sid,
+        more_sids,
+        status,
+        to: to.to_twilio(),
+    })))
 }
 
 async fn admit(

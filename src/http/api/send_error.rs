@@ -2,7 +2,7 @@
 use poem::http::StatusCode;
 use poem_openapi::Object;
 use recado_clients::twilio;
-use recado_workflows::{RowError, SendError};
+use recado_workflows::{Delivery, Ending, RowError, SendError};
 
 use crate::http::Problem;
 
@@ -57,21 +57,30 @@ impl From<RowError> for SendErrorItem {
     }
 }
 
-/// A message that was asked for by itself and was not sent by `run`.
-pub(super) fn problem(run: &str, error: SendError) -> Problem {
+/// A message that was asked for by itself and was not sent by `run`, or not all of it, or nobody can tell.
+pub(super) fn problem(run: &str, delivery: &Delivery, error: &SendError) -> Problem {
     let known = known(error.code);
     let remedy = known.map_or("", |known| known.remedy);
-    let mut detail = format!("the message was not sent: {}", error.message);
+    let what = match (delivery.ending, &delivery.sid) {
+        (Ending::GivenUp, _) => "nobody can tell whether the message was sent",
+        (_, Some(_)) => "only the first parts of the message were sent",
+        (_, None) => "the message was not sent",
+    };
+    let mut detail = format!("{what}: {}", error.message);
     if !error.message.contains(remedy) {
         detail.push_str(". ");
         detail.push_str(remedy);
     }
-    let status = match error.code {
-        Some(_) => StatusCode::UNPROCESSABLE_ENTITY,
-        None => StatusCode::BAD_GATEWAY,
+    let status = match (delivery.ending, error.code) {
+        // Whoever sends it again may send it twice.
+        (Ending::GivenUp, _) => StatusCode::CONFLICT,
+        (_, Some(_)) => StatusCode::UNPROCESSABLE_ENTITY,
+        (_, None) => StatusCode::BAD_GATEWAY,
     };
+    let sids: Vec<String> = delivery.sid.iter().chain(&delivery.more_sids).cloned().collect();
     Problem::new(status, detail)
         .with("run", run)
+        .with("sids", (!sids.is_empty()).then_some(sids))
         .with("code", error.code)
         .with("class", known.map(|known| known.class.as_str()))
         .with("meaning", known.map(|known| known.meaning))

@@ -17,10 +17,20 @@ use crate::{
     journal::LaneHold,
     registry::Ended,
     storage::{
-        Append, Head, NewValue, StorageError, Update, after, guard, lock_behind, now, recorded, write_one,
+        Append, Head, NewValue, StorageError, Update, after, guard, lock_behind, lock_lane, now, recorded,
+        write_one,
     },
     surroundings,
 };
+
+/// What a transaction locks before its run: whoever ends a run locks its lane first, and then the run and its parent.
+#[derive(Clone, Debug)]
+pub(super) enum First {
+    /// The lane in which it starts a run, or which it leaves.
+    Lane(String),
+    /// The lane of this head, and the runs behind it that it may take along.
+    Behind(Head),
+}
 
 /// The end of the journal as this worker knows it.
 #[derive(Debug)]
@@ -263,7 +273,7 @@ impl Core {
         event: Event,
         work: impl Fn(Draft) -> StepWork,
     ) -> Result<Event, Fault> {
-        self.transact_as(None, event, work).await
+        self.transact_behind(None, event, work).await
     }
 
     /// Performs a part of `call` in a transaction with steps of other runs, that writes `event` and `update` too.
@@ -301,10 +311,10 @@ impl Core {
         performed
     }
 
-    /// [`Core::transact`], with the lane of `head` locked, and the runs behind it that it may take along.
-    pub(super) async fn transact_as(
+    /// [`Core::transact`], with `first` locked before the run.
+    pub(super) async fn transact_behind(
         &self,
-        head: Option<&Head>,
+        first: Option<First>,
         event: Event,
         work: impl Fn(Draft) -> StepWork,
     ) -> Result<Event, Fault> {
@@ -320,11 +330,13 @@ impl Core {
         let mut wait = Duration::from_millis(20);
         loop {
             let (run, epoch, work) = (self.run.id.clone(), self.run.epoch, work(draft.clone()));
-            let head = head.cloned();
+            let first = first.clone();
             let committed = self.shared.storage.transaction(move |tx| {
                 Box::pin(async move {
-                    if let Some(head) = &head {
-                        lock_behind(tx, head).await?;
+                    match &first {
+                        Some(First::Lane(lane)) => lock_lane(tx, lane).await.map_err(StorageError::from)?,
+                        Some(First::Behind(head)) => lock_behind(tx, head).await?,
+                        None => {}
                     }
                     guard(tx, &run, epoch).await?;
                     if let Some(event) = recorded(tx, &run, seq).await? {

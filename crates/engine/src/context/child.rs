@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{
     Context, Core, Leave,
     ask::{AnyAsk, Ask, Own, read, written},
-    checkpoint::{Draft, StepWork},
+    checkpoint::{Draft, First, StepWork},
     core::{Wait, lock},
 };
 use crate::{
@@ -140,6 +140,7 @@ impl Core {
             }),
         };
         let (epoch, run) = (self.run.epoch, self.run.id.clone());
+        let lane = new.lane.clone().map(First::Lane);
         let event = Event {
             name: Some(workflow.to_owned()),
             ..Self::event(Some(op), EventKind::ChildStarted)
@@ -160,7 +161,7 @@ impl Core {
                 })
             })
         };
-        let event = self.transact(event, work).await?;
+        let event = self.transact_behind(lane, event, work).await?;
         if child.on_close != OnClose::Abandon {
             *lock(&self.children) = true;
         }
@@ -272,12 +273,13 @@ impl Core {
         };
         // A transaction of a finished workflow has nobody left to take its fault.
         let exit = self.exit.clone();
+        let lane = self.run.lane.clone().map(First::Lane);
         tokio::select! {
             biased;
             reason = exit.left() => if let Leave::Parked(failure) = reason {
                 Box::pin(self.park(failure)).await;
             },
-            result = self.transact(event, work) => match result {
+            result = self.transact_behind(lane, event, work) => match result {
                 Ok(_) => self.shared.storage.ready(),
                 Err(fault) => self.park(fault.failure().clone()).await,
             },

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{
     Context, Core, Leave,
     ask::{AnyAsk, read, written},
-    checkpoint::{Draft, StepWork},
+    checkpoint::{Draft, First, StepWork},
     core::{Wait, lock},
     past::Past,
 };
@@ -146,7 +146,9 @@ impl Core {
             }
         };
         let gathered = Self::event(None, EventKind::Gathered);
-        let event = self.transact_as(Some(&head), gathered, work).await?;
+        let event = self
+            .transact_behind(Some(First::Behind(head)), gathered, work)
+            .await?;
         // Those whom an end means something to are ready.
         self.shared.storage.ready();
         let runs = event.data.and_then(|data| data.get("runs").cloned());

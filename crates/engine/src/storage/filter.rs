@@ -123,7 +123,7 @@ impl Storage {
     ) -> Result<Page<Run>, StorageError> {
         let deepest = match filter.depth {
             Some(depth) if !filter.is_narrow() && !filter.takes_all() => {
-                self.id_behind(filter.order, depth, cursor).await?
+                self.id_behind(filter, depth, cursor).await?
             }
             _ => None,
         };
@@ -138,23 +138,22 @@ impl Storage {
         Ok(Page { items, next })
     }
 
-    /// The last of the first `depth` runs behind `cursor`, if there are more than these.
+    /// The last of the first `depth` runs behind `cursor` within the filter's times, if there are more than these.
     async fn id_behind(
         &self,
-        order: Order,
+        filter: &Filter,
         depth: u64,
         cursor: Option<&str>,
     ) -> Result<Option<RunId>, StorageError> {
-        let (behind, direction) = direction(order);
-        let mut values: Vec<Value> = vec![(depth.max(1) as i64 - 1).into()];
-        let behind = match cursor {
-            Some(cursor) => {
-                values.push(cursor.into());
-                format!("where id {behind} $2")
-            }
-            None => String::new(),
+        let (behind, direction) = direction(filter.order);
+        let mut conditions = Conditions {
+            sql: "true".to_owned(),
+            values: vec![(depth.max(1) as i64 - 1).into()],
         };
-        let sql = format!("select id from runs {behind} order by id {direction} limit 1 offset $1");
+        conditions.and(&format!("id {behind} ?"), cursor.map(Value::from));
+        conditions.within_times(filter);
+        let Conditions { sql, values } = conditions;
+        let sql = format!("select id from runs where {sql} order by id {direction} limit 1 offset $1");
         let row = self
             .reader()
             .query_one_raw(statement(self.reader(), &sql, values))

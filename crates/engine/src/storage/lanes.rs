@@ -226,7 +226,7 @@ pub(super) async fn lock_all(tx: &DatabaseTransaction, lanes: &BTreeSet<&str>) -
 }
 
 /// Locks a lane.
-pub(super) async fn lock(tx: &DatabaseTransaction, lane: &str) -> Result<(), DbErr> {
+pub(crate) async fn lock(tx: &DatabaseTransaction, lane: &str) -> Result<(), DbErr> {
     take_places(tx, &BTreeMap::from([(lane, Wanted::default())]))
         .await
         .map(drop)

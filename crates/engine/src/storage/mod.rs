@@ -57,7 +57,7 @@ pub(crate) use fold::encoded;
 pub(crate) use fold::{Append, NewValue, Update, continue_in, guard, recorded, start_in, write_one};
 pub(crate) use gather::{Ending, Head, Taken, gather, lock_behind};
 pub use inspect::Page;
-pub(crate) use lanes::Entry;
+pub(crate) use lanes::{Entry, lock as lock_lane};
 pub(crate) use leases::Claimed;
 pub use payload::Codec;
 pub(crate) use payload::{LARGEST, refuse_too_large, size};
@@ -485,6 +485,14 @@ pub(crate) fn after(at: DateTime<Utc>, duration: Duration) -> DateTime<Utc> {
     at + chrono::Duration::from_std(duration).unwrap_or(chrono::Duration::days(36_500))
 }
 
-pub(crate) fn statement(conn: &impl ConnectionTrait, sql: &str, values: Vec<Value>) -> Statement {
+pub(crate) fn statement(conn: &impl ConnectionTrait, sql: &str, mut values: Vec<Value>) -> Statement {
+    // Postgres keeps U+0000 in no text; so there is nothing to find with it either.
+    for value in &mut values {
+        if let Value::String(Some(text)) = value
+            && text.contains('\0')
+        {
+            *text = text.replace('\0', "\u{fffd}");
+        }
+    }
     Statement::from_sql_and_values(conn.get_database_backend(), sql, values)
 }

@@ -58,13 +58,18 @@ impl Conditions {
             );
             all.and(&sql, Some(value.as_str().into()));
         }
+        all.within_times(filter);
+        all
+    }
+
+    /// Only ids that runs of the filter's times can have.
+    pub(super) fn within_times(&mut self, filter: &Filter) {
         if let Some(from) = filter.created_from {
-            all.and("id >= ?", Some(id_at(from - SLACK).into()));
+            self.and("id >= ?", Some(id_at(from - SLACK).into()));
         }
         if let Some(before) = filter.created_before {
-            all.and("id < ?", Some(id_at(before + SLACK).into()));
+            self.and("id < ?", Some(id_at(before + SLACK).into()));
         }
-        all
     }
 
     fn add(&mut self, sql: &str) {
