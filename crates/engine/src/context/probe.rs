@@ -36,14 +36,17 @@ impl Core {
         let branches = lock(&self.branches);
         let mail = self.mailbox.seen();
         let idle = branches.idle.values().filter(|idling| idling.seen >= mail);
+        let busy = (branches.live.max(1) + usize::from(branches.decided)).saturating_sub(idle.count());
+        let until = branches
+            .idle
+            .values()
+            .filter_map(|idling| idling.wait.until)
+            .min();
         Rest {
             run: self.run.id.clone(),
-            busy: (branches.live.max(1) + usize::from(branches.decided)).saturating_sub(idle.count()),
-            until: branches
-                .idle
-                .values()
-                .filter_map(|idling| idling.wait.until)
-                .min(),
+            // Where all of it waits, it is being put down: here every wait is a row, and it is gone in a moment.
+            busy: busy.max(1),
+            until,
             mailbox: self.mailbox.clone(),
         }
     }

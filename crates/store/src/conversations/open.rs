@@ -101,9 +101,7 @@ pub async fn open_or_find_each(
             let at = meetings
                 .get(&key)
                 .map_or(conversation.updated_at, |met| met.first.at);
-            let heard = meetings.get(&key).is_some_and(|met| met.first.heard_at.is_some());
-            let actor = if heard { Actor::Contact } else { Actor::System };
-            let change = Change::new(ConversationState::Progress, actor, "message");
+            let change = Change::new(ConversationState::Progress, Actor::Contact, "message");
             let moved = transitions::apply(conn, &owner, &conversation.id, change, at).await?;
             conversation = moved.conversation;
         }
