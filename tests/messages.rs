@@ -271,6 +271,12 @@ on_both! {
         refused.problem(429);
         let seconds: u64 = refused.header("Retry-After").parse().unwrap();
         assert!((1..=60).contains(&seconds), "{seconds}");
+        // A batch of which no row may go starts nothing, so that its key is free for when it may.
+        let batch = json!({"messages": [row(14), {"to": "nobody", "body": "oi", "prospect": "ana"}]});
+        let refused = world.send_as("later", "/messages/batch", &batch).await;
+        refused.problem(429);
+        let seconds: u64 = refused.header("Retry-After").parse().unwrap();
+        assert!((1..=60).contains(&seconds), "{seconds}");
         world.say(&phone(1), "chega").await;
         assert_eq!(world.answers(&phone(1), 11).await[10], echo("chega"));
         let other = json!({"to": phone(2), "body": "oi", "prospect": "bia"});
@@ -283,6 +289,9 @@ on_both! {
         world.send("/messages/sms", other.clone()).await.problem(429);
         assert_eq!(world.put(path, json!({"per_minute": 2})).await.status, 200);
         assert_eq!(world.send("/messages/sms", other).await.status, 200);
+        assert_eq!(world.put(path, json!({"per_minute": 100})).await.status, 200);
+        let sent = world.send_as("later", "/messages/batch", &batch).await.json();
+        assert_eq!((&sent["success"], &sent["failed"]), (&json!(1), &json!(1)), "{sent}");
     }
 
     async fn of_twenty_messages_at_once_to_one_prospect_ten_are_taken(backend) {

@@ -269,13 +269,7 @@ async fn workers_and_lines_are_followed_while_one_dies() -> WebDriverResult<()> 
     assert_eq!(lanes["items"][0]["waiting"], 1, "{lanes}");
     let queues = world.ask("/api/v1/queues", None).await?;
     assert_eq!(queues["items"][0]["running"], 1, "{queues}");
-    let head = world
-        .driver
-        .find(By::Css(".lane .name a"))
-        .await?
-        .attr("href")
-        .await?
-        .unwrap_or_default();
+    let head = world.attribute(".lane .name a", "href").await?;
     assert!(
         head.ends_with(lanes["items"][0]["head"].as_str().unwrap_or("nobody")),
         "{head}"

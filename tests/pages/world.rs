@@ -3,7 +3,7 @@ use std::{path::PathBuf, time::Duration};
 
 use recado_testkit::{Chromedriver, Process, eventually, free_port};
 use serde_json::{Value, json};
-use thirtyfour::{ChromiumLikeCapabilities, LoggingPrefsLogLevel, prelude::*};
+use thirtyfour::{ChromiumLikeCapabilities, LoggingPrefsLogLevel, error::WebDriverErrorInner, prelude::*};
 
 /// Long enough for anything on two busy cores.
 const SOON: Duration = Duration::from_secs(40);
@@ -114,15 +114,27 @@ impl World {
 
     /// What all elements that `css` finds show.
     pub(crate) async fn all(&self, css: &str) -> WebDriverResult<Vec<String>> {
-        let mut shown = Vec::new();
-        for element in self.driver.find_all(By::Css(css)).await? {
-            shown.push(element.text().await?);
-        }
-        Ok(shown)
+        on_a_living_page(async || {
+            let mut shown = Vec::new();
+            for element in self.driver.find_all(By::Css(css)).await? {
+                shown.push(element.text().await?);
+            }
+            Ok(shown)
+        })
+        .await
+    }
+
+    /// An attribute of what `css` finds; empty without one.
+    pub(crate) async fn attribute(&self, css: &str, name: &str) -> WebDriverResult<String> {
+        on_a_living_page(async || {
+            let element = self.driver.find(By::Css(css)).await?;
+            Ok(element.attr(name).await?.unwrap_or_default())
+        })
+        .await
     }
 
     pub(crate) async fn click(&self, css: &str) -> WebDriverResult<()> {
-        self.driver.find(By::Css(css)).await?.click().await
+        on_a_living_page(async || self.driver.find(By::Css(css)).await?.click().await).await
     }
 
     /// Types a message on the telephone and sends it, as a person does.
@@ -226,4 +238,14 @@ impl World {
             .await
             .map(drop)
     }
+}
+
+/// Does what needs an element again where a live page has put another in its place meanwhile: nothing was done to the one
+/// that is gone.
+async fn on_a_living_page<T>(act: impl AsyncFn() -> WebDriverResult<T>) -> WebDriverResult<T> {
+    eventually(SOON, async || match act().await {
+        Err(error) if matches!(error.as_inner(), WebDriverErrorInner::StaleElementReference(_)) => None,
+        done => Some(done),
+    })
+    .await
 }

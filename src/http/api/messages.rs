@@ -64,8 +64,8 @@ impl Messages {
     ///
     /// A run of `send_message` sends it, once. The same `Idempotency-Key` finds the same run, for ever. With `Prefer:
     /// wait=N` the answer waits up to N seconds, 60 at most, for Twilio's answer; a message that is not sent is a problem
-    /// then, with Twilio's `code`, its `meaning` and a `remedy`; 409 where nobody can tell. More than 10 messages a minute to one prospect are
-    /// answered 429.
+    /// then, with Twilio's `code`, its `meaning` and a `remedy`; 409 where nobody can tell. More than 10 messages a minute
+    /// to one prospect are answered 429.
     #[oai(path = "/messages/sms", method = "post")]
     async fn sms(
         &self,
@@ -104,8 +104,8 @@ impl Messages {
 
     /// Sends up to 100 messages
     ///
-    /// Rows that cannot be sent are reported, and the others are sent, each by a run of its own. `Idempotency-Key` and
-    /// `Prefer: wait=N` as for one.
+    /// Rows that cannot be sent are reported, and the others are sent, each by a run of its own; 429 where the limit of
+    /// their prospects lets none of them go now. `Idempotency-Key` and `Prefer: wait=N` as for one.
     #[oai(path = "/messages/batch", method = "post")]
     async fn batch(
         &self,

@@ -101,7 +101,16 @@ pub(super) async fn send_batch(
         limited: Vec::new(),
     };
     if !is_repeated {
-        batch.limited = limit(app, &batch, per_minute).await?;
+        let (limited, soonest) = limit(app, &batch, per_minute).await?;
+        let good = batch.rows.iter().filter(|row| matches!(row, BatchRow::Good(_)));
+        // A run that sends nothing would stand for its key for ever.
+        if let Some(seconds) = soonest
+            && limited.len() == good.count()
+        {
+            let told = format!("no row may go now; the first may in {seconds} s");
+            return Err(Problem::too_many(told, seconds));
+        }
+        batch.limited = limited;
     }
     let start = request.start(None);
     let begun = begin(app, SendBatch::NAME, json(&batch)?, start, request.patience).await?;
@@ -147,8 +156,13 @@ fn row(message: Value, owner: &OwnerId, senders: &[accounts::Sender], times: Tim
     }
 }
 
-/// The rows that the limit of their prospects keeps back: the last ones to each.
-async fn limit(app: &App, batch: &SendBatch, per_minute: u32) -> Result<Vec<Limited>, Problem> {
+/// The rows that the limit of their prospects keeps back, which are the last ones to each, and after how many seconds the
+/// first of them may go.
+async fn limit(
+    app: &App,
+    batch: &SendBatch,
+    per_minute: u32,
+) -> Result<(Vec<Limited>, Option<u64>), Problem> {
     let prospects = || {
         let rows = (0..).zip(&batch.rows);
         rows.filter_map(|(index, row): (u32, _)| match row {
@@ -161,20 +175,24 @@ async fn limit(app: &App, batch: &SendBatch, per_minute: u32) -> Result<Vec<Limi
         *wanted.entry(prospect.to_owned()).or_default() += 1;
     }
     let mut admitted = admit(app, &batch.owner, wanted, per_minute).await?;
-    let mut kept_back = Vec::new();
+    let (mut kept_back, mut soonest) = (Vec::new(), None::<u64>);
     for (row, prospect) in prospects() {
         let Some(left) = admitted.get_mut(prospect) else {
             continue;
         };
         match left.count.checked_sub(1) {
             Some(fewer) => left.count = fewer,
-            None => kept_back.push(Limited {
-                row,
-                message: limited(per_minute, seconds(left).unwrap_or(1)),
-            }),
+            None => {
+                let seconds = seconds(left).unwrap_or(1);
+                soonest = Some(soonest.map_or(seconds, |soonest| soonest.min(seconds)));
+                kept_back.push(Limited {
+                    row,
+                    message: limited(per_minute, seconds),
+                });
+            }
         }
     }
-    Ok(kept_back)
+    Ok((kept_back, soonest))
 }
 
 impl From<RowReport> for SentRow {
