@@ -101,6 +101,7 @@ fn routes(telephone: Telephone, child: Arc<Child>) -> anyhow::Result<impl Endpoi
         .catch_all_error(crate::http::of_error)
         .with(crate::http::security::Headers)
         .around(ours_only)
+        .around(pages::language::speak)
         .data(telephone)
         .data(child))
 }

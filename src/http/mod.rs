@@ -39,6 +39,7 @@ pub(crate) fn routes(app: App) -> impl Endpoint<Output = Response> {
         // The guard and the log-in read and write the session through it.
         .with(CookieJarManager::new())
         .with(security::Headers)
+        .around(pages::language::speak)
         .data(app)
 }
 

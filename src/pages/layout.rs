@@ -5,7 +5,7 @@ use poem::{
     http::{StatusCode, header},
 };
 
-use super::{assets, problem};
+use super::{assets, language::Language, problem};
 
 /// Which entry of the navigation is the present page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +58,11 @@ impl Layout {
 
     pub(crate) fn asset(&self, name: &str) -> String {
         assets::url(self.assets, name)
+    }
+
+    /// What the page is written in.
+    pub(crate) fn language(&self) -> &'static str {
+        Language::spoken().tag()
     }
 
     /// The version of the program.

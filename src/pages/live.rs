@@ -16,6 +16,8 @@ use poem::{
 use recado_engine::StorageError;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
+use super::language::as_now;
+
 /// How often the database is looked at for one reader.
 const LOOK: Duration = Duration::from_millis(300);
 /// How many times as long as a look took it is waited for the next, so that one over many runs stays a small burden.
@@ -67,7 +69,7 @@ pub(crate) fn follow(page: impl Followed) -> Response {
 pub(crate) fn send(events: impl Stream<Item = Event> + Send + 'static) -> Response {
     let again = Event::retry(AGAIN.as_millis() as u64);
     let bounded = stream::iter([again])
-        .chain(events)
+        .chain(as_now(events))
         .take_until(tokio::time::sleep(SESSION));
     SSE::new(bounded).keep_alive(HEARTBEAT).into_response()
 }

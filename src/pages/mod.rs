@@ -2,6 +2,7 @@
 mod assets;
 mod by_message;
 mod contact;
+pub(crate) mod language;
 mod layout;
 mod live;
 pub(crate) mod login;

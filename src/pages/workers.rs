@@ -4,6 +4,7 @@ use poem::{Response, handler, http::StatusCode, web::Data};
 use recado_engine::{StorageError, Worker};
 
 use super::{
+    language::tell,
     layout::{Here, Layout, html},
     live::{Followed, Sections, cursor, follow},
     moment::Moment,
@@ -28,6 +29,13 @@ struct List {
 }
 
 impl HtmlSafe for List {}
+
+impl List {
+    fn summary(&self) -> String {
+        let given = [("alive", self.alive.to_string()), ("runs", self.runs.to_string())];
+        tell("{alive} alive, runs in hand: {runs}", &given)
+    }
+}
 
 /// A worker as a line of the list.
 struct Row {

@@ -278,7 +278,7 @@ async fn workers_and_lines_are_followed_while_one_dies() -> WebDriverResult<()> 
     world.open("/workers").await?;
     world.see(".worker .state", "alive").await;
     world.see(".worker [data-label='in hand']", "1").await;
-    world.see(".summary", "1 alive, 1 run in hand").await;
+    world.see(".summary", "1 alive, runs in hand: 1").await;
     let workers = world.ask("/api/v1/workers", None).await?;
     assert_eq!(
         (&workers["items"][0]["alive"], &workers["items"][0]["runs"]),
