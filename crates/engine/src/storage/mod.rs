@@ -4,16 +4,19 @@
 //! previous one is on its way to the disk. SQLite has one writer and one connection that writes, so that work which
 //! brings its own statements ([`Storage::transaction`]) joins the same commit in a savepoint; on Postgres it has a
 //! transaction of its own.
+mod append;
 mod asked;
 mod control;
 mod dialect;
 mod entering;
+mod events;
 mod fair;
 mod family;
 mod filter;
 mod firing;
 mod fold;
 mod gather;
+mod held;
 mod inspect;
 mod lanes;
 mod leases;
@@ -28,9 +31,11 @@ mod room;
 mod rows;
 mod schedules;
 mod signals;
+mod starting;
 mod steps;
 mod stuck;
 mod swift;
+mod updates;
 mod workers;
 mod writer;
 
@@ -48,14 +53,17 @@ use sea_orm::{
 };
 use tokio::sync::{mpsc, oneshot};
 
+pub(crate) use append::{Append, NewValue, Update};
 pub use control::{Act, ControlError, Decision, Mode, Touched};
 pub use dialect::is_transient;
 pub(crate) use entering::Entering;
-pub use filter::{Filter, Order};
 #[cfg(feature = "testing")]
-pub(crate) use fold::encoded;
-pub(crate) use fold::{Append, NewValue, Update, continue_in, guard, recorded, start_in, write_one};
+pub(crate) use events::encoded;
+pub(crate) use events::recorded;
+pub use filter::{Filter, Order};
+pub(crate) use fold::{start_in, write_one};
 pub(crate) use gather::{Ending, Head, Taken, gather, lock_behind};
+pub(crate) use held::guard;
 pub use inspect::Page;
 pub(crate) use lanes::{Entry, lock as lock_lane};
 pub(crate) use leases::Claimed;
@@ -66,6 +74,7 @@ pub use published::{Link, Published};
 pub use queues::{Backlog, HeldLane};
 pub use retention::Retention;
 pub(crate) use signals::Signal;
+pub(crate) use starting::continue_in;
 pub use stuck::{Cause, Kind, LONG, Stuck};
 pub use workers::Worker;
 

@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 use super::{ControlError, stop::Family};
 use crate::{
     Event, EventKind, NewRun, Run, RunId,
-    storage::{Signal, Storage, fold, inspect, now, signals, statement},
+    storage::{Signal, Storage, events, fold, inspect, now, signals, statement},
 };
 
 impl Storage {
@@ -133,7 +133,7 @@ async fn insert_run(
     };
     fold::start_in(tx, &run).await?;
     let events: Vec<_> = kept.iter().map(|event| (new, event)).collect();
-    fold::write_events(tx, &events).await?;
+    events::write_events(tx, &events).await?;
     // An epoch above 0 says that there is a journal to be read.
     let sql = "update runs set epoch = 1 where id = $1";
     tx.execute_raw(statement(tx, sql, vec![new.as_str().into()]))
@@ -163,7 +163,7 @@ async fn write_ends(
     if lane == Some(EventKind::LaneEntered) {
         events.push((new, &left));
     }
-    Ok(fold::write_events(tx, &events).await?)
+    Ok(events::write_events(tx, &events).await?)
 }
 
 /// Copies the signals of `old` that none of the events in `kept` received, numbered anew from 1.
