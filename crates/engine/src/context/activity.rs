@@ -6,9 +6,10 @@ use serde_json::Value;
 
 use super::{
     Call, Core, Leave, Part, Step,
-    checkpoint::{Draft, StepWork, Woken},
+    checkpoint::{Draft, StepWork},
     core::Wait,
     past::Past,
+    wait::Woken,
 };
 use crate::{
     Effect, Event, EventKind, Fault, canonical, classes, crash,

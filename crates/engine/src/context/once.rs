@@ -11,9 +11,10 @@ use super::{
     Core, Part,
     activity::count,
     call::{Call, Step},
-    checkpoint::{Broken, Draft, StepWork, Woken},
+    checkpoint::{Broken, Draft, StepWork},
     core::{Wait, lock},
     past::{Decision, Intent, Past},
+    wait::Woken,
 };
 use crate::{
     Event, EventKind, Fault, Prepared, Reconciled, Undecided,
