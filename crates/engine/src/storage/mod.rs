@@ -30,6 +30,7 @@ mod retention;
 mod room;
 mod rows;
 mod schedules;
+mod segment;
 mod signals;
 mod starting;
 mod steps;
@@ -78,7 +79,7 @@ pub(crate) use starting::continue_in;
 pub use stuck::{Cause, Kind, LONG, Stuck};
 pub use workers::Worker;
 
-use self::{asked::Asked, writer::Job};
+use self::{asked::Asked, segment::Job};
 pub(crate) use crate::surroundings::now;
 use crate::{Event, Fault, NewRun, Run, RunId, Started, context::Joint, crash};
 
