@@ -18,13 +18,27 @@ const KEYS: &str = concat!(
     " as keys from {rows} join runs r on r.id = t.id",
 );
 
-const EVENTS: &str = concat!(
-    "select j.run, j.seq, j.op, j.kind, j.name, j.hash, j.attempt, j.started_at, j.at, ",
-    stored!("j.input"),
-    " as input, ",
-    stored!("j.data"),
-    " as data from {rows} join journal j on j.run = t.id order by j.run, j.seq",
-);
+/// What is read of each event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Depth {
+    /// All of it.
+    Whole,
+    /// What a workflow is replayed against: the hash of an input says enough of it.
+    Replay,
+}
+
+/// The statement that reads events to this depth.
+fn events(depth: Depth) -> String {
+    let input = match depth {
+        Depth::Whole => stored!("j.input"),
+        Depth::Replay => "cast(null as text)",
+    };
+    format!(
+        "select j.run, j.seq, j.op, j.kind, j.name, j.hash, j.attempt, j.started_at, j.at, {input} as input,
+            {} as data from {{rows}} join journal j on j.run = t.id order by j.run, j.seq",
+        stored!("j.data")
+    )
+}
 
 /// An event, or its number and why this build cannot read it.
 pub(super) type Read = Result<Event, (i64, DbErr)>;
@@ -33,6 +47,7 @@ pub(super) type Read = Result<Event, (i64, DbErr)>;
 pub(super) async fn read(
     conn: &impl ConnectionTrait,
     runs: impl IntoIterator<Item = &RunId>,
+    depth: Depth,
 ) -> Result<HashMap<RunId, Vec<Read>>, DbErr> {
     let mut asked = Rows::new(IDS);
     for run in runs {
@@ -59,7 +74,7 @@ pub(super) async fn read(
         .collect();
     let keyless = Opener::of("");
     for row in conn
-        .query_all_raw(asked.statement(backend, EVENTS, vec![]))
+        .query_all_raw(asked.statement(backend, &events(depth), vec![]))
         .await?
     {
         let run: String = row.try_get("", "run")?;
@@ -73,7 +88,10 @@ pub(super) async fn read(
 
 /// The journal of one run, in order.
 pub(super) async fn of(conn: &impl ConnectionTrait, run: &RunId) -> Result<Vec<Event>, DbErr> {
-    let read = read(conn, [run]).await?.remove(run).unwrap_or_default();
+    let read = read(conn, [run], Depth::Whole)
+        .await?
+        .remove(run)
+        .unwrap_or_default();
     read.into_iter()
         .map(|event| event.map_err(|(_, error)| error))
         .collect()

@@ -9,7 +9,8 @@ use super::{
     CONTROL, Storage, StorageError, dialect,
     fair::{self, Share, Turn},
     inspect::{self, RUN_COLUMNS},
-    journals, now, payload, protocol,
+    journals::{self, Depth},
+    now, payload, protocol,
     rows::{Column, Rows, cells},
     statement,
 };
@@ -402,7 +403,7 @@ async fn journals(
     runs: &[Run],
 ) -> Result<HashMap<RunId, Result<Vec<Event>, Unreadable>>, DbErr> {
     let before = runs.iter().filter(|run| run.epoch > 0).map(|run| &run.id);
-    let read = journals::read(conn, before).await?.into_iter();
+    let read = journals::read(conn, before, Depth::Replay).await?.into_iter();
     Ok(read.map(|(run, events)| (run, readable(events))).collect())
 }
 
