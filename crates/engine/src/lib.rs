@@ -12,6 +12,7 @@ mod desk;
 pub mod dispatch;
 mod ends;
 mod engine;
+mod erased;
 mod execute;
 mod export;
 mod fault;

@@ -6,7 +6,7 @@ use sea_orm::DatabaseTransaction;
 use serde_json::Value;
 
 use super::Pulse;
-use crate::{Attempt, Fault, RunId, registry::AnyActivity, surroundings};
+use crate::{Attempt, Fault, RunId, erased::AnyActivity, surroundings};
 
 /// One step on its way: what is called, with what.
 pub(super) struct Step {
