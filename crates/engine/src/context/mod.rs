@@ -6,6 +6,7 @@ mod checkpoint;
 mod child;
 mod core;
 mod ending;
+mod fate;
 mod gather;
 mod join;
 mod joint;
