@@ -1,15 +1,18 @@
-//! Logs and metrics.
+//! Logs, metrics and traces.
 mod families;
+mod logs;
+mod redact;
 mod resources;
+mod traces;
 
 use std::{sync::OnceLock, time::Duration};
 
 use metrics::{Label, Level, Metadata};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use recado_domain::MessageStatus;
-use tracing_subscriber::EnvFilter;
 
 use self::families::{CODES, FAMILIES, Family, Kind, Owner, Values};
+pub(crate) use self::{logs::log, traces::flush};
 use crate::{app::App, http::rejected::Reason};
 
 static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
@@ -51,21 +54,6 @@ impl Process {
             Owner::Front => self != Self::Worker,
             Owner::Worker => self != Self::Serve,
         }
-    }
-}
-
-/// Sends the log to the standard error: for people on a terminal, as JSON elsewhere. `LOG` sets the level.
-pub(crate) fn log() {
-    let filter = std::env::var("LOG").ok().filter(|text| !text.is_empty());
-    let filter =
-        EnvFilter::new(filter.unwrap_or_else(|| "info,sqlx=warn,sea_orm=warn,apalis=warn".to_owned()));
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
-    if std::io::IsTerminal::is_terminal(&std::io::stderr()) || std::env::var_os("RECADO_DEV").is_some() {
-        subscriber.init();
-    } else {
-        subscriber.json().flatten_event(true).init();
     }
 }
 

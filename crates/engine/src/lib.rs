@@ -25,6 +25,7 @@ mod run;
 mod schedule;
 mod schedules;
 mod settings;
+mod spans;
 mod storage;
 mod surroundings;
 #[cfg(feature = "testing")]

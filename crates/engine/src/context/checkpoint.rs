@@ -6,6 +6,7 @@ use futures::future::BoxFuture;
 use sea_orm::DatabaseTransaction;
 use serde_json::Value;
 use tokio::sync::oneshot;
+use tracing::Instrument;
 
 use super::{
     Joint, Part, Step,
@@ -16,6 +17,7 @@ use crate::{
     Event, EventKind, Failure, Fault, RunState, classes,
     journal::LaneHold,
     registry::Ended,
+    spans,
     storage::{
         Append, Head, NewValue, StorageError, Update, after, guard, lock_behind, lock_lane, now, recorded,
         write_one,
@@ -226,7 +228,14 @@ impl Core {
 
     /// Waits until all that was sent is on the disk.
     async fn settle(&self, tail: &mut Tail) {
-        for committed in std::mem::take(&mut tail.in_flight) {
+        let in_flight = std::mem::take(&mut tail.in_flight);
+        if !in_flight.is_empty() {
+            self.settled(in_flight).instrument(spans::commit()).await;
+        }
+    }
+
+    async fn settled(&self, in_flight: Vec<oneshot::Receiver<Result<(), StorageError>>>) {
+        for committed in in_flight {
             match committed.await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => self.broken(error).await,
@@ -299,7 +308,7 @@ impl Core {
             },
             update,
         };
-        let performed = match self.shared.storage.step(step).await {
+        let performed = match self.shared.storage.step(step).instrument(spans::commit()).await {
             Ok(performed) => performed,
             Err(error) => self.broken(error).await,
         };
@@ -347,7 +356,7 @@ impl Core {
                     Ok(event)
                 })
             });
-            match committed.await {
+            match committed.instrument(spans::commit()).await {
                 Ok(event) => {
                     tail.pending.clear();
                     tail.values.clear();
@@ -465,6 +474,7 @@ impl Core {
         let seconds = (now() - self.run.created_at).as_seconds_f64().max(0.0);
         metrics::histogram!("recado_run_seconds", "workflow" => self.run.workflow.clone(), "outcome" => outcome)
             .record(seconds);
+        spans::ended(&self.run.id, &self.run.workflow, outcome);
     }
 
     /// The last checkpoint of a run that cannot go on without a person. It gives its place in the lane up.
@@ -546,7 +556,7 @@ impl Core {
             for earlier in in_flight {
                 let _ = earlier.await;
             }
-            committed.await
+            committed.instrument(spans::commit()).await
         };
         if let (Some(end), Ok(Ok(()))) = (end, &committed) {
             self.shared.ends.tell(&self.run.id, || end.of(&self.run));
