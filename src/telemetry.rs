@@ -10,11 +10,14 @@ use std::{sync::OnceLock, time::Duration};
 use metrics::{Label, Level, Metadata};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use recado_domain::MessageStatus;
+use recado_engine::RunId;
 
 use self::families::{CODES, FAMILIES, Family, Kind, Owner, Values};
 pub(crate) use self::{logs::log, traces::flush};
 use crate::{app::App, http::rejected::Reason};
 
+/// Where traces are shown.
+static TRACE_URL: OnceLock<String> = OnceLock::new();
 static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
 
 /// Seconds, from a millisecond to a minute.
@@ -77,8 +80,17 @@ pub(crate) fn measure() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Where the trace of `run` is shown, if `TRACE_URL` says.
+pub(crate) fn trace_url(run: &RunId) -> Option<String> {
+    let template = TRACE_URL.get()?;
+    Some(template.replace("{trace}", &run.trace_id()))
+}
+
 /// Describes all families, and puts those of this process there, at zero.
 pub(crate) fn begin(app: &App, process: Process) {
+    if let Some(template) = &app.config.trace_url {
+        let _ = TRACE_URL.set(template.clone());
+    }
     for family in FAMILIES {
         describe(family);
         if process.owns(family) {
