@@ -25,7 +25,7 @@ const SECONDS: &[f64] = &[
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
 ];
 /// Seconds that a run may take, which may wait for hours.
-const RUN_SECONDS: &[f64] = &[
+pub(crate) const RUN_SECONDS: &[f64] = &[
     0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 21600.0, 86400.0,
 ];
 /// How often what was measured is put into its buckets; until then each measurement takes memory.

@@ -7,6 +7,7 @@ mod layout;
 mod live;
 pub(crate) mod login;
 mod moment;
+mod overview;
 pub(crate) mod phone;
 mod problem;
 mod queues;
@@ -32,6 +33,8 @@ pub(crate) fn routes() -> Route {
         .at("/runs/batch", get(runs::batch::preview).post(runs::batch::act))
         .at("/stuck", get(stuck::show))
         .at("/stuck/live", get(stuck::live))
+        .at("/overview", get(overview::show))
+        .at("/overview/live", get(overview::live))
         .at("/queues", get(queues::show))
         .at("/queues/live", get(queues::live))
         .at("/workers", get(workers::show))

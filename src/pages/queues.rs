@@ -12,7 +12,7 @@ use super::{
     state::Mark,
     text::{masked, short},
 };
-use crate::{app::App, line::Line};
+use crate::{app::App, line::Line, tell};
 
 /// The most owners, and the most lanes, on the page.
 const LIMIT: u64 = 50;
@@ -138,8 +138,8 @@ impl Owner {
             running: line.running,
             oldest: line.oldest.map(Moment::relative),
             share: match line.most_running {
-                Some(most) => format!("{} a turn, {most} at a time", line.weight),
-                None => format!("{} a turn", line.weight),
+                Some(most) => tell("{n} a turn, {most} at a time", &[("n", line.weight.to_string()), ("most", most.to_string())]),
+                None => tell("{n} a turn", &[("n", line.weight.to_string())]),
             },
             queued_list: list("queued"),
             running_list: list("running"),

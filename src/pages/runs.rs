@@ -30,6 +30,7 @@ use super::{
 use crate::{
     app::App,
     line::{NAMES, TEXT},
+    t,
 };
 
 /// Runs on one page.
@@ -117,7 +118,7 @@ pub(crate) async fn live(Query(given): Query<Given>, Data(app): Data<&App>) -> R
             app: app.clone(),
             asked,
         }),
-        Err(told) => problem(StatusCode::BAD_REQUEST, "That cannot be looked for", &told),
+        Err(told) => problem(StatusCode::BAD_REQUEST, t("That cannot be looked for"), &told),
     }
 }
 

@@ -5,7 +5,7 @@
 //! the caller's transaction; a verb that needs one says so. Verbs take the time as an argument.
 //!
 //! Invariant: no query without a tenant, outside `resolution`, `accounts::signers`, `callbacks` (which find out
-//! whose a webhook is) and the catalogue in `plans`.
+//! whose a webhook is), the catalogue in `plans`, and `minutes`, the operator's.
 pub mod accounts;
 pub mod billing;
 pub mod callbacks;
@@ -15,6 +15,7 @@ mod dialect;
 mod error;
 pub mod knowledge;
 pub mod messages;
+pub mod minutes;
 pub mod opt_outs;
 pub mod owners;
 mod page;

@@ -18,6 +18,7 @@ use crate::{
         problem::{no_database, problem_at},
         runs::runs_like,
     },
+    t, tell,
 };
 
 /// The most runs that one act touches from here, the newest.
@@ -73,6 +74,17 @@ struct Done<'a> {
     touched: usize,
     refused: Vec<(String, String)>,
     unshown: usize,
+}
+
+impl Preview<'_> {
+    /// What would be done with how many.
+    fn asked(&self) -> String {
+        let act = ("act", self.deed.title.to_owned());
+        match self.fit {
+            1 => tell("{act} 1 run", &[act]),
+            n => tell("{act} {n} runs", &[act, ("n", n.to_string())]),
+        }
+    }
 }
 
 /// Tells how many runs an act would touch, and shows the first; changes nothing.
@@ -163,7 +175,7 @@ async fn batch(
 fn read(given: &Given) -> Result<(Deed, Line), String> {
     let line = Line::parse(&given.q)?;
     if line.is_empty() {
-        return Err("An act on many runs needs words that say which. Filter the runs first.".to_owned());
+        return Err(t("An act on many runs needs words that say which. Filter the runs first.").to_owned());
     }
     Ok((deed(&given.act)?, line))
 }
@@ -172,36 +184,34 @@ fn deed(word: &str) -> Result<Deed, String> {
     let (deed, title, told, done, danger) = match word {
         "retry" => (
             Act::Retry,
-            "Retry",
-            "Each goes on with the step that failed, which gets all its attempts anew. What it has done is not done again.",
-            "go on",
+            t("Retry"),
+            t("Each goes on with the step that failed, which gets all its attempts anew. What it has done is not done again."),
+            t("go on"),
             false,
         ),
         "resume" => (
             Act::Resume,
-            "Resume",
-            "Each goes on where it stands.",
-            "go on",
+            t("Resume"),
+            t("Each goes on where it stands."),
+            t("go on"),
             false,
         ),
         "cancel" => (
             Act::Cancel,
-            "Cancel",
-            "Each workflow learns of it at its next step, and may make good what it did. What was sent stays sent.",
-            "were asked to end",
+            t("Cancel"),
+            t("Each workflow learns of it at its next step, and may make good what it did. What was sent stays sent."),
+            t("were asked to end"),
             true,
         ),
         "terminate" => (
             Act::Terminate,
-            "Terminate",
-            "Each ends at once, without its workflow's knowledge: nothing is made good. Cancel asks it first.",
-            "have ended",
+            t("Terminate"),
+            t("Each ends at once, without its workflow's knowledge: nothing is made good. Cancel asks it first."),
+            t("have ended"),
             true,
         ),
         other => {
-            return Err(format!(
-                "“{other}” cannot be done with many runs; retry, resume, cancel and terminate can."
-            ));
+            return Err(tell("“{act}” cannot be done with many runs; retry, resume, cancel and terminate can.", &[("act", other.to_owned())]));
         }
     };
     Ok(Deed {
@@ -216,8 +226,8 @@ fn deed(word: &str) -> Result<Deed, String> {
 fn unfit(told: &str) -> Response {
     problem_at(
         StatusCode::UNPROCESSABLE_ENTITY,
-        "That cannot be done so",
+        t("That cannot be done so"),
         told,
-        ("/", "To the runs"),
+        ("/", t("To the runs")),
     )
 }

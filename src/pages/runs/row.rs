@@ -2,6 +2,8 @@
 use chrono::{DateTime, Utc};
 use recado_engine::{Run, RunState};
 
+use crate::{t, tell};
+
 use crate::pages::{
     contact,
     moment::{Moment, between},
@@ -48,14 +50,14 @@ impl Waits {
             return None;
         }
         let what = match waiting_for.map(|what| what.split_once(':').unwrap_or((what, ""))) {
-            None => "nothing".to_owned(),
-            Some(("worker", _)) => "a worker".to_owned(),
-            Some(("lane", _)) => "its turn in its lane".to_owned(),
-            Some(("quiet", _)) => "a quiet moment of its lane".to_owned(),
-            Some(("activity", "")) => "its worker".to_owned(),
-            Some(("activity", name)) => format!("{name}, at work"),
-            Some(("retry", name)) => format!("the next attempt at {name}"),
-            Some(("reconcile", name)) => format!("news of {name}"),
+            None => t("nothing").to_owned(),
+            Some(("worker", _)) => t("a worker").to_owned(),
+            Some(("lane", _)) => t("its turn in its lane").to_owned(),
+            Some(("quiet", _)) => t("a quiet moment of its lane").to_owned(),
+            Some(("activity", "")) => t("its worker").to_owned(),
+            Some(("activity", name)) => named("{name}, at work", name),
+            Some(("retry", name)) => named("the next attempt at {name}", name),
+            Some(("reconcile", name)) => named("news of {name}", name),
             Some((what, "")) => what.to_owned(),
             Some((what, name)) => format!("{what} {name}"),
         };
@@ -65,6 +67,11 @@ impl Waits {
             until: None,
         })
     }
+}
+
+/// A sentence about a step.
+fn named(english: &'static str, name: &str) -> String {
+    tell(english, &[("name", name.to_owned())])
 }
 
 impl Row {
