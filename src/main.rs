@@ -16,7 +16,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 /// A word of a page in the reader's language; templates name it from here.
-pub(crate) use pages::language::{t, tell};
+pub(crate) use pages::language::t;
 
 /// A message is a few thousand small pieces of memory, made in one thread and dropped in another: with the allocator of
 /// the C library that was a quarter of the processor time (docs/PERFORMANCE.md).

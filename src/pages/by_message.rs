@@ -9,10 +9,11 @@ use recado_workflows::InboundMessage;
 use serde_json::json;
 
 use super::{
+    language::tell,
     problem::{no_database, problem},
     runs::Waits,
 };
-use crate::{app::App, t, tell};
+use crate::{app::App, t};
 
 /// Opens the page of the run.
 #[handler]

@@ -11,7 +11,6 @@ use poem::{
 };
 use recado_engine::{RunState, StorageError, Stuck};
 use recado_store::{
-    StoreError,
     minutes::{self, ALL, Count, Used},
     owners,
 };
@@ -24,7 +23,7 @@ use super::{
     live::{Followed, Sections, cursor, follow},
     moment::Moment,
     problem::no_database,
-    runs::runs_like,
+    runs::{runs_like, views::of_storage},
     state::Mark,
 };
 use crate::{app::App, line::Line};
@@ -257,12 +256,5 @@ impl Figures {
     fn told_until(&self) -> String {
         let until = self.until.map(|until| until.to_string()).unwrap_or_default();
         tell("Counted until {until}, a minute at a time.", &[("until", until)])
-    }
-}
-
-fn of_storage(error: StoreError) -> StorageError {
-    match error {
-        StoreError::Db(error) => StorageError::Database(error),
-        other => StorageError::Database(sea_orm::DbErr::Custom(other.to_string())),
     }
 }

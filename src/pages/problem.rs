@@ -47,8 +47,10 @@ pub(crate) fn not_found() -> Response {
 /// The page while the database is away.
 pub(crate) fn no_database(error: &StorageError) -> Response {
     tracing::warn!(%error, "a page cannot be read from the database");
-    let detail = t("Nothing is lost: messages are answered as soon as it is back. Load this page again in a moment; if \
-        that does not help, look at /health/ready and at the log.");
+    let detail = t(
+        "Nothing is lost: messages are answered as soon as it is back. Load this page again in a moment; if \
+        that does not help, look at /health/ready and at the log.",
+    );
     problem(
         StatusCode::SERVICE_UNAVAILABLE,
         t("The database does not answer"),

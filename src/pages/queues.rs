@@ -4,6 +4,7 @@ use poem::{Response, handler, http::StatusCode, web::Data};
 use recado_engine::{Backlog, HeldLane, StorageError};
 
 use super::{
+    language::tell,
     layout::{Here, Layout, html},
     live::{Followed, Sections, cursor, follow},
     moment::Moment,
@@ -12,7 +13,7 @@ use super::{
     state::Mark,
     text::{masked, short},
 };
-use crate::{app::App, line::Line, tell};
+use crate::{app::App, line::Line};
 
 /// The most owners, and the most lanes, on the page.
 const LIMIT: u64 = 50;
@@ -138,7 +139,10 @@ impl Owner {
             running: line.running,
             oldest: line.oldest.map(Moment::relative),
             share: match line.most_running {
-                Some(most) => tell("{n} a turn, {most} at a time", &[("n", line.weight.to_string()), ("most", most.to_string())]),
+                Some(most) => tell(
+                    "{n} a turn, {most} at a time",
+                    &[("n", line.weight.to_string()), ("most", most.to_string())],
+                ),
                 None => tell("{n} a turn", &[("n", line.weight.to_string())]),
             },
             queued_list: list("queued"),

@@ -9,6 +9,7 @@ use recado_engine::{Cause, Kind, StorageError, Stuck};
 use serde::Deserialize;
 
 use super::{
+    language::tell,
     layout::{Here, Layout, html},
     live::{Followed, Sections, cursor, follow},
     moment::Moment,
@@ -16,7 +17,7 @@ use super::{
     runs::{batch_of, runs_like},
     text::{masked, short},
 };
-use crate::{app::App, line::Line, t, tell};
+use crate::{app::App, line::Line, t};
 
 /// Whose runs; everybody's, if it is empty.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -194,7 +195,10 @@ fn waits(what: &str, name: &str) -> String {
         ("lane", _) => t("their turn does not come").to_owned(),
         ("resume", _) => t("paused by a person").to_owned(),
         ("activity", _) => t("at work for long").to_owned(),
-        ("reconcile", name) => tell("nobody can tell whether {name} happened", &[("name", name.to_owned())]),
+        ("reconcile", name) => tell(
+            "nobody can tell whether {name} happened",
+            &[("name", name.to_owned())],
+        ),
         (what, "") => tell("waits for {what}", &[("what", what.to_owned())]),
         (what, name) => tell("waits for {what}", &[("what", format!("{what} {name}"))]),
     }
@@ -208,7 +212,9 @@ fn advice(kind: Kind, what: &str) -> &'static str {
         (_, "worker") => t("See under Workers whether any is alive, and under Queues whose line is long."),
         (_, "lane") => t("See under Queues which run is at the head of their lane."),
         (_, "reconcile") => t("Open one: where Twilio's console shows the message, say that it happened."),
-        (_, "resume") => t("Resume them when their time has come: others of the same lanes wait behind them."),
+        (_, "resume") => {
+            t("Resume them when their time has come: others of the same lanes wait behind them.")
+        }
         _ => t("Open one to see what it does."),
     }
 }

@@ -17,7 +17,7 @@ export function showTimes(root = document) {
   for (const time of root.querySelectorAll("time[data-show]")) {
     const then = new Date(time.dateTime);
     const text = time.dataset.show === "local"
-      ? then.toLocaleTimeString(document.documentElement.lang, { hour: "2-digit", minute: "2-digit" })
+      ? then.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" })
       : relativeTo(now, then);
     if (time.textContent !== text) time.textContent = text;
   }

@@ -9,16 +9,17 @@ use poem::{
 use recado_engine::{Act, Mode, StorageError, Touched};
 use serde::Deserialize;
 
-use super::row::Row;
+use super::{columns::Columns, row::Row};
 use crate::{
     app::App,
     line::Line,
     pages::{
+        language::tell,
         layout::{Here, Layout, html},
         problem::{no_database, problem_at},
         runs::runs_like,
     },
-    t, tell,
+    t,
 };
 
 /// The most runs that one act touches from here, the newest.
@@ -61,6 +62,7 @@ struct Preview<'a> {
     unfit: usize,
     is_cut: bool,
     rows: Vec<Row>,
+    columns: Columns,
 }
 
 /// What was done.
@@ -79,10 +81,10 @@ struct Done<'a> {
 impl Preview<'_> {
     /// What would be done with how many.
     fn asked(&self) -> String {
-        let act = ("act", self.deed.title.to_owned());
+        let deed = ("act", self.deed.title.to_owned());
         match self.fit {
-            1 => tell("{act} 1 run", &[act]),
-            n => tell("{act} {n} runs", &[act, ("n", n.to_string())]),
+            1 => tell("{act} 1 run", &[deed]),
+            n => tell("{act} {n} runs", &[deed, ("n", n.to_string())]),
         }
     }
 }
@@ -110,6 +112,7 @@ pub(crate) async fn preview(Query(given): Query<Given>, Data(app): Data<&App>) -
         fit: fitting().count(),
         unfit: touched.len() - fitting().count(),
         is_cut: touched.len() >= MOST,
+        columns: Columns::default(),
         rows: fitting().take(SHOWN).map(|one| Row::of(&one.run)).collect(),
     };
     html(StatusCode::OK, &page)
@@ -185,7 +188,9 @@ fn deed(word: &str) -> Result<Deed, String> {
         "retry" => (
             Act::Retry,
             t("Retry"),
-            t("Each goes on with the step that failed, which gets all its attempts anew. What it has done is not done again."),
+            t(
+                "Each goes on with the step that failed, which gets all its attempts anew. What it has done is not done again.",
+            ),
             t("go on"),
             false,
         ),
@@ -199,19 +204,26 @@ fn deed(word: &str) -> Result<Deed, String> {
         "cancel" => (
             Act::Cancel,
             t("Cancel"),
-            t("Each workflow learns of it at its next step, and may make good what it did. What was sent stays sent."),
+            t(
+                "Each workflow learns of it at its next step, and may make good what it did. What was sent stays sent.",
+            ),
             t("were asked to end"),
             true,
         ),
         "terminate" => (
             Act::Terminate,
             t("Terminate"),
-            t("Each ends at once, without its workflow's knowledge: nothing is made good. Cancel asks it first."),
+            t(
+                "Each ends at once, without its workflow's knowledge: nothing is made good. Cancel asks it first.",
+            ),
             t("have ended"),
             true,
         ),
         other => {
-            return Err(tell("“{act}” cannot be done with many runs; retry, resume, cancel and terminate can.", &[("act", other.to_owned())]));
+            return Err(tell(
+                "“{act}” cannot be done with many runs; retry, resume, cancel and terminate can.",
+                &[("act", other.to_owned())],
+            ));
         }
     };
     Ok(Deed {

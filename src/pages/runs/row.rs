@@ -2,10 +2,11 @@
 use chrono::{DateTime, Utc};
 use recado_engine::{Run, RunState};
 
-use crate::{t, tell};
+use crate::t;
 
 use crate::pages::{
     contact,
+    language::tell,
     moment::{Moment, between},
     state::Mark,
     text::{masked, short},
@@ -22,6 +23,10 @@ pub(super) struct Row {
     pub(super) owner: Option<String>,
     pub(super) waits: Option<Waits>,
     pub(super) error: Option<String>,
+    pub(super) attempt: i64,
+    pub(super) lane: Option<String>,
+    pub(super) worker: Option<String>,
+    pub(super) build: String,
     pub(super) created: Moment,
     /// Absent while the run goes on.
     pub(super) took: Option<String>,
@@ -80,6 +85,10 @@ impl Row {
         Self {
             id: run.id.to_string(),
             short: short(run.id.as_str()).to_owned(),
+            attempt: run.attempt,
+            lane: run.lane.as_deref().map(masked),
+            worker: run.worker.clone(),
+            build: run.build.clone(),
             workflow: run.workflow.clone(),
             mark: Mark(run.state),
             outcome: run.outcome.clone(),
