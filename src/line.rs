@@ -14,7 +14,7 @@ use recado_engine::{Cause, Filter, Kind};
 use self::values::{attempts, order, span, state, tag, time, words};
 
 /// How many runs are looked through at once where no index leads to those that are asked for.
-const DEPTH: u64 = 50_000;
+pub(crate) const DEPTH: u64 = 50_000;
 
 /// What may stand before a colon, and what it means.
 pub(crate) const NAMES: [(&str, &str); 14] = [

@@ -5,11 +5,16 @@ use poem::{
     http::{StatusCode, header},
 };
 
-use super::{assets, language::Language, problem};
+use super::{
+    assets,
+    language::{Language, t},
+    problem,
+};
 
 /// Which entry of the navigation is the present page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Here {
+    Overview,
     Runs,
     Stuck,
     Queues,
@@ -20,7 +25,8 @@ pub(crate) enum Here {
 }
 
 /// The entries of the navigation that every front end has.
-const ENTRIES: [(Here, &str, &str); 5] = [
+const ENTRIES: [(Here, &str, &str); 6] = [
+    (Here::Overview, "/overview", "Overview"),
     (Here::Runs, "/", "Runs"),
     (Here::Stuck, "/stuck", "Stuck"),
     (Here::Queues, "/queues", "Queues"),
@@ -71,7 +77,7 @@ impl Layout {
     }
 
     pub(crate) fn title(&self) -> &str {
-        &self.title
+        t(&self.title)
     }
 
     pub(crate) fn has_phone(&self) -> bool {
@@ -79,7 +85,7 @@ impl Layout {
     }
 
     /// Address and word of each entry, and whether it is the present page.
-    pub(crate) fn entries(&self) -> [(&'static str, &'static str, bool); 5] {
+    pub(crate) fn entries(&self) -> [(&'static str, &'static str, bool); 6] {
         ENTRIES.map(|(here, path, word)| (path, word, self.here == here))
     }
 

@@ -5,7 +5,7 @@
 //! the caller's transaction; a verb that needs one says so. Verbs take the time as an argument.
 //!
 //! Invariant: no query without a tenant, outside `resolution`, `accounts::signers`, `callbacks` (which find out
-//! whose a webhook is) and the catalogue in `plans`.
+//! whose a webhook is), the catalogue in `plans`, and the operator's `minutes` and `views`.
 pub mod accounts;
 pub mod billing;
 pub mod callbacks;
@@ -15,6 +15,7 @@ mod dialect;
 mod error;
 pub mod knowledge;
 pub mod messages;
+pub mod minutes;
 pub mod opt_outs;
 pub mod owners;
 mod page;
@@ -31,6 +32,7 @@ mod statement;
 pub mod subscriptions;
 pub mod transitions;
 pub mod users;
+pub mod views;
 
 pub use error::StoreError;
 pub use page::Page;

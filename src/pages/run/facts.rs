@@ -24,6 +24,7 @@ pub(super) struct Facts<'a> {
     finished: Option<Moment>,
     took: Option<String>,
     ties: Vec<Tie>,
+    trace: Option<String>,
 }
 
 /// A tie to another run.
@@ -49,6 +50,7 @@ impl<'a> Facts<'a> {
             finished: run.finished_at.map(Moment::relative),
             took: run.finished_at.map(|finished| between(run.created_at, finished)),
             ties: links.iter().map(|link| Tie::of(run, link)).collect(),
+            trace: crate::telemetry::trace_url(&run.id),
         }
     }
 

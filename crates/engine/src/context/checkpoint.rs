@@ -4,6 +4,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 use sea_orm::DatabaseTransaction;
+use tokio::sync::oneshot;
+use tracing::Instrument;
 
 use super::{
     Joint, Part, Step,
@@ -12,7 +14,7 @@ use super::{
     tail::Tail,
 };
 use crate::{
-    Event, EventKind, Failure, Fault, RunState,
+    Event, EventKind, Failure, Fault, RunState, spans,
     storage::{
         Append, Head, NewValue, StorageError, Update, guard, lock_behind, lock_lane, now, recorded, write_one,
     },
@@ -172,7 +174,14 @@ impl Core {
 
     /// Waits until all that was sent is on the disk.
     async fn settle(&self, tail: &mut Tail) {
-        for committed in std::mem::take(&mut tail.in_flight) {
+        let in_flight = std::mem::take(&mut tail.in_flight);
+        if !in_flight.is_empty() {
+            self.settled(in_flight).instrument(spans::commit()).await;
+        }
+    }
+
+    async fn settled(&self, in_flight: Vec<oneshot::Receiver<Result<(), StorageError>>>) {
+        for committed in in_flight {
             match committed.await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => self.broken(error).await,
@@ -240,7 +249,7 @@ impl Core {
             draft: tail.draft(event),
             update,
         };
-        let performed = match self.shared.storage.step(step).await {
+        let performed = match self.shared.storage.step(step).instrument(spans::commit()).await {
             Ok(performed) => performed,
             Err(error) => self.broken(error).await,
         };
@@ -282,7 +291,7 @@ impl Core {
                     Ok(event)
                 })
             });
-            match committed.await {
+            match committed.instrument(spans::commit()).await {
                 Ok(event) => {
                     tail.wrote_draft();
                     return Ok(event);

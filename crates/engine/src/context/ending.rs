@@ -1,11 +1,13 @@
 //! A run's last checkpoint: ended, or parked until a person comes.
 use serde_json::Value;
+use tracing::Instrument;
 
 use super::core::{Core, lock};
 use crate::{
     Event, EventKind, Failure, RunState, classes,
     journal::LaneHold,
     registry::Ended,
+    spans,
     storage::{Append, StorageError, Update, now},
 };
 
@@ -50,6 +52,7 @@ impl Core {
         let seconds = (now() - self.run.created_at).as_seconds_f64().max(0.0);
         metrics::histogram!("recado_run_seconds", "workflow" => self.run.workflow.clone(), "outcome" => outcome)
             .record(seconds);
+        spans::ended(&self.run.id, &self.run.workflow, outcome);
     }
 
     /// The last checkpoint of a run that cannot go on without a person. It gives its place in the lane up.
@@ -131,7 +134,7 @@ impl Core {
             for earlier in in_flight {
                 let _ = earlier.await;
             }
-            committed.await
+            committed.instrument(spans::commit()).await
         };
         if let (Some(end), Ok(Ok(()))) = (end, &committed) {
             self.shared.ends.tell(&self.run.id, || end.of(&self.run));

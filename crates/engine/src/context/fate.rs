@@ -2,6 +2,7 @@
 use std::time::Duration;
 
 use serde_json::Value;
+use tracing::Instrument;
 
 use super::{
     Core,
@@ -13,6 +14,7 @@ use super::{
 use crate::{
     Event, EventKind, Fault, Reconciled, Undecided,
     crash::{self, Protection},
+    spans,
     storage::{after, now},
 };
 
@@ -60,7 +62,9 @@ impl Core {
             let asked = now();
             let attempt = call.attempt(None);
             let looks = call.in_time(call.activity.reconcile(&call.input, &attempt));
-            let answer = crash::call(|| format!("reconcile {}", call.name), looks).await;
+            let answer = crash::call(|| format!("reconcile {}", call.name), looks)
+                .instrument(spans::reconcile(call.name, call.number))
+                .await;
             let told = match answer {
                 Ok(Reconciled::Happened(value)) => {
                     reconciled("happened");

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
+use tracing::Instrument;
 
 use super::{
     Core, Part,
@@ -17,7 +18,7 @@ use super::{
     past::{Intent, Past},
 };
 use crate::{
-    Event, EventKind, Fault, Prepared,
+    Event, EventKind, Fault, Prepared, spans,
     storage::{Append, now},
 };
 
@@ -75,7 +76,8 @@ impl Core {
             self.may_act(step.op, step.name).await?;
             let (number, started) = (failed + 1, now());
             lock(&self.intended).insert(step.op);
-            let intended = match self.intend(&step, number, started).await {
+            let intent = self.intend(&step, number, started);
+            let intended = match intent.instrument(spans::intent(step.name, number)).await {
                 Ok(event) if event.kind == EventKind::ActivityCompleted => {
                     return Ok(event.data.unwrap_or_default());
                 }
@@ -92,7 +94,9 @@ impl Core {
             let result = if self.may_still_call(intended.at) {
                 let _bound = self.bind(step.op);
                 let begun = now();
-                let result = self.attempt(call.clone()).await;
+                let span = spans::attempt(step.name, number);
+                let result = self.attempt(call.clone()).instrument(span.clone()).await;
+                spans::attempted(span, &result);
                 count(&step, begun, &result);
                 result
             } else {

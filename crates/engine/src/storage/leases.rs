@@ -328,6 +328,7 @@ async fn claimed(
         metrics::histogram!("recado_wakeup_seconds").record((at - run.since).as_seconds_f64().max(0.0));
         run.state = RunState::Running;
         run.epoch += 1;
+        crate::spans::claimed(&run, worker);
         run.since = at;
         protocol::claimed(&run.id, run.epoch, worker);
         let events = journals.remove(&run.id).unwrap_or_else(|| Ok(Vec::new()));
