@@ -20,8 +20,8 @@ async fn run(
 ) {
     let id = Ulid::from_parts(began.timestamp_millis().try_into().unwrap(), n).to_string();
     let sql =
-        "insert into runs (id, workflow, key, owner, state, outcome, build, input, created_at, finished_at)
-        values ($1, 'inbound_message', $1, $2, 'completed', $3, 'test', '{}', $4, $5)";
+        "insert into runs (id, workflow, key, owner, state, outcome, build, input, since, created_at, finished_at)
+        values ($1, 'inbound_message', $1, $2, 'completed', $3, 'test', '{}', $5, $4, $5)";
     let ended = began + TimeDelta::milliseconds(millis);
     write(
         db,
