@@ -97,7 +97,14 @@ async fn what_happened_is_counted_once_and_each_owners_apart(backend: Backend) {
     run(&db, 4, "theirs", at, 700, "answered").await;
     run(&db, 5, "ours", old, 700, "answered").await;
     reported(&db, "ours", at, "delivered", None).await;
-    reported(&db, "theirs", at, "undelivered", Some(30007)).await;
+    reported(
+        &db,
+        "theirs",
+        at + TimeDelta::seconds(1),
+        "undelivered",
+        Some(30007),
+    )
+    .await;
     db.close().await.unwrap();
 
     let _process = world.serve_and_work().await;
