@@ -20,8 +20,8 @@ async fn run(
 ) {
     let id = Ulid::from_parts(began.timestamp_millis().try_into().unwrap(), n).to_string();
     let sql =
-        "insert into runs (id, workflow, key, owner, state, outcome, build, input, created_at, finished_at)
-        values ($1, 'inbound_message', $1, $2, 'completed', $3, 'test', '{}', $4, $5)";
+        "insert into runs (id, workflow, key, owner, state, outcome, build, input, since, created_at, finished_at)
+        values ($1, 'inbound_message', $1, $2, 'completed', $3, 'test', '{}', $5, $4, $5)";
     let ended = began + TimeDelta::milliseconds(millis);
     write(
         db,
@@ -97,7 +97,14 @@ async fn what_happened_is_counted_once_and_each_owners_apart(backend: Backend) {
     run(&db, 4, "theirs", at, 700, "answered").await;
     run(&db, 5, "ours", old, 700, "answered").await;
     reported(&db, "ours", at, "delivered", None).await;
-    reported(&db, "theirs", at, "undelivered", Some(30007)).await;
+    reported(
+        &db,
+        "theirs",
+        at + TimeDelta::seconds(1),
+        "undelivered",
+        Some(30007),
+    )
+    .await;
     db.close().await.unwrap();
 
     let _process = world.serve_and_work().await;

@@ -2,6 +2,8 @@
 mod chart;
 mod numbers;
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use askama::{Template, filters::HtmlSafe};
 use chrono::{DateTime, TimeDelta, Utc};
 use poem::{
@@ -111,14 +113,19 @@ pub(crate) async fn live(Query(given): Query<Given>, Data(app): Data<&App>) -> R
     follow(Following::of(app, given))
 }
 
+/// The counts that a follower has read, and the last minute that was counted then.
+type Read = (Option<DateTime<Utc>>, Arc<Vec<Count>>);
+
 struct Following {
     app: App,
+    /// What was read last: it stays so until another minute is counted.
+    read: Mutex<Option<Read>>,
     range: (&'static str, &'static str, i64, i64),
     owner: String,
 }
 
 struct Seen {
-    counts: Vec<Count>,
+    counts: Arc<Vec<Count>>,
     until: Option<DateTime<Utc>>,
     used: Vec<Used>,
     open: Vec<(RunState, i64)>,
@@ -131,6 +138,7 @@ impl Following {
         let asked = RANGES.into_iter().find(|(word, ..)| *word == given.range);
         Self {
             app: app.clone(),
+            read: Mutex::default(),
             range: asked.unwrap_or(RANGES[0]),
             owner: given.owner.trim().to_owned(),
         }
@@ -147,6 +155,24 @@ impl Following {
     fn source(&self) -> String {
         let query = serde_urlencoded::to_string([("range", self.range.0), ("owner", &self.owner)]);
         format!("/overview/live?{}", query.unwrap_or_default())
+    }
+
+    /// The counts of the range, whose last minute is `until`.
+    async fn counts(
+        &self,
+        owner: &str,
+        until: Option<DateTime<Utc>>,
+    ) -> Result<Arc<Vec<Count>>, StorageError> {
+        let read = || self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, counts)) = read().as_ref().filter(|(last, _)| *last == until) {
+            return Ok(counts.clone());
+        }
+        let from = Utc::now() - TimeDelta::minutes(self.range.2 + 2);
+        let reader = self.app.engine.storage().reader();
+        let counts = minutes::since(reader, owner, from).await.map_err(of_storage)?;
+        let counts = Arc::new(counts);
+        *read() = Some((until, counts.clone()));
+        Ok(counts)
     }
 
     fn asked_owner(&self) -> Option<&str> {
@@ -217,10 +243,10 @@ impl Followed for Following {
             ..Default::default()
         };
         let reader = storage.reader();
-        let from = now - TimeDelta::minutes(self.range.2 + 2);
+        let until = minutes::last(reader).await.map_err(of_storage)?;
         Ok(Seen {
-            counts: minutes::since(reader, owner, from).await.map_err(of_storage)?,
-            until: minutes::last(reader).await.map_err(of_storage)?,
+            counts: self.counts(owner, until).await?,
+            until,
             used: minutes::used(reader, owner, now - TimeDelta::days(31))
                 .await
                 .map_err(of_storage)?,

@@ -93,6 +93,12 @@ impl Asked {
         }
     }
 
+    /// How many runs are looked through at once.
+    pub(super) fn depth(&self) -> String {
+        let depth = self.filter().ok().and_then(|filter| filter.depth);
+        depth.unwrap_or_default().to_string()
+    }
+
     /// What a control shows.
     pub(super) fn get(&self, name: &str) -> &str {
         self.line.as_ref().map_or("", |line| line.get(name))
