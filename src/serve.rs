@@ -3,7 +3,7 @@ use std::{future::Future, net::SocketAddr, time::Duration};
 
 use anyhow::Context as _;
 use poem::{Endpoint, Response, Server, listener::TcpListener};
-use recado_store::{callbacks, owners, plans, seed};
+use recado_store::{callbacks, calls, owners, plans, seed};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -116,6 +116,8 @@ async fn housekeep(app: &App, stop: CancellationToken) {
                 let now = chrono::Utc::now();
                 callbacks::adopt_all(tx, now).await?;
                 callbacks::purge(tx, now - ORPHANS_KEPT).await?;
+                calls::reports::adopt_all(tx, now).await?;
+                calls::reports::purge(tx, now - ORPHANS_KEPT).await?;
                 Ok::<_, anyhow::Error>(())
             })
         });

@@ -6,12 +6,15 @@ mod burst;
 mod check_billing;
 mod environment;
 mod faults;
+mod find_recording;
 mod group;
 mod hand_off;
 mod in_common;
 mod offline_agent;
 mod open_conversation;
 mod persist;
+mod place_call;
+mod record_call;
 mod release_merged;
 mod reply;
 mod resolve_owner;
@@ -23,10 +26,13 @@ pub use bench_step::{BenchStep, BenchStepDone};
 pub use check_billing::{CheckBilling, Grant};
 pub use environment::Environment;
 pub use faults::twilio_code;
+pub use find_recording::{FindRecording, FoundRecording};
 pub use hand_off::{HandOff, HandedOff};
 pub use in_common::InCommon;
 pub use open_conversation::{OpenConversation, Opened};
 pub use persist::{Arrival, Persist};
+pub use place_call::{CallScript, PlaceCall};
+pub use record_call::RecordCall;
 pub use release_merged::ReleaseMerged;
 pub use reply::{Purpose, Reply, Sent, Withheld};
 pub use resolve_owner::{Owner, ResolveOwner};
@@ -49,5 +55,8 @@ pub fn register(
         .activity::<HandOff>()
         .activity::<ReleaseMerged>()
         .activity::<Reply>()
+        .activity::<PlaceCall>()
+        .activity::<RecordCall>()
+        .activity::<FindRecording>()
         .activity::<BenchStep>()
 }

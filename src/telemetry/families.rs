@@ -49,7 +49,7 @@ pub(crate) enum Values {
 /// Codes that somebody is woken for: the carrier's filter, and the daily limit.
 pub(crate) const CODES: &[&str] = &["0", "30007", "63038"];
 
-const WEBHOOK: (&str, Values) = ("webhook", Words(&["inbound", "status"]));
+const WEBHOOK: (&str, Values) = ("webhook", Words(&["inbound", "status", "voice", "call_status", "recording_status"]));
 const WORKFLOW: (&str, Values) = ("workflow", Workflows);
 const ACTIVITY: (&str, Values) = ("activity", Activities);
 const PROVIDER: (&str, Values) = ("provider", Providers);
@@ -57,19 +57,25 @@ const CODE: (&str, Values) = ("code", Codes);
 const OUTCOME: (&str, Values) = (
     "outcome",
     Words(&[
+        "anonymous",
         "answered",
+        "called",
         "cancelled",
         "given_up",
         "handed_over",
+        "kept",
         "left_to_people",
         "measured",
         "merged",
         "not_sent",
         "partly_sent",
+        "recorded",
         "refused",
         "sent",
         "silent",
         "terminated",
+        "unknown",
+        "voicemail",
         "withheld",
     ]),
 );
@@ -110,6 +116,8 @@ pub(crate) const FAMILIES: &[Family] = &[
     family("recado_activity_seconds", Histogram, "seconds", &[ACTIVITY], Worker, "time of an attempt, whatever its result"),
     // Twilio.
     family("recado_sends_total", Counter, "requests", &[("outcome", Words(&["accepted", "opted_out", "refused", "unknown", "unreachable"])), CODE], Worker, "requests to Twilio to send a message"),
+    family("recado_calls_total", Counter, "requests", &[("outcome", Words(&["accepted", "refused", "unknown", "unreachable"])), CODE], Worker, "requests to Twilio to make a call"),
+    family("recado_call_reports_total", Counter, "reports", &[("status", Words(&["queued", "initiated", "ringing", "in-progress", "completed", "busy", "failed", "no-answer", "canceled"])), CODE], Front, "what Twilio reported of calls, repeats included"),
     family("recado_status_reports_total", Counter, "reports", &[("status", Statuses), CODE], Front, "what Twilio reported of our messages, repeats included"),
     family("recado_reconciles_total", Counter, "sends", &[("outcome", Words(&["did_not_happen", "given_up", "happened", "resent", "undecided"]))], Worker, "sends of unknown fate that were looked for"),
     // Models.

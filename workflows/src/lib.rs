@@ -1,11 +1,17 @@
 //! Recado's durable workflows, one per file. They name no database, no client and no clock.
 mod bench_steps;
 mod inbound_message;
+mod keep_recording;
+mod make_call;
+mod receive_call;
 mod send_batch;
 mod send_message;
 
 pub use bench_steps::{BenchSteps, BenchStepsDone};
 pub use inbound_message::{InboundMessage, Reception};
+pub use keep_recording::{KeepRecording, Keeping};
+pub use make_call::MakeCall;
+pub use receive_call::{CallReception, ReceiveCall};
 use recado_activities::Environment;
 use recado_engine::EngineBuilder;
 pub use send_batch::{BatchReport, BatchRow, Limited, RowError, RowReport, SendBatch};
@@ -18,5 +24,8 @@ pub fn register(engine: EngineBuilder<Environment>) -> EngineBuilder<Environment
         .workflow::<InboundMessage>()
         .workflow::<SendMessage>()
         .workflow::<SendBatch>()
+        .workflow::<MakeCall>()
+        .workflow::<ReceiveCall>()
+        .workflow::<KeepRecording>()
         .workflow::<BenchSteps>()
 }

@@ -70,6 +70,8 @@ impl World {
             models: Providers::new(Vec::new(), Duration::from_secs(1)).unwrap(),
             quiet_period: Duration::ZERO,
             status_callback: String::new(),
+            call_callback: String::new(),
+            recording_callback: String::new(),
             in_common: InCommon::default(),
         };
         let world = Self {

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::calls::CallStatus;
+
 /// Everything that can go wrong. The default is a vendor without faults.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -10,6 +12,8 @@ pub struct Faults {
     pub twilio: TwilioFaults,
     /// Of the status callbacks.
     pub callbacks: CallbackFaults,
+    /// Of the telephone network.
+    pub calls: CallFaults,
     /// Of the language model.
     pub model: ModelFaults,
     /// A message shows in lists only this many milliseconds after its creation.
@@ -20,7 +24,7 @@ pub struct Faults {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TwilioFaults {
-    /// What happens to a message that is created.
+    /// What happens to a message or call that is created.
     pub create: CreateFault,
     /// Only the next so many creates are hit; absent: all.
     pub times: Option<u32>,
@@ -74,6 +78,16 @@ pub struct CallbackFaults {
     pub undelivered: Option<u32>,
     /// Messages end as `failed` with this error, without having been sent.
     pub failed: Option<u32>,
+}
+
+/// Faults of the telephone network.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CallFaults {
+    /// Outbound calls end like this; absent: they are answered.
+    pub ends: Option<CallStatus>,
+    /// Who answers where that is asked for, such as `machine_start`; absent: `human`.
+    pub answered_by: Option<String>,
 }
 
 /// Faults of the language model.

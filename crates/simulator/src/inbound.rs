@@ -108,7 +108,7 @@ impl State {
             auth_token: &account.auth_token,
             params: inbound_params(&message, inbound.profile_name.as_deref(), &inbound.extra),
             sid: &message.sid,
-            status: Status::Received,
+            status: Status::Received.as_str(),
         };
         let attempts = webhook::post(self, &hook).await?;
         Ok(Received {
@@ -117,7 +117,7 @@ impl State {
         })
     }
 
-    fn receiver(&self, sid: &str) -> Result<Arc<crate::Account>, InboundError> {
+    pub(crate) fn receiver(&self, sid: &str) -> Result<Arc<crate::Account>, InboundError> {
         let found = match self.accounts().as_slice() {
             [only] if sid.is_empty() => Some(Arc::clone(only)),
             _ => self.account(sid),

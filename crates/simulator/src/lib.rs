@@ -8,6 +8,7 @@
 
 mod address;
 mod book;
+mod calls;
 mod carrier;
 mod config;
 mod connection;
@@ -29,9 +30,10 @@ mod twilio;
 mod webhook;
 
 pub use book::Book;
+pub use calls::{Call, CallStatus, Recording, inbound::Ring};
 pub use config::{Account, Config};
 pub use entry::{Delivery, Direction, Entry, Message, RequestRecord, Status, StatusChange};
-pub use faults::{CallbackFaults, CreateFault, Faults, ModelFaults, TwilioFaults};
+pub use faults::{CallFaults, CallbackFaults, CreateFault, Faults, ModelFaults, TwilioFaults};
 pub use inbound::{Inbound, InboundError, Received};
 pub use routes::routes;
 pub use script::{Answer, ModelMode};

@@ -9,6 +9,7 @@ use poem::listener::{Acceptor, Listener, TcpListener};
 use tokio::task::JoinHandle;
 
 use crate::book::Book;
+use crate::calls::{Call, inbound::Ring};
 use crate::config::Config;
 use crate::faults::Faults;
 use crate::inbound::{Inbound, InboundError, Received};
@@ -39,6 +40,7 @@ impl Simulator {
         let bound = bound.first().and_then(|local| local.as_socket_addr().copied());
         let url = format!("http://{}", bound.unwrap_or(addr));
         let state = State::open(config)?;
+        state.set_api(&url);
         let (endpoint, stop) = (routes(Arc::clone(&state)), state.stop.clone());
         let server = tokio::spawn(async move {
             let server = Server::new_with_acceptor(acceptor);
@@ -89,6 +91,14 @@ impl Simulator {
     /// Only if nothing was posted.
     pub async fn send_inbound(&self, inbound: Inbound) -> Result<Received, InboundError> {
         self.state.send_inbound(inbound).await
+    }
+
+    /// See [`State::ring`].
+    ///
+    /// # Errors
+    /// Only if nobody could be asked.
+    pub async fn ring(&self, ring: Ring) -> Result<Call, InboundError> {
+        self.state.ring(ring).await
     }
 
     /// See [`State::wait_for`].

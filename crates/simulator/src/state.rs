@@ -1,7 +1,7 @@
 //! What the routes, the carrier and the tests share.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::book::Book;
+use crate::calls::outbound;
 use crate::carrier;
 use crate::config::{Account, Config};
 use crate::faults::Faults;
@@ -25,6 +26,8 @@ pub struct State {
     pub(crate) tasks: TaskTracker,
     pub(crate) stop: CancellationToken,
     accounts: RwLock<BTreeMap<String, Arc<Account>>>,
+    /// Where it is reached, once it is known.
+    api: OnceLock<String>,
     faults: Mutex<Faults>,
     script: Mutex<Script>,
 }
@@ -52,10 +55,12 @@ impl State {
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             accounts: RwLock::new(accounts.collect()),
+            api: OnceLock::new(),
             faults: Mutex::new(config.faults),
             script: Mutex::new(Script::default()),
         });
         carrier::resume(&state);
+        outbound::resume(&state);
         Ok(state)
     }
 
@@ -107,6 +112,17 @@ impl State {
             .unwrap_or_else(PoisonError::into_inner)
             .get(sid)
             .cloned()
+    }
+
+    /// The base of the URLs that it tells of itself: its own where it listens by itself, else Twilio's.
+    pub(crate) fn api(&self) -> String {
+        let known = self.api.get().map(String::as_str);
+        known.unwrap_or("https://api.twilio.com").to_owned()
+    }
+
+    pub(crate) fn set_api(&self, url: &str) {
+        // It listens once.
+        let _ = self.api.set(url.to_owned());
     }
 
     /// All accounts, by SID.

@@ -4,11 +4,12 @@
 //! transaction and takes no second connection. What two statements do together is safe against others only inside
 //! the caller's transaction; a verb that needs one says so. Verbs take the time as an argument.
 //!
-//! Invariant: no query without a tenant, outside `resolution`, `accounts::signers`, `callbacks` (which find out
-//! whose a webhook is) and the catalogue in `plans`.
+//! Invariant: no query without a tenant, outside `resolution`, `accounts::signers`, `callbacks` and `calls::reports`
+//! (which find out whose a webhook is) and the catalogue in `plans`.
 pub mod accounts;
 pub mod billing;
 pub mod callbacks;
+pub mod calls;
 pub mod contacts;
 pub mod conversations;
 mod dialect;

@@ -13,6 +13,10 @@ use crate::{
     subscriptions::{self, Period, SubscriptionState},
 };
 
+mod voice;
+
+pub use voice::{LONGEST_GREETING, LONGEST_VOICEMAIL, Voice, set_voice};
+
 /// The owner of the account in the environment.
 pub const DEFAULT: &str = "default";
 
@@ -63,6 +67,9 @@ pub struct Settings {
     /// How many messages may go to one prospect within a minute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prospect_limit: Option<u32>,
+    /// What somebody who calls hears.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub voice: Option<Voice>,
     /// What another version knows.
     #[serde(flatten)]
     rest: serde_json::Map<String, serde_json::Value>,

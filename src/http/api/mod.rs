@@ -1,4 +1,5 @@
 //! The JSON API, with its OpenAPI document.
+mod calls;
 mod control;
 mod conversations;
 mod lists;
@@ -12,6 +13,7 @@ mod schedules;
 mod send_error;
 mod starts;
 mod twilio;
+mod voice;
 mod watch;
 
 use poem::{EndpointExt, Route, get, handler, web::Data};
@@ -26,6 +28,8 @@ pub(super) enum Tag {
     Conversations,
     /// Messages that answer nobody.
     Messages,
+    /// Telephone calls.
+    Calls,
     /// Twilio itself.
     Twilio,
     /// What the agents know the answer to.
@@ -86,10 +90,12 @@ pub(super) fn documented(routes: Route) -> (Route, Route) {
             control::Control,
             conversations::Conversations,
             messages::Messages,
+            calls::Calls,
             prospects::Prospects,
             twilio::Twilio,
             questions::Questions,
             owners::Owners,
+            voice::Callers,
             retention::Retention,
             schedules::Schedules,
             watch::Watch,

@@ -1,7 +1,10 @@
 //! Twilio: what it posts to us, and what we ask of it.
 
 mod account;
+mod call;
+mod call_form;
 mod client;
+mod create_call;
 mod create_message;
 mod credentials;
 mod error;
@@ -9,6 +12,8 @@ mod errors;
 mod fetch;
 mod form;
 mod inbound_form;
+mod list;
+mod list_calls;
 mod list_messages;
 mod message;
 mod redacted;
@@ -17,13 +22,17 @@ mod signature;
 mod status_form;
 
 pub use account::Account;
+pub use call::Call;
+pub use call_form::{CallForm, RecordingForm};
 pub use client::Client;
+pub use create_call::{CallScript, CreateCall};
 pub use create_message::{CreateMessage, Sender, Template};
 pub use credentials::Credentials;
 pub use error::{TwilioError, Uncertainty};
 pub use errors::{ERRORS, ErrorClass, KnownError, class_of, code_label, known};
 pub use form::{FormError, parse_form};
 pub use inbound_form::{InboundForm, Media};
+pub use list::Page;
 pub use list_messages::ListMessages;
 pub use message::Message;
 pub use signature::{sign, verify, verify_json};
