@@ -7,6 +7,7 @@ mod dev;
 mod http;
 mod line;
 mod pages;
+mod reconciling;
 mod serve;
 mod telemetry;
 

@@ -11,7 +11,7 @@ use crate::{
     app::App,
     commands::migrate,
     config::Config,
-    http,
+    http, reconciling,
     telemetry::{self, Process},
 };
 
@@ -44,6 +44,7 @@ pub(crate) async fn serve(config: Config, worker: bool) -> anyhow::Result<()> {
         "DATABASE_URL: another process works on this SQLite file, and only one may; end it, or use Postgres"
     );
     claim_default(&app).await?;
+    reconciling::schedule(&app).await?;
     let stop = stop_on_signal()?;
     let front = listen(app.config.http_addr, http::routes(app.clone()), stop.clone());
     let working = async {

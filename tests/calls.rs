@@ -1,4 +1,5 @@
-//! Telephone calls: made by the API, received by the voice webhook, and what Twilio reports of both.
+//! Telephone calls: made by the API, received by the voice webhook, and what Twilio reports of both; and what is made
+//! good where its reports and webhooks were lost.
 #![expect(clippy::unwrap_used, reason = "tests")]
 #[expect(dead_code, reason = "each file of tests uses a part of the world")]
 mod world;
@@ -7,7 +8,7 @@ use std::sync::Arc;
 
 use chrono::Utc;
 use recado_domain::{Address, OwnerId};
-use recado_simulator::{Book, CallStatus, CreateFault, RequestRecord, Ring};
+use recado_simulator::{Book, CallStatus, CreateFault, Inbound, RequestRecord, Ring};
 use recado_store::{Secret, accounts, owners};
 use recado_testkit::{Backend, eventually};
 use reqwest::Method;
@@ -57,7 +58,10 @@ impl World {
     }
 
     async fn call_as(&self, key: &str, body: &Value) -> Answered {
-        let request = self.api(Method::POST, "/calls").json(body).header("Idempotency-Key", key);
+        let request = self
+            .api(Method::POST, "/calls")
+            .json(body)
+            .header("Idempotency-Key", key);
         Answered::of(request.header("Prefer", "wait=60")).await.unwrap()
     }
 
@@ -171,7 +175,7 @@ on_both! {
         assert_eq!((&item["status"], &item["error"]["code"]), (&json!("failed"), &json!(21215)));
 
         // Nobody is called who wants no messages, and nobody too often.
-        let stop = recado_simulator::Inbound { from: phone(2), body: "PARAR".to_owned(), ..Default::default() };
+        let stop = Inbound { from: phone(2), body: "PARAR".to_owned(), ..Default::default() };
         let stop = world.deliver(stop).await.sid;
         assert_eq!(world.outcome(&stop).await, "silent");
         let told = world.call(&call(2, "bia")).await.problem(422);
@@ -230,7 +234,7 @@ on_both! {
         let waiting = Answered::of(request).await.unwrap();
         assert_eq!(waiting.status, 202, "{}", waiting.text);
         let run = waiting.json()["id"].as_str().unwrap().to_owned();
-        assert_eq!(world.post(&format!("/runs/{run}/cancel")).await.status, 202);
+        assert!(world.post(&format!("/runs/{run}/cancel")).await.status < 300);
         eventually(PATIENCE, async || {
             let run = world.get(&format!("/runs/{run}")).await.json();
             (run["state"] == "cancelled").then_some(())
@@ -287,6 +291,68 @@ on_both! {
         .await;
     }
 
+    async fn p1_what_lost_webhooks_would_have_told_is_found_in_twilios_lists_once(backend) {
+        let world = World::new(backend).await;
+        let _process = world.serve_and_work().await;
+        let said = |body: &str| Inbound { from: phone(1), body: body.to_owned(), ..Inbound::default() };
+        let heard = world.deliver(said("um")).await.sid;
+        assert_eq!(world.outcome(&heard).await, "answered");
+        // From now on nothing is reported, and nobody is asked.
+        world.misbehave(|faults| faults.callbacks.none = true);
+        assert_eq!(world.call(&call(2, "bia")).await.status, 200);
+        let sms = json!({"to": phone(2), "body": "oi", "prospect": "bia"});
+        let sms = world.api(Method::POST, "/messages/sms").json(&sms).header("Prefer", "wait=60");
+        assert_eq!(Answered::of(sms).await.unwrap().status, 200);
+        let lost = [
+            world.deliver(Inbound { lost: true, ..said("dois") }).await.sid,
+            world.deliver(Inbound { lost: true, from: format!("whatsapp:{}", phone(3)), ..said("três") }).await.sid,
+        ];
+        world.seen(|book| {
+            book.calls().iter().all(|call| call.duration.is_some())
+                && book.outbound_to(&phone(2)).iter().all(|message| message.status().as_str() == "delivered")
+        })
+        .await;
+        let before = world.history("bia", "").await;
+        assert!(before.iter().all(|item| item["status"] == "queued"), "{before:?}");
+
+        let reconcile = async |grace: u32| {
+            let input = json!({"owner": "default", "account": ACCOUNT, "grace_seconds": grace});
+            let body = json!({"workflow": "reconcile", "input": input});
+            let request = world.api(Method::POST, "/runs").json(&body).header("Prefer", "wait=60");
+            let ended = Answered::of(request).await.unwrap();
+            assert_eq!(ended.status, 200, "{}", ended.text);
+            (ended.json()["outcome"].clone(), ended.json()["output"].clone())
+        };
+        // What is young may still be reported.
+        let (outcome, _) = reconcile(3600).await;
+        assert_eq!(outcome, "in_order");
+        // Dates of Twilio have whole seconds: a message of this second is older than now from the next second on.
+        let (outcome, output) = reconcile(0).await;
+        assert_eq!((&outcome, &output["missed"]), (&json!("mended"), &json!(2)), "{output}");
+        for sid in &lost {
+            assert_eq!(world.outcome(sid).await, "answered");
+        }
+        assert_eq!(world.answers(&phone(1), 2).await.last().unwrap(), &world::echo("dois"));
+        let after = world.history("bia", "").await;
+        let statuses: Vec<_> = after.iter().map(|item| item["status"].as_str().unwrap()).collect();
+        assert_eq!(statuses, ["delivered", "completed"]);
+        assert_eq!(after[1]["duration"], 15);
+
+        // A webhook that comes late after all, and another comparison, start nothing.
+        let runs = async || world.get("/runs?workflow=inbound_message&limit=100").await.json()["items"].as_array().unwrap().len();
+        assert_eq!(runs().await, 3);
+        let late = world.deliver(Inbound { sid: Some(lost[0].clone()), ..said("dois") }).await;
+        assert!(late.is_accepted());
+        let (_, output) = reconcile(0).await;
+        assert_eq!((&output["missed"], runs().await), (&json!(0), 3), "{output}");
+        assert_eq!(world.simulator.book().outbound_to(&phone(1)).len(), 2);
+
+        // It is done every day without being asked.
+        let schedule = world.get(&format!("/schedules/reconcile.{ACCOUNT}.default")).await;
+        assert_eq!(schedule.status, 200, "{}", schedule.text);
+        assert_eq!(schedule.json()["workflow"], "reconcile");
+    }
+
     async fn p6_a_call_to_a_number_that_nobody_owns_is_rejected_and_shown_to_the_operator(backend) {
         let world = World::new(backend).await;
         let _process = world.serve_and_work().await;
@@ -305,7 +371,7 @@ on_both! {
         let address = Address::parse("+14155550123").unwrap();
         accounts::add_number(&db, &others, ACCOUNT, &address, Utc::now()).await.unwrap();
         let run = parked["id"].as_str().unwrap();
-        assert_eq!(world.post(&format!("/runs/{run}/retry")).await.status, 202);
+        assert!(world.post(&format!("/runs/{run}/retry")).await.status < 300);
         let run = world.only_run("receive_call", "completed").await;
         assert_eq!((&run["owner"], &run["outcome"]), (&json!("others"), &json!("recorded")));
 

@@ -1,4 +1,5 @@
 //! The steps of Recado's workflows, one retried activity per file.
+mod apply_statuses;
 mod ask_specialist;
 mod asked;
 mod bench_step;
@@ -6,10 +7,12 @@ mod burst;
 mod check_billing;
 mod environment;
 mod faults;
+mod fetch_statuses;
 mod find_recording;
 mod group;
 mod hand_off;
 mod in_common;
+mod list_received;
 mod offline_agent;
 mod open_conversation;
 mod persist;
@@ -21,14 +24,17 @@ mod resolve_owner;
 mod route_agent;
 mod transcribe;
 
+pub use apply_statuses::ApplyStatuses;
 pub use ask_specialist::AskSpecialist;
 pub use bench_step::{BenchStep, BenchStepDone};
 pub use check_billing::{CheckBilling, Grant};
 pub use environment::Environment;
 pub use faults::twilio_code;
+pub use fetch_statuses::{Changed, FetchStatuses, Sending, Statuses};
 pub use find_recording::{FindRecording, FoundRecording};
 pub use hand_off::{HandOff, HandedOff};
 pub use in_common::InCommon;
+pub use list_received::{ListAddresses, ListReceived, Missed, Received};
 pub use open_conversation::{OpenConversation, Opened};
 pub use persist::{Arrival, Persist};
 pub use place_call::{CallScript, PlaceCall};
@@ -58,5 +64,9 @@ pub fn register(
         .activity::<PlaceCall>()
         .activity::<RecordCall>()
         .activity::<FindRecording>()
+        .activity::<FetchStatuses>()
+        .activity::<ApplyStatuses>()
+        .activity::<ListAddresses>()
+        .activity::<ListReceived>()
         .activity::<BenchStep>()
 }

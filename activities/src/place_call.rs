@@ -99,7 +99,8 @@ impl Activity<Environment> for PlaceCall {
             Err(TwilioError::Unreachable { .. }) => ("unreachable", 0),
             Err(TwilioError::Unknown(_)) => ("unknown", 0),
         };
-        metrics::counter!("recado_calls_total", "outcome" => outcome, "code" => code_label(code)).increment(1);
+        metrics::counter!("recado_calls_total", "outcome" => outcome, "code" => code_label(code))
+            .increment(1);
         answer.map(accepted).map_err(|error| of_twilio(&error))
     }
 
@@ -148,13 +149,8 @@ impl Activity<Environment> for PlaceCall {
             .await
             .map_err(of_store)?;
         // The list is newest first; the oldest that nobody claims is ours.
-        let found = listed
-            .into_iter()
-            .rev()
-            .find(|call| !claimed.contains(&call.sid));
-        Ok(found.map_or(Reconciled::NoTrace, |call| {
-            Reconciled::Happened(accepted(call))
-        }))
+        let found = listed.into_iter().rev().find(|call| !claimed.contains(&call.sid));
+        Ok(found.map_or(Reconciled::NoTrace, |call| Reconciled::Happened(accepted(call))))
     }
 }
 

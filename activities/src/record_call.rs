@@ -40,7 +40,9 @@ impl RecordCall {
     async fn write(&self, attempt: &Attempt<'_>) -> Result<Option<ContactId>, Fault> {
         let (tx, now) = (attempt.transaction()?, attempt.now());
         let write = async {
-            let caller = Address::parse(&self.from).ok().filter(|from| from.phone().is_some());
+            let caller = Address::parse(&self.from)
+                .ok()
+                .filter(|from| from.phone().is_some());
             let contact = match caller {
                 Some(caller) => Some(contacts::find_or_create(tx, &self.owner, &caller, None, now).await?),
                 None => None,

@@ -5,9 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use recado_clients::twilio::{
     self, CreateMessage, ErrorClass, ListMessages, Sender, TwilioError, code_label,
 };
-use recado_domain::{
-    Address, Channel, ContactId, ConversationId, ConversationState, OwnerId, Template,
-};
+use recado_domain::{Address, Channel, ContactId, ConversationId, ConversationState, OwnerId, Template};
 use recado_engine::{Activity, Attempt, Effect, Fault, Joint, Prepared, Reconciled, Retry, Undecided};
 use recado_store::{StoreError, billing, messages, opt_outs, sending::Reachable};
 use serde::{Deserialize, Serialize};

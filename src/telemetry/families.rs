@@ -49,7 +49,10 @@ pub(crate) enum Values {
 /// Codes that somebody is woken for: the carrier's filter, and the daily limit.
 pub(crate) const CODES: &[&str] = &["0", "30007", "63038"];
 
-const WEBHOOK: (&str, Values) = ("webhook", Words(&["inbound", "status", "voice", "call_status", "recording_status"]));
+const WEBHOOK: (&str, Values) = (
+    "webhook",
+    Words(&["inbound", "status", "voice", "call_status", "recording_status"]),
+);
 const WORKFLOW: (&str, Values) = ("workflow", Workflows);
 const ACTIVITY: (&str, Values) = ("activity", Activities);
 const PROVIDER: (&str, Values) = ("provider", Providers);
@@ -63,9 +66,11 @@ const OUTCOME: (&str, Values) = (
         "cancelled",
         "given_up",
         "handed_over",
+        "in_order",
         "kept",
         "left_to_people",
         "measured",
+        "mended",
         "merged",
         "not_sent",
         "partly_sent",
@@ -74,6 +79,7 @@ const OUTCOME: (&str, Values) = (
         "sent",
         "silent",
         "terminated",
+        "unfinished",
         "unknown",
         "voicemail",
         "withheld",
@@ -119,6 +125,7 @@ pub(crate) const FAMILIES: &[Family] = &[
     family("recado_calls_total", Counter, "requests", &[("outcome", Words(&["accepted", "refused", "unknown", "unreachable"])), CODE], Worker, "requests to Twilio to make a call"),
     family("recado_call_reports_total", Counter, "reports", &[("status", Words(&["queued", "initiated", "ringing", "in-progress", "completed", "busy", "failed", "no-answer", "canceled"])), CODE], Front, "what Twilio reported of calls, repeats included"),
     family("recado_status_reports_total", Counter, "reports", &[("status", Statuses), CODE], Front, "what Twilio reported of our messages, repeats included"),
+    family("recado_mended_total", Counter, "messages and calls", &[("what", Words(&["message_status", "call_status", "inbound"]))], Worker, "what the daily comparison with Twilio's lists found: ends that were not reported, messages whose webhook never came"),
     family("recado_reconciles_total", Counter, "sends", &[("outcome", Words(&["did_not_happen", "given_up", "happened", "resent", "undecided"]))], Worker, "sends of unknown fate that were looked for"),
     // Models.
     family("recado_model_seconds", Histogram, "seconds", &[PROVIDER, ("result", Words(&["ok", "busy", "down", "garbage", "refused"]))], Worker, "time of a call of a model; its count is the number of calls"),

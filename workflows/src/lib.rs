@@ -4,6 +4,7 @@ mod inbound_message;
 mod keep_recording;
 mod make_call;
 mod receive_call;
+mod reconcile;
 mod send_batch;
 mod send_message;
 
@@ -11,9 +12,10 @@ pub use bench_steps::{BenchSteps, BenchStepsDone};
 pub use inbound_message::{InboundMessage, Reception};
 pub use keep_recording::{KeepRecording, Keeping};
 pub use make_call::MakeCall;
-pub use receive_call::{CallReception, ReceiveCall};
 use recado_activities::Environment;
 use recado_engine::EngineBuilder;
+pub use receive_call::{CallReception, ReceiveCall};
+pub use reconcile::{Mended, Reconcile};
 pub use send_batch::{BatchReport, BatchRow, Limited, RowError, RowReport, SendBatch};
 pub use send_message::{Delivery, Ending, SendError, SendMessage};
 
@@ -27,5 +29,6 @@ pub fn register(engine: EngineBuilder<Environment>) -> EngineBuilder<Environment
         .workflow::<MakeCall>()
         .workflow::<ReceiveCall>()
         .workflow::<KeepRecording>()
+        .workflow::<Reconcile>()
         .workflow::<BenchSteps>()
 }

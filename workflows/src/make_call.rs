@@ -41,7 +41,9 @@ impl MakeCall {
     /// The lane in whose order calls between these two are made, so that one cannot be mistaken for another where
     /// Twilio's list must tell. Messages have their own: nobody waits for a telephone to write.
     pub fn lane(&self) -> String {
-        let PlaceCall { account, from, to, .. } = &self.call;
+        let PlaceCall {
+            account, from, to, ..
+        } = &self.call;
         format!("{account}/call/{}/{}", from.to_twilio(), to.to_twilio())
     }
 }

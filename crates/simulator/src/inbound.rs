@@ -26,6 +26,8 @@ pub struct Inbound {
     pub profile_name: Option<String>,
     /// A SID of its own choice; one that is in the book already is delivered again.
     pub sid: Option<String>,
+    /// Its webhook is never posted, as when nobody can be reached: it is in the book, and in Twilio's list.
+    pub lost: bool,
     /// Further form fields, such as `NumMedia`, `MediaUrl0` or one that nobody has heard of. One
     /// that we would send ourselves is replaced.
     pub extra: Vec<(String, String)>,
@@ -103,6 +105,12 @@ impl State {
             return Err(InboundError::NoWebhook(account.sid.clone()));
         };
         let message = self.receive(&inbound, &account.sid, to)?;
+        if inbound.lost {
+            return Ok(Received {
+                sid: message.sid.clone(),
+                attempts: Vec::new(),
+            });
+        }
         let hook = webhook::Hook {
             url,
             auth_token: &account.auth_token,

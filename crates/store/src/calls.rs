@@ -261,12 +261,7 @@ pub async fn reopen(
     let sql = "
         update calls set status = null, error_code = null, error_message = null, updated_at = $3
         where owner = $1 and token = $2 and twilio_sid is null and status = 'failed'";
-    execute(
-        conn,
-        sql,
-        vec![text(owner.as_str()), text(token), now.into()],
-    )
-    .await?;
+    execute(conn, sql, vec![text(owner.as_str()), text(token), now.into()]).await?;
     Ok(())
 }
 

@@ -31,6 +31,7 @@ pub mod specialists;
 mod statement;
 pub mod subscriptions;
 pub mod transitions;
+pub mod unfinished;
 pub mod users;
 
 pub use error::StoreError;

@@ -109,8 +109,14 @@ impl NewCall {
         if sender.address == to {
             return Err(unfit("to", "is the number that the call comes from"));
         }
-        if self.timeout.is_some_and(|seconds| !(1..=LONGEST_RING).contains(&seconds)) {
-            return Err(unfit("timeout", format!("must be from 1 to {LONGEST_RING} seconds")));
+        if self
+            .timeout
+            .is_some_and(|seconds| !(1..=LONGEST_RING).contains(&seconds))
+        {
+            return Err(unfit(
+                "timeout",
+                format!("must be from 1 to {LONGEST_RING} seconds"),
+            ));
         }
         let detect = |word: String| {
             MachineDetection::parse(&word)
@@ -136,12 +142,16 @@ impl NewCall {
 fn script(twiml: Option<String>, url: Option<String>) -> Result<CallScript, Problem> {
     let given = |text: Option<String>| text.filter(|text| !text.trim().is_empty());
     match (given(twiml), given(url)) {
-        (None, None) => Err(unfit("twiml", "is missing: give twiml, or the url that answers with it")),
+        (None, None) => Err(unfit(
+            "twiml",
+            "is missing: give twiml, or the url that answers with it",
+        )),
         (Some(_), Some(_)) => Err(unfit("url", "goes without twiml: give one of them")),
         (Some(twiml), None) => {
             let characters = twiml.chars().count();
             if characters > LONGEST_TWIML {
-                let why = format!("has {characters} characters, at most {LONGEST_TWIML} are allowed; give a url");
+                let why =
+                    format!("has {characters} characters, at most {LONGEST_TWIML} are allowed; give a url");
                 return Err(unfit("twiml", why));
             }
             if !(twiml.trim_start().starts_with('<') && twiml.contains("<Response")) {

@@ -131,7 +131,11 @@ pub(super) struct Request {
 }
 
 impl Request {
-    pub(super) fn of(owner: Option<String>, key: Option<String>, prefer: Option<&str>) -> Result<Self, Problem> {
+    pub(super) fn of(
+        owner: Option<String>,
+        key: Option<String>,
+        prefer: Option<&str>,
+    ) -> Result<Self, Problem> {
         let owner = lists::owner(owner);
         // A key is its owner's own: the engine's name a run among those of all owners.
         let key = key

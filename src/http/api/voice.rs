@@ -103,11 +103,18 @@ impl VoiceItem {
                 format!("must have from 1 to {LONGEST_GREETING} characters, not {characters}"),
             );
         }
-        if self.greeting.chars().any(|char| char.is_control() && char != '\n') {
+        if self
+            .greeting
+            .chars()
+            .any(|char| char.is_control() && char != '\n')
+        {
             return unfit("greeting", "must have no control characters".to_owned());
         }
         if !is_language(&self.language) {
-            return unfit("language", "must be a language and a country, as in pt-BR".to_owned());
+            return unfit(
+                "language",
+                "must be a language and a country, as in pt-BR".to_owned(),
+            );
         }
         if !(1..=LONGEST_VOICEMAIL).contains(&self.max_seconds) {
             return unfit("max_seconds", format!("must be from 1 to {LONGEST_VOICEMAIL}"));
@@ -127,7 +134,9 @@ fn is_language(text: &str) -> bool {
     let is_word = |part: &str, lengths: std::ops::RangeInclusive<usize>| {
         lengths.contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric())
     };
-    text.len() <= 20 && parts.next().is_some_and(|first| is_word(first, 2..=3)) && parts.all(|part| is_word(part, 2..=4))
+    text.len() <= 20
+        && parts.next().is_some_and(|first| is_word(first, 2..=3))
+        && parts.all(|part| is_word(part, 2..=4))
 }
 
 impl From<Voice> for VoiceItem {

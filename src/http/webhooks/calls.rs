@@ -17,11 +17,7 @@ use crate::{
 
 /// A call comes in: it is in the books before the caller hears anything.
 #[handler]
-pub(crate) async fn voice(
-    request: &Request,
-    body: Body,
-    Data(app): Data<&App>,
-) -> Result<Response, Problem> {
+pub(crate) async fn voice(request: &Request, body: Body, Data(app): Data<&App>) -> Result<Response, Problem> {
     let begun = std::time::Instant::now();
     let twiml = in_time(app, request, ring(app, request, body)).await?;
     count("voice", begun);

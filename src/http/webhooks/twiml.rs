@@ -70,9 +70,15 @@ mod tests {
             max_seconds: 30,
         };
         let twiml = greet(&voice, "https://a.example/?a=1&b=2");
-        assert!(twiml.contains("A &amp; B&lt;/Say&gt;&lt;Dial&gt;+1900&lt;/Dial&gt; &quot;&apos;"), "{twiml}");
+        assert!(
+            twiml.contains("A &amp; B&lt;/Say&gt;&lt;Dial&gt;+1900&lt;/Dial&gt; &quot;&apos;"),
+            "{twiml}"
+        );
         assert!(twiml.contains("language=\"pt-BR&quot;/&gt;\""), "{twiml}");
-        assert!(twiml.contains("recordingStatusCallback=\"https://a.example/?a=1&amp;b=2\""), "{twiml}");
+        assert!(
+            twiml.contains("recordingStatusCallback=\"https://a.example/?a=1&amp;b=2\""),
+            "{twiml}"
+        );
         assert!(!twiml.contains("<Dial"), "{twiml}");
     }
 
@@ -84,6 +90,9 @@ mod tests {
             voicemail: false,
             max_seconds: 30,
         };
-        assert!(greet(&voice, "https://a.example/").ends_with("<Say language=\"pt-BR\">Olá</Say><Hangup/></Response>"));
+        assert!(
+            greet(&voice, "https://a.example/")
+                .ends_with("<Say language=\"pt-BR\">Olá</Say><Hangup/></Response>")
+        );
     }
 }

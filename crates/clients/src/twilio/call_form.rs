@@ -106,7 +106,8 @@ mod tests {
     use super::*;
     use crate::twilio::parse_form;
 
-    const CALL: &str = "CallSid=CA0123456789abcdef0123456789abcdef&AccountSid=AC0123456789abcdef0123456789abcdef";
+    const CALL: &str =
+        "CallSid=CA0123456789abcdef0123456789abcdef&AccountSid=AC0123456789abcdef0123456789abcdef";
 
     fn fields(extra: &str) -> Vec<(String, String)> {
         parse_form(format!("{CALL}&{extra}").as_bytes(), 50).expect("a form")
@@ -118,7 +119,10 @@ mod tests {
             "CallStatus=Completed&CallDuration=15&AnsweredBy=human&From=%2B5511987654321",
         ))
         .expect("a call");
-        assert_eq!((form.call_status.as_str(), form.duration), ("completed", Some(15)));
+        assert_eq!(
+            (form.call_status.as_str(), form.duration),
+            ("completed", Some(15))
+        );
         assert_eq!(form.answered_by.as_deref(), Some("human"));
         assert!(!format!("{form:?}").contains("5511"));
         assert_eq!(
@@ -134,13 +138,12 @@ mod tests {
             "{sid}&RecordingStatus=absent&RecordingDuration=-1"
         )))
         .expect("a recording");
-        assert_eq!(
-            (form.recording_status.as_str(), form.duration),
-            ("absent", None)
-        );
+        assert_eq!((form.recording_status.as_str(), form.duration), ("absent", None));
         assert_eq!(
             RecordingForm::from_fields(&fields("RecordingSid=..%2F&RecordingStatus=absent")),
-            Err(FormError::Malformed { field: "RecordingSid" })
+            Err(FormError::Malformed {
+                field: "RecordingSid"
+            })
         );
     }
 }

@@ -65,7 +65,10 @@ impl CreateCall {
         if let Some(callback) = &self.recording_callback {
             form.push(("Record", "true".to_owned()));
             form.push(("RecordingStatusCallback", callback.clone()));
-            form.push(("RecordingStatusCallbackEvent", "in-progress completed absent".to_owned()));
+            form.push((
+                "RecordingStatusCallbackEvent",
+                "in-progress completed absent".to_owned(),
+            ));
         }
         form.extend(
             self.machine_detection

@@ -23,9 +23,7 @@ impl Client {
     /// # Errors
     /// [`TwilioError`]; 404 if the account has no such call.
     pub async fn fetch_call(&self, credentials: &Credentials, sid: &str) -> Result<Call, TwilioError> {
-        let request = self
-            .http
-            .get(self.url(&credentials.account_sid, &["Calls", sid]));
+        let request = self.http.get(self.url(&credentials.account_sid, &["Calls", sid]));
         self.send::<CallResource>(credentials, request)
             .await
             .map(Call::from)

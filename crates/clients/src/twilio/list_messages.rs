@@ -65,11 +65,12 @@ impl Client {
         size: u16,
         next: Option<&str>,
     ) -> Result<Page<Message>, TwilioError> {
-        let (since, size) = (
-            since.to_rfc3339_opts(SecondsFormat::Secs, true),
-            size.to_string(),
-        );
-        let query = [("To", to), ("DateSent>", since.as_str()), ("PageSize", size.as_str())];
+        let (since, size) = (since.to_rfc3339_opts(SecondsFormat::Secs, true), size.to_string());
+        let query = [
+            ("To", to),
+            ("DateSent>", since.as_str()),
+            ("PageSize", size.as_str()),
+        ];
         self.list_page(credentials, &query, next).await
     }
 }

@@ -110,7 +110,9 @@ impl State {
                     "Say" => call.heard.push(verb.text.clone()),
                     "Hangup" => return Ok(CallStatus::Completed),
                     "Redirect" => next = Some((verb.text.trim().to_owned(), call.params())),
-                    "Record" if !ring.says.is_empty() => next = Some(self.speak(call, &verb, at, ring).await?),
+                    "Record" if !ring.says.is_empty() => {
+                        next = Some(self.speak(call, &verb, at, ring).await?)
+                    }
                     _ => {}
                 }
                 if next.is_some() {

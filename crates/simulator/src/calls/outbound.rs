@@ -141,8 +141,11 @@ pub(super) async fn record(
 ) -> io::Result<()> {
     call.recordings.push(recording.clone());
     write(state, call)?;
-    let callback = callback.map(str::to_owned).or_else(|| call.recording_callback.clone());
-    let (Some(url), Some(account), false) = (callback, state.account(&call.account), faults.callbacks.none) else {
+    let callback = callback
+        .map(str::to_owned)
+        .or_else(|| call.recording_callback.clone());
+    let (Some(url), Some(account), false) = (callback, state.account(&call.account), faults.callbacks.none)
+    else {
         return Ok(());
     };
     for status in ["in-progress", "completed"] {

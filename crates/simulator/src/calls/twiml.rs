@@ -75,7 +75,13 @@ fn element(tag: &str) -> Option<(String, Vec<(String, String)>)> {
 }
 
 fn unescaped(text: &str) -> String {
-    let entities = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&apos;", "'"), ("&amp;", "&")];
+    let entities = [
+        ("&lt;", "<"),
+        ("&gt;", ">"),
+        ("&quot;", "\""),
+        ("&apos;", "'"),
+        ("&amp;", "&"),
+    ];
     entities
         .iter()
         .fold(text.to_owned(), |text, (entity, char)| text.replace(entity, char))
@@ -92,14 +98,23 @@ mod tests {
         let verbs = parse(text).expect("TwiML");
         let names: Vec<_> = verbs.iter().map(|verb| verb.name.as_str()).collect();
         assert_eq!(names, ["Say", "Record", "Hangup"]);
-        assert_eq!((verbs[0].text.as_str(), verbs[0].attribute("language")), ("A & <B", Some("pt-BR")));
+        assert_eq!(
+            (verbs[0].text.as_str(), verbs[0].attribute("language")),
+            ("A & <B", Some("pt-BR"))
+        );
         assert_eq!(verbs[1].attribute("action"), Some("https://a.example/?a=1&b=2"));
         assert_eq!(verbs[1].attribute("maxLength"), Some("30"));
     }
 
     #[test]
     fn what_is_not_twiml_is_not_followed() {
-        for text in ["", "hello", "<Response>", "<Response><Say>x</Response>", "<Response><Say a=1>x</Say></Response>"] {
+        for text in [
+            "",
+            "hello",
+            "<Response>",
+            "<Response><Say>x</Response>",
+            "<Response><Say a=1>x</Say></Response>",
+        ] {
             assert_eq!(parse(text), None, "{text}");
         }
         assert_eq!(parse("<Response/>"), Some(Vec::new()));

@@ -22,13 +22,41 @@ use crate::{address, connection, routes};
 const TWIML_LIMIT: usize = 4000;
 /// Every parameter of a call that is to be made. Source: Twilio, "Create a Call resource".
 const PARAMETERS: &[&str] = &[
-    "To", "From", "Url", "Twiml", "ApplicationSid", "Method", "FallbackUrl", "FallbackMethod", "StatusCallback",
-    "StatusCallbackEvent", "StatusCallbackMethod", "SendDigits", "Timeout", "Record", "RecordingChannels",
-    "RecordingStatusCallback", "RecordingStatusCallbackMethod", "RecordingStatusCallbackEvent", "RecordingTrack",
-    "SipAuthUsername", "SipAuthPassword", "MachineDetection", "MachineDetectionTimeout",
-    "MachineDetectionSpeechThreshold", "MachineDetectionSpeechEndThreshold", "MachineDetectionSilenceTimeout",
-    "AsyncAmd", "AsyncAmdStatusCallback", "AsyncAmdStatusCallbackMethod", "Trim", "CallerId", "Byoc", "CallReason",
-    "CallToken", "TimeLimit",
+    "To",
+    "From",
+    "Url",
+    "Twiml",
+    "ApplicationSid",
+    "Method",
+    "FallbackUrl",
+    "FallbackMethod",
+    "StatusCallback",
+    "StatusCallbackEvent",
+    "StatusCallbackMethod",
+    "SendDigits",
+    "Timeout",
+    "Record",
+    "RecordingChannels",
+    "RecordingStatusCallback",
+    "RecordingStatusCallbackMethod",
+    "RecordingStatusCallbackEvent",
+    "RecordingTrack",
+    "SipAuthUsername",
+    "SipAuthPassword",
+    "MachineDetection",
+    "MachineDetectionTimeout",
+    "MachineDetectionSpeechThreshold",
+    "MachineDetectionSpeechEndThreshold",
+    "MachineDetectionSilenceTimeout",
+    "AsyncAmd",
+    "AsyncAmdStatusCallback",
+    "AsyncAmdStatusCallbackMethod",
+    "Trim",
+    "CallerId",
+    "Byoc",
+    "CallReason",
+    "CallToken",
+    "TimeLimit",
 ];
 
 /// Makes a call, unless the request or the present faults are against it.
@@ -50,7 +78,9 @@ pub(super) async fn create(state: &Arc<State>, raw: &Raw, account: &Account) -> 
 async fn act(state: &Arc<State>, raw: &Raw, account: &Account, fault: CreateFault) -> Response {
     match fault {
         CreateFault::Status(status) => return ApiError::status(status).into_response(),
-        CreateFault::RateLimited { retry_after } => return ApiError::rate_limited(retry_after).into_response(),
+        CreateFault::RateLimited { retry_after } => {
+            return ApiError::rate_limited(retry_after).into_response();
+        }
         CreateFault::Refuse(code) => {
             return ApiError::bad(code, "Refused by the simulator").into_response();
         }
@@ -79,7 +109,11 @@ async fn act(state: &Arc<State>, raw: &Raw, account: &Account, fault: CreateFaul
 
 /// Checks the form the way Twilio does.
 fn accept(raw: &Raw, account: &Account) -> Result<Call, ApiError> {
-    if let Some((name, _)) = raw.form.iter().find(|(name, _)| !PARAMETERS.contains(&name.as_str())) {
+    if let Some((name, _)) = raw
+        .form
+        .iter()
+        .find(|(name, _)| !PARAMETERS.contains(&name.as_str()))
+    {
         return Err(ApiError::bad(20001, format!("Unknown parameter: {name}")));
     }
     let to = raw

@@ -195,12 +195,7 @@ pub async fn set_transcript(
 ) -> Result<(), StoreError> {
     let sql = "
         update recordings set transcript = $3, updated_at = $4 where owner = $1 and twilio_sid = $2";
-    let values = vec![
-        text(owner.as_str()),
-        text(sid),
-        text(transcript),
-        now.into(),
-    ];
+    let values = vec![text(owner.as_str()), text(sid), text(transcript), now.into()];
     match execute(conn, sql, values).await? {
         0 => Err(StoreError::NotFound("recording")),
         _ => Ok(()),

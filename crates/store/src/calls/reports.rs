@@ -3,7 +3,7 @@
 //! Has no tenant, because a report names none: the call tells whose it is, and the report counts only if that owner
 //! holds the account whose signature it bears. Every report is kept.
 use chrono::{DateTime, Utc};
-use recado_domain::{CallStatus, OwnerId, RecordingStatus};
+use recado_domain::{CallStatus, RecordingStatus};
 use sea_orm::{ConnectionTrait, FromQueryResult};
 use ulid::Ulid;
 
@@ -69,12 +69,8 @@ pub(crate) struct Said<'a> {
 ///
 /// # Errors
 /// Those of the database.
-pub async fn call_of(
-    conn: &impl ConnectionTrait,
-    report: &Report,
-) -> Result<Option<Call>, StoreError> {
-    let holds =
-        "owner in (select a.owner from channel_accounts a where a.twilio_account_sid = $2)";
+pub async fn call_of(conn: &impl ConnectionTrait, report: &Report) -> Result<Option<Call>, StoreError> {
+    let holds = "owner in (select a.owner from channel_accounts a where a.twilio_account_sid = $2)";
     let values = |name: &str| vec![text(name), text(&report.account_sid)];
     let known = one(
         conn,
@@ -97,7 +93,8 @@ pub async fn call_of_recording(
     account_sid: &str,
     sid: &str,
 ) -> Result<Option<(Call, recordings::Recording)>, StoreError> {
-    let condition = "where id = (select r.call from recordings r where r.twilio_sid = $1 and r.account_sid = $2)";
+    let condition =
+        "where id = (select r.call from recordings r where r.twilio_sid = $1 and r.account_sid = $2)";
     let Some(call) = one(conn, condition, vec![text(sid), text(account_sid)]).await? else {
         return Ok(None);
     };
@@ -126,7 +123,13 @@ pub async fn apply(
             duration,
             answered_by,
             error_code,
-        } => (None, status.as_str(), duration, answered_by.as_deref(), error_code),
+        } => (
+            None,
+            status.as_str(),
+            duration,
+            answered_by.as_deref(),
+            error_code,
+        ),
         News::Recording {
             sid,
             status,
@@ -250,8 +253,7 @@ struct Orphan {
     at: DateTime<Utc>,
 }
 
-const ORPHAN: &str =
-    "o.id, o.account_sid, o.token, o.call_sid, o.recording_sid, o.status, o.duration, o.answered_by, o.error_code, o.at";
+const ORPHAN: &str = "o.id, o.account_sid, o.token, o.call_sid, o.recording_sid, o.status, o.duration, o.answered_by, o.error_code, o.at";
 
 /// Applies the reports that came before this call's row, or before its SID was known.
 pub(crate) async fn adopt(
@@ -345,51 +347,10 @@ impl Orphan {
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
         let sql = "update call_events set call = $2, owner = $3 where id = $1 and call is null";
-        let values = vec![
-            text(&self.id),
-            text(call.id.as_str()),
-            text(call.owner.as_str()),
-        ];
+        let values = vec![text(&self.id), text(call.id.as_str()), text(call.owner.as_str())];
         match execute(conn, sql, values).await? {
             0 => Ok(()),
             _ => take_in(conn, call, &self.report()?, now.max(self.at)).await,
         }
     }
-}
-
-#[derive(FromQueryResult)]
-struct Unfinished {
-    id: String,
-    twilio_sid: String,
-}
-
-/// The SIDs of an owner's calls in an account of which no end was reported: ids after `after` and before `until`, in
-/// their order, at most `limit`.
-///
-/// # Errors
-/// Those of the database.
-pub async fn unfinished(
-    conn: &impl ConnectionTrait,
-    owner: &OwnerId,
-    account_sid: &str,
-    (after, until): (&str, &str),
-    limit: u32,
-) -> Result<Vec<(String, String)>, StoreError> {
-    let sql = "
-        select c.id, c.twilio_sid from calls c
-        join channel_numbers n on n.owner = c.owner and n.address = c.our_address and n.twilio_account_sid = $2
-        where c.id > $3 and c.id < $4 and c.owner = $1 and c.twilio_sid is not null and c.rank < $5
-        order by c.id limit $6";
-    let values = vec![
-        text(owner.as_str()),
-        text(account_sid),
-        text(after),
-        text(until),
-        i64::from(CallStatus::Completed.rank()).into(),
-        i64::from(limit).into(),
-    ];
-    let rows = Unfinished::find_by_statement(statement(conn, sql, values))
-        .all(conn)
-        .await?;
-    Ok(rows.into_iter().map(|row| (row.id, row.twilio_sid)).collect())
 }

@@ -136,7 +136,11 @@ pub(in crate::http::api) fn recipient(channel: Channel, written: Option<&str>) -
     Ok(to)
 }
 
-pub(in crate::http::api) fn sender<'a>(channel: Channel, written: Option<&str>, senders: &'a [Sender]) -> Result<&'a Sender, Problem> {
+pub(in crate::http::api) fn sender<'a>(
+    channel: Channel,
+    written: Option<&str>,
+    senders: &'a [Sender],
+) -> Result<&'a Sender, Problem> {
     let mut there = senders
         .iter()
         .filter(|sender| sender.address.channel() == channel);
