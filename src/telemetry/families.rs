@@ -70,6 +70,7 @@ const OUTCOME: (&str, Values) = (
         "sent",
         "silent",
         "terminated",
+        "unread",
         "withheld",
     ]),
 );
@@ -116,6 +117,11 @@ pub(crate) const FAMILIES: &[Family] = &[
     family("recado_model_seconds", Histogram, "seconds", &[PROVIDER, ("result", Words(&["ok", "busy", "down", "garbage", "refused"]))], Worker, "time of a call of a model; its count is the number of calls"),
     family("recado_model_tokens_total", Counter, "tokens", &[PROVIDER, ("kind", Words(&["prompt", "completion"]))], Worker, "tokens read and written, where the provider counts them"),
     family("recado_model_fallbacks_total", Counter, "steps", &[("step", Words(&["ask_specialist", "route_agent"]))], Worker, "times the offline agent stood in because no model answered"),
+    family("recado_media_fetched_total", Counter, "attempts", &[("outcome", Words(&["stored", "refused", "failed"]))], Worker, "attempts to fetch an attachment: kept; refused for good, for what it is or where; failed, to be tried again"),
+    family("recado_media_purged_total", Counter, "attachments", &[], Worker, "attachments deleted because they are no longer kept, by this one"),
+    family("recado_transcriptions_total", Counter, "attempts", &[("outcome", Words(&["heard", "failed"]))], Worker, "attempts to turn a voice note into text"),
+    family("recado_transcription_seconds", Histogram, "seconds", &[], Worker, "time of an attempt to turn a voice note into text"),
+    family("recado_typing_shown_total", Counter, "requests", &[("outcome", Words(&["shown", "failed"]))], Worker, "requests to show a contact that an answer is being written"),
     // The journal and the database.
     family("recado_journal_commits_total", Counter, "commits", &[], Every, "commits of the journal writer; on SQLite heartbeats and sweeps too"),
     family("recado_journal_rows_total", Counter, "rows", &[], Every, "rows that they wrote, without those of transactions; by commits, the size of a batch"),

@@ -2,6 +2,7 @@
 mod control;
 mod conversations;
 mod lists;
+mod media;
 mod messages;
 mod owners;
 mod prospects;
@@ -86,6 +87,7 @@ pub(super) fn documented(routes: Route) -> (Route, Route) {
             control::Control,
             conversations::Conversations,
             messages::Messages,
+            media::Attachments,
             prospects::Prospects,
             twilio::Twilio,
             questions::Questions,
