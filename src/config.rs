@@ -185,7 +185,9 @@ impl Config {
 
 /// The folder for files where none is named: beside the SQLite file, or `data/media`.
 fn beside(database_url: &str) -> PathBuf {
-    let file = database_url.strip_prefix("sqlite:").map(|path| path.trim_start_matches("//"));
+    let file = database_url
+        .strip_prefix("sqlite:")
+        .map(|path| path.trim_start_matches("//"));
     let file = file.map(|path| Path::new(path.split('?').next().unwrap_or_default()));
     match file.and_then(Path::parent) {
         Some(folder) => folder.join("media"),
@@ -262,7 +264,9 @@ impl Reader<'_> {
             let url = Url::parse(text).map_err(|error| error.to_string())?;
             match url.scheme() {
                 "file" if url.to_file_path().is_ok() => Ok(url),
-                "file" => Err("must name a folder from the root, as in file:///var/lib/recado/media".to_owned()),
+                "file" => {
+                    Err("must name a folder from the root, as in file:///var/lib/recado/media".to_owned())
+                }
                 "s3" if url.has_host() => Ok(url),
                 "s3" => Err("must name a bucket, as in s3://bucket/folder".to_owned()),
                 other => Err(format!("`{other}://` is neither file:// nor s3://")),

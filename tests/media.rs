@@ -33,7 +33,8 @@ const UNHEARD: &str = "não conseguimos ouvi-lo";
 const LOST: &str = "Não conseguimos abrir o arquivo";
 
 /// A picture of one pixel.
-const GIF: &[u8] = b"GIF89a\x01\x00\x01\x00\x80\x00\x00\xff\xff\xff\x00\x00\x00!\xf9\x04\x01\x00\x00\x00\x00,\x00\x00\
+const GIF: &[u8] =
+    b"GIF89a\x01\x00\x01\x00\x80\x00\x00\xff\xff\xff\x00\x00\x00!\xf9\x04\x01\x00\x00\x00\x00,\x00\x00\
     \x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;";
 
 impl World {
@@ -157,7 +158,8 @@ on_both! {
         // Kept for 30 days: the file of an older message goes, unless it was written a moment ago.
         let (code, told) = world.run(&["retention", "set", "--days", "30"]).await;
         assert_eq!(code, 0, "{told}");
-        process.terminate_and_wait(PATIENCE).await;
+        process.terminate();
+        process.wait(PATIENCE).await;
         world.execute("update media set created_at = '2026-01-01T00:00:00+00:00'").await;
         world.run(&["retention", "purge"]).await;
         assert_eq!(world.files().len(), 2, "another message with it may be coming in");
@@ -270,12 +272,19 @@ async fn without_a_server_that_listens_a_voice_note_is_kept_and_the_contact_is_a
     assert_eq!(world.outcome(&sid).await, "unread");
     assert_eq!(world.media(&sid).await["items"][0]["state"], "stored");
     assert_eq!(world.files().len(), 1);
-    let url = world.media(&sid).await["items"][0]["url"].as_str().unwrap().to_owned();
-    process.terminate_and_wait(PATIENCE).await;
+    let url = world.media(&sid).await["items"][0]["url"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    process.terminate();
+    process.wait(PATIENCE).await;
 
     // The end of an owner is the end of what its contacts sent.
     let (code, told) = world.run(&["erase-owner", "default", "--yes"]).await;
-    assert!(code == 0 && told.contains("1 files of default are removed"), "{told}");
+    assert!(
+        code == 0 && told.contains("1 files of default are removed"),
+        "{told}"
+    );
     assert!(world.files().is_empty());
     let _process = world.serve_and_work().await;
     world.follow(&url).await.problem(410);
@@ -287,7 +296,9 @@ async fn what_stands_beside_the_words_is_read_too() {
     let _process = world.serve_and_work().await;
     let say = async |number: u32, body: &str, extra: &[(&str, &str)]| {
         let before = world.texts(&contact(number)).len();
-        let extra = extra.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let extra = extra
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let inbound = Inbound {
             from: contact(number),
             body: body.to_owned(),
@@ -295,9 +306,21 @@ async fn what_stands_beside_the_words_is_read_too() {
             ..Inbound::default()
         };
         let sid = world.deliver(inbound).await.sid;
-        (sid, world.answers(&contact(number), before + 1).await.pop().unwrap())
+        (
+            sid,
+            world.answers(&contact(number), before + 1).await.pop().unwrap(),
+        )
     };
-    let (_, heard) = say(1, "", &[("Latitude", "-23.5"), ("Longitude", "-46.6"), ("Label", "Padaria")]).await;
+    let (_, heard) = say(
+        1,
+        "",
+        &[
+            ("Latitude", "-23.5"),
+            ("Longitude", "-46.6"),
+            ("Label", "Padaria"),
+        ],
+    )
+    .await;
     assert_eq!(heard, "you said: 📍 Padaria (-23.5, -46.6)");
     let (_, heard) = say(2, "", &[("ListId", "cake"), ("ListTitle", "Bolo de milho")]).await;
     assert_eq!(heard, "you said: Bolo de milho");
@@ -319,7 +342,10 @@ async fn what_stands_beside_the_words_is_read_too() {
     // A contact card is a file, and who it is are words.
     let card = b"BEGIN:VCARD\nVERSION:3.0\nFN:Ana Souza\nTEL:+55 11 98765-0001\nEND:VCARD\n";
     world.attach(&contact(5), "text/vcard", card, "").await;
-    assert_eq!(world.answers(&contact(5), 1).await, ["you said: 👤 Ana Souza: +55 11 98765-0001"]);
+    assert_eq!(
+        world.answers(&contact(5), 1).await,
+        ["you said: 👤 Ana Souza: +55 11 98765-0001"]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -328,7 +354,9 @@ async fn where_the_owner_wants_it_the_contact_sees_typing_and_no_answer_waits_fo
     let _process = world.serve_and_work().await;
     let typing = |sid: &str| {
         let asked = world.simulator.book().requests();
-        let asked = asked.into_iter().filter(|request| request.path == "/v2/Indicators/Typing.json");
+        let asked = asked
+            .into_iter()
+            .filter(|request| request.path == "/v2/Indicators/Typing.json");
         asked.filter(|request| request.params["messageId"] == sid).count()
     };
     let unwanted = world.say(&contact(1), "oi").await;
@@ -337,14 +365,20 @@ async fn where_the_owner_wants_it_the_contact_sees_typing_and_no_answer_waits_fo
     assert_eq!(world.get(path).await.json(), json!({"shown": false}));
     assert_eq!(world.put(path, json!({"shown": true})).await.status, 200);
     assert_eq!(world.get(path).await.json(), json!({"shown": true}));
-    world.put("/owners/nobody/typing", json!({"shown": true})).await.problem(404);
+    world
+        .put("/owners/nobody/typing", json!({"shown": true}))
+        .await
+        .problem(404);
     let wanted = world.say(&contact(1), "oi?").await;
     world.answers(&contact(1), 2).await;
     eventually(PATIENCE, async || (typing(&wanted) == 1).then_some(())).await;
     assert_eq!(typing(&unwanted), 0);
     let run = world.until(&wanted, "completed").await;
     let journal = world.journal(&run).await;
-    assert!(journal.iter().any(|(_, name)| name == "show_typing"), "{journal:?}");
+    assert!(
+        journal.iter().any(|(_, name)| name == "show_typing"),
+        "{journal:?}"
+    );
     // An SMS has no such thing.
     let sms = world.say("+5511987650009", "oi").await;
     world.answers("+5511987650009", 1).await;

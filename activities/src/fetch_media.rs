@@ -8,6 +8,7 @@ use recado_clients::{
 use recado_domain::OwnerId;
 use recado_engine::{Activity, Attempt, Effect, Fault, Retry};
 use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
 
 use crate::Environment;
 
@@ -17,6 +18,9 @@ const LIMIT: usize = 16 * 1024 * 1024;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// A file that is not there yet is looked for again after these times.
 const NOT_YET: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(3)];
+
+/// Each holds its file in memory: a process fetches so many at the same time.
+static AT_ONCE: Semaphore = Semaphore::const_new(12);
 
 /// Downloads one attachment with the owner's credentials, looks what it is, and keeps it under its hash.
 ///
@@ -93,6 +97,8 @@ impl FetchMedia {
             account_sid: found.account_sid,
             auth_token: found.auth_token,
         };
+        let closed = |_| Fault::retry("media_away", "this process goes home");
+        let _place = AT_ONCE.acquire().await.map_err(closed)?;
         let fetch = Fetch {
             url: &self.url,
             limit: LIMIT,

@@ -146,7 +146,9 @@ async fn said(
             Some(replied_to) => messages::by_sid(tx, &call.owner, &replied_to.sid).await?,
             None => None,
         };
-        let quoted = quoted.map(|message| message.body).filter(|body| !body.trim().is_empty());
+        let quoted = quoted
+            .map(|message| message.body)
+            .filter(|body| !body.trim().is_empty());
         let read = content.read(&call.body, quoted.as_deref());
         said.push((read != call.body).then_some(read));
     }

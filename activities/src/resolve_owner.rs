@@ -50,7 +50,9 @@ impl Activity<Environment> for ResolveOwner {
             }
         };
         let settings = owner.settings().map_err(of_store)?;
-        let quiet = settings.quiet_period.map_or(env.quiet_period, std::time::Duration::from_secs_f64);
+        let quiet = settings
+            .quiet_period
+            .map_or(env.quiet_period, std::time::Duration::from_secs_f64);
         Ok(Owner {
             id: OwnerId::from(owner.id),
             language: owner.language,

@@ -213,13 +213,19 @@ async fn files(config: &Config) -> Finding {
     let look = async {
         let store = MediaStore::open(&config.media_url)?;
         store.prepare()?;
-        let hash = store.put("recado-check", b"written by `recado check`".to_vec()).await?;
+        let hash = store
+            .put("recado-check", b"written by `recado check`".to_vec())
+            .await?;
         store.remove("recado-check", &hash).await
     };
     match tokio::time::timeout(PATIENCE, look).await {
         Ok(Ok(())) => finding("MEDIA_URL", Verdict::Works, config.media_url.to_string()),
         Ok(Err(error)) => finding("MEDIA_URL", Verdict::Broken, error.to_string()),
-        Err(_) => finding("MEDIA_URL", Verdict::Broken, "the storage gave no answer within 5 s"),
+        Err(_) => finding(
+            "MEDIA_URL",
+            Verdict::Broken,
+            "the storage gave no answer within 5 s",
+        ),
     }
 }
 

@@ -108,7 +108,10 @@ mod tests {
         assert_eq!(links.check(&link, &id, now + 599), Ok(owner));
         assert_eq!(links.check(&link, &id, now + 1_200), Err(BadLink::Over));
         assert_eq!(links.check(&link, "01ABD", now), Err(BadLink::Forged));
-        assert_eq!(Links { key: [8; 64] }.check(&link, &id, now), Err(BadLink::Forged));
+        assert_eq!(
+            Links { key: [8; 64] }.check(&link, &id, now),
+            Err(BadLink::Forged)
+        );
         link.until += 600;
         assert_eq!(links.check(&link, &id, now), Err(BadLink::Forged));
         link.until -= 600;

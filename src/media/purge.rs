@@ -52,7 +52,12 @@ pub(crate) async fn purge(storage: &Storage, files: &MediaStore, now: DateTime<U
     if retention.is_empty() {
         return Ok(0);
     }
-    let days = |owner: &str| retention.iter().find(|one| one.owner == owner).map(|one| one.days);
+    let days = |owner: &str| {
+        retention
+            .iter()
+            .find(|one| one.owner == owner)
+            .map(|one| one.days)
+    };
     let mut purged = 0;
     for owner in owners::list(storage.reader()).await? {
         let Some(days) = days(&owner.id).or_else(|| days("")) else {
@@ -97,9 +102,8 @@ async fn remove(
         }
     }
     let (owner, id) = (owner.clone(), one.id.clone());
-    let expired = storage.transaction(move |tx| {
-        Box::pin(async move { anyhow::Ok(media::expire(tx, &owner, &id).await?) })
-    });
+    let expired = storage
+        .transaction(move |tx| Box::pin(async move { anyhow::Ok(media::expire(tx, &owner, &id).await?) }));
     expired.await?;
     Ok(true)
 }

@@ -114,11 +114,10 @@ async fn find(app: &App, link: &Link, id: &str) -> Result<(OwnerId, Media, Strin
     let media = found.ok_or_else(|| Problem::not_found("attachment"))?;
     match (media.state, media.sha256.clone()) {
         (MediaState::Stored, Some(hash)) => Ok((owner, media, hash)),
-        (MediaState::Failed, _) => Err(Problem::not_found("file: it could not be had when the message came")),
-        _ => Err(Problem::new(
-            StatusCode::GONE,
-            "this file is not kept any more",
+        (MediaState::Failed, _) => Err(Problem::not_found(
+            "file: it could not be had when the message came",
         )),
+        _ => Err(Problem::new(StatusCode::GONE, "this file is not kept any more")),
     }
 }
 
@@ -166,7 +165,10 @@ enum Asked {
 
 /// One part of a file; several, or what cannot be understood, is the whole. Source: RFC 9110, section 14.
 fn range(text: &str, size: u64) -> Asked {
-    let Some((first, last)) = text.strip_prefix("bytes=").and_then(|range| range.split_once('-')) else {
+    let Some((first, last)) = text
+        .strip_prefix("bytes=")
+        .and_then(|range| range.split_once('-'))
+    else {
         return Asked::Whole;
     };
     let (first, last) = (first.trim(), last.trim());
@@ -176,7 +178,11 @@ fn range(text: &str, size: u64) -> Asked {
         (Err(_), Ok(last)) if first.is_empty() => size.saturating_sub(last)..size,
         _ => return Asked::Whole,
     };
-    if part.is_empty() { Asked::Nowhere } else { Asked::Part(part) }
+    if part.is_empty() {
+        Asked::Nowhere
+    } else {
+        Asked::Part(part)
+    }
 }
 
 #[cfg(test)]

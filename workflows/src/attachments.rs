@@ -98,12 +98,7 @@ impl Attachments<'_> {
         self.listen_to(ctx, &media, granted).await
     }
 
-    async fn listen_to(
-        &self,
-        ctx: &mut Context,
-        media: &[Attached],
-        granted: bool,
-    ) -> Result<Heard, Fault> {
+    async fn listen_to(&self, ctx: &mut Context, media: &[Attached], granted: bool) -> Result<Heard, Fault> {
         let is_lost = media.iter().any(|one| matches!(one, Attached::Lost { .. }));
         let mut trouble = is_lost.then_some(Trouble::Lost);
         let mut lines = vec![self.said.trim().to_owned()];
@@ -157,9 +152,16 @@ impl Attachments<'_> {
     fn found(&self) -> Vec<(String, Option<String>)> {
         let field = |name: String| {
             let found = self.form.iter().find(|(key, _)| *key == name);
-            found.map(|(_, value)| value.clone()).filter(|value| !value.is_empty())
+            found
+                .map(|(_, value)| value.clone())
+                .filter(|value| !value.is_empty())
         };
-        let at = |place| Some((field(format!("MediaUrl{place}"))?, field(format!("MediaContentType{place}"))));
+        let at = |place| {
+            Some((
+                field(format!("MediaUrl{place}"))?,
+                field(format!("MediaContentType{place}")),
+            ))
+        };
         (0..MOST).filter_map(at).collect()
     }
 }

@@ -149,6 +149,8 @@ fn ending(content_type: &str) -> &'static str {
 
 impl fmt::Debug for Transcriber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Transcriber").field("model", &self.model).finish_non_exhaustive()
+        f.debug_struct("Transcriber")
+            .field("model", &self.model)
+            .finish_non_exhaustive()
     }
 }

@@ -135,7 +135,11 @@ impl State {
 
     /// The fields that say what a message carries.
     fn attached(&self, message: &Message) -> Vec<(String, String)> {
-        let media: Vec<_> = message.media.iter().filter_map(|sid| Some((sid, self.media(sid)?))).collect();
+        let media: Vec<_> = message
+            .media
+            .iter()
+            .filter_map(|sid| Some((sid, self.media(sid)?)))
+            .collect();
         if media.is_empty() {
             return Vec::new();
         }

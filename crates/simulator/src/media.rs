@@ -44,13 +44,21 @@ impl Shelf {
     fn put(&self, media: &Media) -> io::Result<String> {
         let sid = new_sid("ME");
         std::fs::create_dir_all(&self.0)?;
-        let file = [media.content_type.replace('\n', " ").as_bytes(), b"\n", &media.bytes].concat();
+        let file = [
+            media.content_type.replace('\n', " ").as_bytes(),
+            b"\n",
+            &media.bytes,
+        ]
+        .concat();
         std::fs::write(self.0.join(&sid), file)?;
         Ok(sid)
     }
 
     fn get(&self, sid: &str) -> Option<Media> {
-        let plain = sid.strip_prefix("ME")?.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let plain = sid
+            .strip_prefix("ME")?
+            .bytes()
+            .all(|byte| byte.is_ascii_hexdigit());
         let file = plain.then(|| std::fs::read(self.0.join(sid)).ok()).flatten()?;
         let end = file.iter().position(|byte| *byte == b'\n')?;
         Some(Media {
@@ -88,12 +96,18 @@ pub(crate) async fn redirect(state: &Arc<State>, raw: &Raw, message: &str, sid: 
     if let Some(status) = faults.status {
         return twilio::failed(status);
     }
-    let carried = state.book.message(message).is_some_and(|found| found.media.iter().any(|one| one == sid));
+    let carried = state
+        .book
+        .message(message)
+        .is_some_and(|found| found.media.iter().any(|one| one == sid));
     if !carried || state.media(sid).is_none() {
         return twilio::not_found(&raw.path);
     }
     let path = format!("/cdn/{sid}");
-    let query = [("signature", signature(&path)), ("oversize", faults.oversize.to_string())];
+    let query = [
+        ("signature", signature(&path)),
+        ("oversize", faults.oversize.to_string()),
+    ];
     let query = serde_urlencoded::to_string(query).unwrap_or_default();
     let there = format!("{}{path}?{query}", state.base().replace("127.0.0.1", "localhost"));
     Response::builder()
@@ -106,10 +120,14 @@ pub(crate) async fn redirect(state: &Arc<State>, raw: &Raw, message: &str, sid: 
 pub(crate) fn hand_out(state: &State, raw: &Raw, sid: &str) -> Response {
     let is_signed = raw.query("signature") == Some(signature(&raw.path).as_str());
     let Some(media) = state.media(sid).filter(|_| is_signed) else {
-        return routes::json(StatusCode::FORBIDDEN, &serde_json::json!({"Code": "SignatureDoesNotMatch"}));
+        return routes::json(
+            StatusCode::FORBIDDEN,
+            &serde_json::json!({"Code": "SignatureDoesNotMatch"}),
+        );
     };
     if raw.is_authorised {
-        let told = serde_json::json!({"Code": "InvalidArgument", "Message": "Only one auth mechanism allowed"});
+        let told =
+            serde_json::json!({"Code": "InvalidArgument", "Message": "Only one auth mechanism allowed"});
         return routes::json(StatusCode::BAD_REQUEST, &told);
     }
     let answer = Response::builder().content_type(media.content_type.as_str());
@@ -117,7 +135,10 @@ pub(crate) fn hand_out(state: &State, raw: &Raw, sid: &str) -> Response {
         // Without a length, as one that lies about it.
         let pieces = (0..OVERSIZE / PIECE).map(|_| Ok::<_, io::Error>(vec![0; PIECE]));
         let head = stream::iter([Ok(media.bytes)]);
-        return answer.body(Body::from_bytes_stream(futures::StreamExt::chain(head, stream::iter(pieces))));
+        return answer.body(Body::from_bytes_stream(futures::StreamExt::chain(
+            head,
+            stream::iter(pieces),
+        )));
     }
     answer.body(media.bytes)
 }
@@ -143,9 +164,17 @@ pub(crate) fn shelve(state: &State, raw: &Raw, sid: Option<&str>) -> Option<Resp
             // Shown in a page of ours: only what cannot run there is named by its type.
             let kind = media.content_type.split('/').next().unwrap_or_default();
             let shown = matches!(kind, "image" | "audio" | "video") && !media.content_type.contains("svg");
-            let kind = if shown { media.content_type.as_str() } else { "application/octet-stream" };
+            let kind = if shown {
+                media.content_type.as_str()
+            } else {
+                "application/octet-stream"
+            };
             let answer = Response::builder().content_type(kind);
-            Some(answer.header("X-Content-Type-Options", "nosniff").body(media.bytes))
+            Some(
+                answer
+                    .header("X-Content-Type-Options", "nosniff")
+                    .body(media.bytes),
+            )
         }
         _ => None,
     }

@@ -65,7 +65,10 @@ mod tests {
             Content-Disposition: form-data; name=\"file\"; filename=\"a.ogg\"\r\nContent-Type: audio/ogg\r\n\r\n\0\r\n\xff\r\n--b--\r\n";
         let parts = parts("multipart/form-data; boundary=b", body);
         assert_eq!(parts.len(), 2);
-        assert_eq!((parts[0].name.as_str(), parts[0].bytes.as_slice()), ("model", &b"whisper-1"[..]));
+        assert_eq!(
+            (parts[0].name.as_str(), parts[0].bytes.as_slice()),
+            ("model", &b"whisper-1"[..])
+        );
         assert_eq!(parts[1].file_name.as_deref(), Some("a.ogg"));
         assert_eq!(parts[1].bytes, b"\0\r\n\xff");
     }

@@ -48,7 +48,12 @@ impl Raw {
         let json = content_type.starts_with("application/json");
         let parts = multipart::parts(&content_type, &body);
         let texts = parts.iter().filter(|part| part.file_name.is_none());
-        let texts = texts.map(|part| (part.name.clone(), String::from_utf8_lossy(&part.bytes).into_owned()));
+        let texts = texts.map(|part| {
+            (
+                part.name.clone(),
+                String::from_utf8_lossy(&part.bytes).into_owned(),
+            )
+        });
         Ok(Self {
             method: request.method().clone(),
             path: request.uri().path().to_owned(),

@@ -20,11 +20,19 @@ pub(crate) async fn transcribe(state: &Arc<State>, raw: &Raw) -> Response {
         return error(status, "The server had an error processing your request");
     }
     if faults.garbage {
-        return Response::builder().content_type("application/json").body("<html>");
+        return Response::builder()
+            .content_type("application/json")
+            .body("<html>");
     }
-    let file = raw.parts.iter().find(|part| part.name == "file" && part.file_name.is_some());
+    let file = raw
+        .parts
+        .iter()
+        .find(|part| part.name == "file" && part.file_name.is_some());
     let (Some(file), Some(_)) = (file, raw.field("model")) else {
-        return error(StatusCode::BAD_REQUEST, "you must provide a file and a model parameter");
+        return error(
+            StatusCode::BAD_REQUEST,
+            "you must provide a file and a model parameter",
+        );
     };
     let scripted = state.lock_speech().pop_front();
     let text = scripted
@@ -34,6 +42,7 @@ pub(crate) async fn transcribe(state: &Arc<State>, raw: &Raw) -> Response {
 }
 
 fn error(status: StatusCode, message: &str) -> Response {
-    let body = json!({"error": {"message": message, "type": "invalid_request_error", "param": null, "code": null}});
+    let body =
+        json!({"error": {"message": message, "type": "invalid_request_error", "param": null, "code": null}});
     routes::json(status, &body)
 }

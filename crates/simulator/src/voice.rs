@@ -78,7 +78,11 @@ fn as_page(kind: u8, granule: u64, number: u32, packets: &[&[u8]]) -> Vec<u8> {
 fn checksum(page: &[u8]) -> u32 {
     page.iter().fold(0, |sum, byte| {
         (0..8).fold(sum ^ (u32::from(*byte) << 24), |sum, _| {
-            if sum & 0x8000_0000 == 0 { sum << 1 } else { (sum << 1) ^ 0x04c1_1db7 }
+            if sum & 0x8000_0000 == 0 {
+                sum << 1
+            } else {
+                (sum << 1) ^ 0x04c1_1db7
+            }
         })
     })
 }

@@ -182,8 +182,12 @@ pub async fn insert(
             one.error.into(),
         ]);
     }
-    rows.execute(conn, sql, vec![text(owner.as_str()), text(message.as_str()), now.into()])
-        .await?;
+    rows.execute(
+        conn,
+        sql,
+        vec![text(owner.as_str()), text(message.as_str()), now.into()],
+    )
+    .await?;
     Ok(())
 }
 

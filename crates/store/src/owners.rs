@@ -129,7 +129,11 @@ pub enum Typing {
 ///
 /// # Errors
 /// Those of the database.
-pub async fn set_typing(conn: &impl ConnectionTrait, id: &OwnerId, typing: Typing) -> Result<bool, StoreError> {
+pub async fn set_typing(
+    conn: &impl ConnectionTrait,
+    id: &OwnerId,
+    typing: Typing,
+) -> Result<bool, StoreError> {
     let shown = (typing == Typing::Shown).then_some(true);
     change(conn, id, |settings| settings.typing = shown).await
 }

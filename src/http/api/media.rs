@@ -69,13 +69,20 @@ impl Attachments {
         sid: Path<String>,
     ) -> poem::Result<Json<MediaList>> {
         let (owner, conn) = (lists::owner(owner.0), &app.environment.database);
-        let found = messages::by_sid(conn, &owner, &sid.0).await.map_err(Problem::from)?;
+        let found = messages::by_sid(conn, &owner, &sid.0)
+            .await
+            .map_err(Problem::from)?;
         let message = found.ok_or_else(|| Problem::not_found("message"))?;
         let media = media::of_messages(conn, &owner, &[&message.id])
             .await
             .map_err(Problem::from)?;
         let (links, now) = (Links::new(&app.config), Utc::now().timestamp());
-        let base = app.config.public_url.as_ref().map(Url::as_str).unwrap_or_default();
+        let base = app
+            .config
+            .public_url
+            .as_ref()
+            .map(Url::as_str)
+            .unwrap_or_default();
         let base = base.trim_end_matches('/');
         let item = |one: Media| {
             let is_there = one.state == MediaState::Stored;

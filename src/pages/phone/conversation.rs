@@ -99,7 +99,10 @@ impl Bubble {
         Self {
             sid: message.sid.clone(),
             inbound,
-            media: ours.iter().filter_map(|sid| Attached::of(telephone, sid)).collect(),
+            media: ours
+                .iter()
+                .filter_map(|sid| Attached::of(telephone, sid))
+                .collect(),
             body: message.body.clone(),
             attached: theirs.iter().cloned().chain(template).collect(),
             at: Moment::local(message.created),

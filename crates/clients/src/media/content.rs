@@ -168,7 +168,8 @@ mod tests {
 
     #[test]
     fn a_contact_card_says_who_it_is() {
-        let card = b"BEGIN:VCARD\r\nVERSION:3.0\r\nFN:Ana Souza\r\nTEL;TYPE=CELL:+55 11 98765-0001\r\nEND:VCARD";
+        let card =
+            b"BEGIN:VCARD\r\nVERSION:3.0\r\nFN:Ana Souza\r\nTEL;TYPE=CELL:+55 11 98765-0001\r\nEND:VCARD";
         let content = Content::of(card, Some("text/x-vcard")).expect("kept");
         assert_eq!(content.content_type, VCARD);
         assert_eq!(content.words.as_deref(), Some("👤 Ana Souza: +55 11 98765-0001"));

@@ -272,14 +272,20 @@ mod tests {
         let hash = store.put("ana", b"0123456789".to_vec()).await.expect("kept");
         let part = store.get("ana", &hash, Rendition::Original, Some(2..5)).await;
         assert_eq!(part.expect("a part"), b"234");
-        let there = store.look("ana", &hash, Rendition::Original).await.expect("there");
+        let there = store
+            .look("ana", &hash, Rendition::Original)
+            .await
+            .expect("there");
         assert_eq!(there.size, 10);
         std::fs::remove_dir_all(path).expect("cleared");
     }
 
     #[test]
     fn a_place_that_is_none_is_named() {
-        for (url, told) in [("https://example.com/x", "https://"), ("file://elsewhere/x", "no folder")] {
+        for (url, told) in [
+            ("https://example.com/x", "https://"),
+            ("file://elsewhere/x", "no folder"),
+        ] {
             let error = MediaStore::open(&Url::parse(url).expect("a URL")).expect_err("refused");
             assert!(error.to_string().contains(told), "{error}");
         }

@@ -19,11 +19,7 @@ use crate::retry_after::retry_after;
 /// A redirect leads to the storage; one more may lead from region to region.
 const REDIRECTS: usize = 5;
 /// Where Twilio keeps what is attached, beside its own hosts.
-const ELSEWHERE: [&str; 3] = [
-    "twiliocdn.com",
-    "s3.amazonaws.com",
-    "s3-external-1.amazonaws.com",
-];
+const ELSEWHERE: [&str; 3] = ["twiliocdn.com", "s3.amazonaws.com", "s3-external-1.amazonaws.com"];
 const TWILIO: &str = "twilio.com";
 /// A name is shown to people, and ends up as the name of a file.
 const LONGEST_NAME: usize = 100;
@@ -165,7 +161,9 @@ impl Client {
         let ours = self.url(account, &["x"]);
         let mut folder = ours.path().trim_end_matches("x.json");
         if !is_configured {
-            folder = folder.strip_prefix(base.path().trim_end_matches('/')).unwrap_or(folder);
+            folder = folder
+                .strip_prefix(base.path().trim_end_matches('/'))
+                .unwrap_or(folder);
         }
         (is_configured || is_api) && url.path().starts_with(folder)
     }
@@ -223,7 +221,9 @@ fn name_in(headers: &HeaderMap) -> Option<String> {
     let parameter = |wanted: &str| {
         text.split(';').find_map(|part| {
             let (name, value) = part.split_once('=')?;
-            name.trim().eq_ignore_ascii_case(wanted).then(|| value.trim().trim_matches('"'))
+            name.trim()
+                .eq_ignore_ascii_case(wanted)
+                .then(|| value.trim().trim_matches('"'))
         })
     };
     let extended = parameter("filename*").and_then(|value| {
@@ -268,18 +268,48 @@ mod tests {
     fn only_twilios_hosts_are_asked_and_only_the_api_for_this_account_is_given_credentials() {
         let twilio = "https://api.twilio.com";
         for (url, expected) in [
-            ("https://api.twilio.com/2010-04-01/Accounts/AC1/Messages/MM1/Media/ME1", (true, true)),
-            ("https://api.dublin.ie1.twilio.com/2010-04-01/Accounts/AC1/Messages/MM1/Media/ME1", (true, true)),
-            ("https://api.twilio.com/2010-04-01/Accounts/AC2/Messages/MM1/Media/ME1", (true, false)),
-            ("https://api.twilio.com/2010-04-01/Accounts/AC1/../AC2/Messages", (true, false)),
-            ("https://api.twilio.com/2010-04-01/Accounts/AC12/Messages", (true, false)),
+            (
+                "https://api.twilio.com/2010-04-01/Accounts/AC1/Messages/MM1/Media/ME1",
+                (true, true),
+            ),
+            (
+                "https://api.dublin.ie1.twilio.com/2010-04-01/Accounts/AC1/Messages/MM1/Media/ME1",
+                (true, true),
+            ),
+            (
+                "https://api.twilio.com/2010-04-01/Accounts/AC2/Messages/MM1/Media/ME1",
+                (true, false),
+            ),
+            (
+                "https://api.twilio.com/2010-04-01/Accounts/AC1/../AC2/Messages",
+                (true, false),
+            ),
+            (
+                "https://api.twilio.com/2010-04-01/Accounts/AC12/Messages",
+                (true, false),
+            ),
             ("https://mms.twiliocdn.com/AC1/x?sig=1", (true, false)),
-            ("https://s3-external-1.amazonaws.com/media.twiliocdn.com/AC1/x", (true, false)),
-            ("http://api.twilio.com/2010-04-01/Accounts/AC1/Messages", (false, false)),
-            ("https://api.twilio.com:444/2010-04-01/Accounts/AC1/Messages", (false, false)),
-            ("https://api.twilio.com.evil.example/2010-04-01/Accounts/AC1/x", (false, false)),
+            (
+                "https://s3-external-1.amazonaws.com/media.twiliocdn.com/AC1/x",
+                (true, false),
+            ),
+            (
+                "http://api.twilio.com/2010-04-01/Accounts/AC1/Messages",
+                (false, false),
+            ),
+            (
+                "https://api.twilio.com:444/2010-04-01/Accounts/AC1/Messages",
+                (false, false),
+            ),
+            (
+                "https://api.twilio.com.evil.example/2010-04-01/Accounts/AC1/x",
+                (false, false),
+            ),
             ("https://eviltwilio.com/2010-04-01/Accounts/AC1/x", (false, false)),
-            ("https://user@evil.example/2010-04-01/Accounts/AC1/x", (false, false)),
+            (
+                "https://user@evil.example/2010-04-01/Accounts/AC1/x",
+                (false, false),
+            ),
             ("http://169.254.169.254/latest/meta-data", (false, false)),
             ("http://127.0.0.1:8000/", (false, false)),
             ("file:///etc/passwd", (false, false)),
@@ -288,10 +318,19 @@ mod tests {
         }
         let simulator = "http://127.0.0.1:4010";
         for (url, expected) in [
-            ("http://127.0.0.1:4010/2010-04-01/Accounts/AC1/Messages/MM1/Media/ME1", (true, true)),
+            (
+                "http://127.0.0.1:4010/2010-04-01/Accounts/AC1/Messages/MM1/Media/ME1",
+                (true, true),
+            ),
             ("http://localhost:4010/cdn/ME1?sig=1", (true, false)),
-            ("http://127.0.0.1:4011/2010-04-01/Accounts/AC1/Messages", (true, false)),
-            ("http://10.0.0.1:4010/2010-04-01/Accounts/AC1/Messages", (false, false)),
+            (
+                "http://127.0.0.1:4011/2010-04-01/Accounts/AC1/Messages",
+                (true, false),
+            ),
+            (
+                "http://10.0.0.1:4010/2010-04-01/Accounts/AC1/Messages",
+                (false, false),
+            ),
         ] {
             assert_eq!(judged(simulator, url), expected, "{url}");
         }
@@ -309,7 +348,10 @@ mod tests {
             name("attachment; filename=x; filename*=UTF-8''or%C3%A7amento.pdf").as_deref(),
             Some("orçamento.pdf")
         );
-        assert_eq!(name("attachment; filename=\"../../etc/passwd\"").as_deref(), Some("passwd"));
+        assert_eq!(
+            name("attachment; filename=\"../../etc/passwd\"").as_deref(),
+            Some("passwd")
+        );
         assert_eq!(name("attachment; filename=\"..\""), None);
         assert_eq!(name("inline"), None);
     }

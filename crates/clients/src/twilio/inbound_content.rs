@@ -145,7 +145,10 @@ impl InboundContent {
                 sender: text("OriginalRepliedMessageSender"),
             }),
             referral: referral(fields),
-            forwarded: match (is_true(fields, "FrequentlyForwarded"), is_true(fields, "Forwarded")) {
+            forwarded: match (
+                is_true(fields, "FrequentlyForwarded"),
+                is_true(fields, "Forwarded"),
+            ) {
                 (true, _) => Forwarded::Often,
                 (false, true) => Forwarded::Once,
                 (false, false) => Forwarded::No,
@@ -218,7 +221,9 @@ fn read_answers(answers: &Value) -> Option<String> {
 
 fn collect(value: &Value, name: &str, lines: &mut Vec<String>) {
     match value {
-        Value::Object(fields) => fields.iter().for_each(|(name, value)| collect(value, name, lines)),
+        Value::Object(fields) => fields
+            .iter()
+            .for_each(|(name, value)| collect(value, name, lines)),
         Value::Array(items) => items.iter().for_each(|item| collect(item, name, lines)),
         // It ties the answers to the form that was shown, and tells nobody anything.
         _ if name == "flow_token" => {}
@@ -338,7 +343,12 @@ mod tests {
             ),
             ("OriginalRepliedMessageSid=SM1", "e domingo?", None, "e domingo?"),
             ("Forwarded=true", "veja", None, "↪ (forwarded)\nveja"),
-            ("Forwarded=true&FrequentlyForwarded=true", "veja", None, "↪ (forwarded many times)\nveja"),
+            (
+                "Forwarded=true&FrequentlyForwarded=true",
+                "veja",
+                None,
+                "↪ (forwarded many times)\nveja",
+            ),
             (
                 "ReferralHeadline=Bolos&ReferralSourceUrl=https%3A%2F%2Ffb.me%2Fx&ReferralCtwaClid=c",
                 "oi",

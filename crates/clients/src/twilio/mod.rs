@@ -27,7 +27,9 @@ pub use error::{TwilioError, Uncertainty};
 pub use errors::{ERRORS, ErrorClass, KnownError, class_of, code_label, known};
 pub use fetch_media::{Downloaded, FetchMedia, MediaError};
 pub use form::{FormError, parse_form};
-pub use inbound_content::{Choice, ChoiceOf, Forwarded, InboundContent, Location, Place, Referral, RepliedTo};
+pub use inbound_content::{
+    Choice, ChoiceOf, Forwarded, InboundContent, Location, Place, Referral, RepliedTo,
+};
 pub use inbound_form::{InboundForm, Media};
 pub use list_messages::ListMessages;
 pub use message::Message;
