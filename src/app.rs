@@ -3,7 +3,7 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use recado_activities::{Environment, InCommon};
-use recado_clients::{models::Providers, twilio};
+use recado_clients::{media::MediaStore, models::Providers, speech::Transcriber, twilio};
 use recado_engine::{Codec, Engine, EngineBuilder, Settings, Storage, StorageOptions, dispatch::Bells};
 use recado_migrations::{Migrator, MigratorTrait};
 use recado_store::Secret;
@@ -145,6 +145,13 @@ fn environment(config: &Config, storage: &Storage) -> anyhow::Result<Environment
             .context("TWILIO_API_URL")?,
         models: Providers::new(config.models.providers.clone(), config.models.timeout)
             .context("the models")?,
+        media: MediaStore::open(&config.media_url).context("MEDIA_URL")?,
+        speech: config
+            .speech
+            .clone()
+            .map(Transcriber::new)
+            .transpose()
+            .context("TRANSCRIBE_URL")?,
         quiet_period: config.quiet_period,
         status_callback: format!("{public}{STATUS_PATH}"),
         call_callback: format!("{public}{CALL_PATH}"),

@@ -6,6 +6,7 @@ mod config;
 mod dev;
 mod http;
 mod line;
+mod media;
 mod pages;
 mod reconciling;
 mod serve;

@@ -11,7 +11,7 @@ use crate::{
     app::App,
     commands::migrate,
     config::Config,
-    http, reconciling,
+    http, media, reconciling,
     telemetry::{self, Process},
 };
 
@@ -43,6 +43,7 @@ pub(crate) async fn serve(config: Config, worker: bool) -> anyhow::Result<()> {
         !worker || !app.config.is_sqlite() || app.engine.storage().lock_alone(),
         "DATABASE_URL: another process works on this SQLite file, and only one may; end it, or use Postgres"
     );
+    app.environment.media.prepare().context("MEDIA_URL")?;
     claim_default(&app).await?;
     reconciling::schedule(&app).await?;
     let stop = stop_on_signal()?;
@@ -51,7 +52,8 @@ pub(crate) async fn serve(config: Config, worker: bool) -> anyhow::Result<()> {
         if worker {
             tokio::join!(
                 app.engine.work(stop.clone()),
-                app.engine.purge_until(stop.clone())
+                app.engine.purge_until(stop.clone()),
+                media::purge_until(&app, stop.clone())
             );
         }
     };
@@ -70,11 +72,13 @@ pub(crate) async fn worker(config: Config) -> anyhow::Result<()> {
     telemetry::measure()?;
     let app = App::open(config).await?;
     telemetry::begin(&app, Process::Worker);
+    app.environment.media.prepare().context("MEDIA_URL")?;
     let stop = stop_on_signal()?;
-    let (monitoring, (), ()) = tokio::join!(
+    let (monitoring, (), (), ()) = tokio::join!(
         monitor(&app, stop.clone()),
         app.engine.work(stop.clone()),
-        app.engine.purge_until(stop.clone())
+        app.engine.purge_until(stop.clone()),
+        media::purge_until(&app, stop.clone())
     );
     monitoring
 }

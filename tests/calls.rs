@@ -127,6 +127,15 @@ on_both! {
         assert_eq!(world.simulator.book().calls()[0].heard, ["Olá, Ana & Bia"]);
         let kept = world.only_run("keep_recording", "completed").await;
         assert_eq!((&kept["outcome"], &kept["owner"]), (&json!("kept"), &json!("default")));
+        // Whoever has the link hears it, without a token and without Twilio; whoever has half of it does not.
+        let url = world.newest("ana", |item| item["recordings"][0]["url"].is_string()).await["recordings"][0]["url"].clone();
+        let url = url.as_str().unwrap();
+        let audio = world.client.get(url).send().await.unwrap();
+        assert_eq!((audio.status().as_u16(), audio.headers()["content-type"].to_str().unwrap()), (200, "audio/mpeg"));
+        assert!(audio.bytes().await.unwrap().starts_with(b"ID3"));
+        assert_eq!(world.client.get(url.replace("sign=", "sign=x")).send().await.unwrap().status(), 403);
+        let fetched = world.simulator.book().requests();
+        assert_eq!(fetched.iter().filter(|request| request.path.contains("/Recordings/")).count(), 1);
 
         // Calls, SMS and WhatsApp stand together, and each by itself.
         let sms = json!({"to": phone(1), "body": "oi", "prospect": "ana"});
@@ -245,6 +254,8 @@ on_both! {
 
     async fn a_caller_hears_the_owners_greeting_and_a_voicemail_is_answered_by_sms(backend) {
         let world = World::new(backend).await;
+        let speech = format!("{}/v1", world.simulator.url());
+        let world = world.set("TRANSCRIBE_URL", &speech);
         let _process = world.serve_and_work().await;
         let shown = world.get("/owners/default/voice").await.json();
         assert_eq!((&shown["language"], &shown["voicemail"]), (&json!("pt-BR"), &json!(true)), "{shown}");
@@ -263,7 +274,7 @@ on_both! {
         assert_eq!((&kept["outcome"], &kept["owner"]), (&json!("voicemail"), &json!("default")));
         // Whoever called is written to at the telephone's number, from the number that was called.
         let answer = world.answers(&phone(1), 1).await;
-        assert!(!answer[0].is_empty());
+        assert_eq!(answer, [world::echo("Quero dois bolos")]);
         let message = world.simulator.book().outbound_to(&phone(1))[0].clone();
         assert_eq!(message.from, NUMBER);
         // Once the caller is a prospect, the call is in the history.
@@ -293,6 +304,8 @@ on_both! {
 
     async fn p1_what_lost_webhooks_would_have_told_is_found_in_twilios_lists_once(backend) {
         let world = World::new(backend).await;
+        let speech = format!("{}/v1", world.simulator.url());
+        let world = world.set("TRANSCRIBE_URL", &speech);
         let _process = world.serve_and_work().await;
         let said = |body: &str| Inbound { from: phone(1), body: body.to_owned(), ..Inbound::default() };
         let heard = world.deliver(said("um")).await.sid;
@@ -305,7 +318,7 @@ on_both! {
         assert_eq!(Answered::of(sms).await.unwrap().status, 200);
         let lost = [
             world.deliver(Inbound { lost: true, ..said("dois") }).await.sid,
-            world.deliver(Inbound { lost: true, from: format!("whatsapp:{}", phone(3)), ..said("três") }).await.sid,
+            world.deliver(Inbound { lost: true, from: format!("whatsapp:{}", phone(3)), voice: Some("três".to_owned()), ..said("") }).await.sid,
         ];
         world.seen(|book| {
             book.calls().iter().all(|call| call.duration.is_some())
@@ -333,6 +346,9 @@ on_both! {
             assert_eq!(world.outcome(sid).await, "answered");
         }
         assert_eq!(world.answers(&phone(1), 2).await.last().unwrap(), &world::echo("dois"));
+        // What is attached is fetched and heard, as if the webhook had told of it.
+        let voice = world.answers(&format!("whatsapp:{}", phone(3)), 1).await;
+        assert_eq!(voice, [world::echo("três")]);
         let after = world.history("bia", "").await;
         let statuses: Vec<_> = after.iter().map(|item| item["status"].as_str().unwrap()).collect();
         assert_eq!(statuses, ["delivered", "completed"]);

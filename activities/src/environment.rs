@@ -2,7 +2,9 @@
 use std::time::Duration;
 
 use recado_clients::{
+    media::MediaStore,
     models::Providers,
+    speech::Transcriber,
     twilio::{self, Credentials},
 };
 use recado_domain::{OwnerId, UnknownSend};
@@ -23,6 +25,10 @@ pub struct Environment {
     pub twilio: twilio::Client,
     /// The language models, in the order in which they are asked; there may be none.
     pub models: Providers,
+    /// Where what contacts attach is kept.
+    pub media: MediaStore,
+    /// What turns voice into text; without it voice notes are kept, and the contact is told.
+    pub speech: Option<Transcriber>,
     /// How long a contact must have written nothing before an agent is asked, where the owner says nothing else.
     pub quiet_period: Duration,
     /// Where Twilio reports what became of a message, without the token.

@@ -2,7 +2,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use recado_clients::twilio;
+use recado_clients::twilio::{self, Credentials};
 use recado_domain::OwnerId;
 use recado_engine::{Activity, Attempt, Effect, Fault};
 use recado_store::{accounts, messages};
@@ -77,8 +77,9 @@ pub struct Missed {
     pub to: String,
     /// What it says.
     pub body: String,
-    /// How many attachments it has.
-    pub media: u32,
+    /// Where each of its attachments is, and what it was declared to be.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub media: Vec<(String, String)>,
     /// The messaging service that it reached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<String>,
@@ -116,11 +117,14 @@ impl Activity<Environment> for ListReceived {
         let known = messages::claimed_sids(&env.database, &self.owner, &sids)
             .await
             .map_err(of_store)?;
-        let missed: Vec<_> = due
-            .into_iter()
-            .filter(|message| !known.contains(&message.sid))
-            .map(Missed::from)
-            .collect();
+        let mut missed = Vec::new();
+        for message in due.into_iter().filter(|message| !known.contains(&message.sid)) {
+            let media = match message.num_media {
+                0 => Vec::new(),
+                _ => attached(env, &credentials, &message.sid).await?,
+            };
+            missed.push(Missed::of(message, media));
+        }
         metrics::counter!("recado_mended_total", "what" => "inbound").increment(missed.len() as u64);
         Ok(Received {
             seen,
@@ -130,14 +134,25 @@ impl Activity<Environment> for ListReceived {
     }
 }
 
-impl From<twilio::Message> for Missed {
-    fn from(message: twilio::Message) -> Self {
+async fn attached(
+    env: &Environment,
+    credentials: &Credentials,
+    sid: &str,
+) -> Result<Vec<(String, String)>, Fault> {
+    let listed = env.twilio.list_media(credentials, sid).await;
+    let listed = listed.map_err(|error| of_asking(&error))?;
+    let pair = |one: twilio::Media| (one.url, one.content_type.unwrap_or_default());
+    Ok(listed.into_iter().map(pair).collect())
+}
+
+impl Missed {
+    fn of(message: twilio::Message, media: Vec<(String, String)>) -> Self {
         Self {
             sid: message.sid,
             from: message.from.unwrap_or_default(),
             to: message.to,
             body: message.body,
-            media: message.num_media,
+            media,
             service: message.messaging_service_sid,
             at: message.date_created,
         }

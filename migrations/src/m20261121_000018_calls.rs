@@ -44,7 +44,6 @@ create table recordings (
     sha256 text,
     content_type text,
     bytes bigint,
-    transcript text,
     created_at {timestamp} not null,
     updated_at {timestamp} not null
 );

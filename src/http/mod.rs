@@ -11,7 +11,7 @@ mod webhooks;
 use poem::{Endpoint, EndpointExt, Response, Route, get, middleware::CookieJarManager, post};
 
 pub(crate) use self::problem::{Problem, of_error};
-use crate::{app::App, pages};
+use crate::{app::App, media, pages};
 
 /// The most that a request may carry.
 const BODY_LIMIT: usize = 1024 * 1024;
@@ -37,6 +37,9 @@ pub(crate) fn routes(app: App) -> impl Endpoint<Output = Response> {
         .at("/login", get(auth::form).post(auth::log_in))
         .at("/logout", post(auth::log_out))
         .nest("/assets", pages::assets())
+        // A link that holds is proof enough.
+        .at("/media/:id", get(media::file))
+        .at("/media/:id/small", get(media::small))
         .nest("/", guarded)
         .catch_all_error(of_error)
         // The guard and the log-in read and write the session through it.

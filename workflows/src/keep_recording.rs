@@ -1,10 +1,22 @@
 //! The recording of a call: of one that came in it is a message, which is answered as a written one would be.
-use recado_activities::{FindRecording, FoundRecording};
+use std::time::Duration;
+
+use recado_activities::{FetchMedia, FindRecording, FoundRecording, KeepAudio};
 use recado_domain::{Address, Direction};
 use recado_engine::{Child, Context, Fault, OnClose, Outcome, Workflow};
 use serde::{Deserialize, Serialize};
 
 use crate::InboundMessage;
+
+/// How long Twilio is waited for, again and again, where it does not give a recording away.
+const PATIENCE: [Duration; 4] = [
+    Duration::from_secs(60),
+    Duration::from_secs(600),
+    Duration::from_secs(3600),
+    Duration::from_secs(6 * 3600),
+];
+/// As what recordings are asked for.
+const AUDIO: &str = "audio/mpeg";
 
 /// A recording that Twilio says is complete.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -28,6 +40,11 @@ pub enum Keeping {
     },
     /// Nobody knows of its call.
     Unknown,
+    /// The audio could not be had: it is too large, or Twilio does not have it any more.
+    Lost {
+        /// Why, for a person.
+        error: String,
+    },
 }
 
 impl Outcome for Keeping {
@@ -36,11 +53,12 @@ impl Outcome for Keeping {
             Self::Kept => "kept",
             Self::Voicemail { .. } => "voicemail",
             Self::Unknown => "unknown",
+            Self::Lost { .. } => "lost",
         }
     }
 
     fn failed(&self) -> bool {
-        *self == Self::Unknown
+        matches!(self, Self::Unknown | Self::Lost { .. })
     }
 }
 
@@ -60,22 +78,68 @@ impl Workflow for KeepRecording {
         ctx.tag_owner(found.owner.as_str());
         let is_message = found.direction == Direction::Inbound
             && Address::parse(&found.theirs).is_ok_and(|from| from.phone().is_some());
-        if !is_message {
-            return Ok(Keeping::Kept);
-        }
-        let message = self.message(&found);
+        // What somebody said is answered at once, and even where the audio cannot be had.
+        let answered = match is_message {
+            true => Some(self.answer(ctx, &found).await?),
+            false => None,
+        };
+        let kept = self.keep(ctx, &found).await?;
+        Ok(match answered {
+            Some(run) if kept == Keeping::Kept => Keeping::Voicemail { run },
+            _ => kept,
+        })
+    }
+}
+
+impl KeepRecording {
+    /// Has what was said answered by a run of its own, which is returned.
+    async fn answer(&self, ctx: &mut Context, found: &FoundRecording) -> Result<String, Fault> {
+        let message = self.message(found);
         let child = Child {
             key: Some(InboundMessage::key(&self.account, &self.sid)),
             lane: Some(message.lane()),
             on_close: OnClose::Abandon,
             ..Child::default()
         };
-        let run = ctx.start(&message, child).await?.run_id().to_string();
-        Ok(Keeping::Voicemail { run })
+        Ok(ctx.start(&message, child).await?.run_id().to_string())
     }
-}
 
-impl KeepRecording {
+    /// Fetches the audio with the owner's credentials, and keeps it as what is attached to messages. A Twilio that is away
+    /// is waited for: nobody else has it.
+    async fn keep(&self, ctx: &mut Context, found: &FoundRecording) -> Result<Keeping, Fault> {
+        let fetch = || FetchMedia {
+            owner: found.owner.clone(),
+            account: self.account.clone(),
+            url: found.url.clone(),
+            declared: Some(AUDIO.to_owned()),
+        };
+        let mut patience = PATIENCE.into_iter();
+        let audio = loop {
+            let fault = match ctx.run(fetch()).await {
+                Ok(audio) => break audio,
+                Err(fault @ Fault::Cancelled { .. }) => return Err(fault),
+                Err(fault) => fault,
+            };
+            let failure = fault.failure();
+            let may_come = matches!(failure.class.as_str(), "exhausted" | "media_not_there");
+            match patience.next().filter(|_| may_come) {
+                Some(wait) => ctx.sleep(wait).await?,
+                None => {
+                    return Ok(Keeping::Lost {
+                        error: failure.message.clone(),
+                    });
+                }
+            }
+        };
+        let keep = KeepAudio {
+            owner: found.owner.clone(),
+            sid: self.sid.clone(),
+            audio,
+        };
+        ctx.run(keep).await?;
+        Ok(Keeping::Kept)
+    }
+
     /// The key that names the run of a recording for ever.
     pub fn key(&self) -> String {
         format!("{}:{}", self.account, self.sid)
@@ -91,7 +155,7 @@ impl KeepRecording {
             ("CallSid", found.call.clone()),
             ("NumMedia", "1".to_owned()),
             ("MediaUrl0", found.url.clone()),
-            ("MediaContentType0", "audio/mpeg".to_owned()),
+            ("MediaContentType0", AUDIO.to_owned()),
         ];
         InboundMessage {
             account: self.account.clone(),

@@ -1,4 +1,5 @@
 //! Recado's durable workflows, one per file. They name no database, no client and no clock.
+mod attachments;
 mod bench_steps;
 mod inbound_message;
 mod keep_recording;

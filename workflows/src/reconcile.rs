@@ -181,8 +181,13 @@ impl Reconcile {
             ("From", missed.from.clone()),
             ("To", missed.to.clone()),
             ("Body", missed.body.clone()),
-            ("NumMedia", missed.media.to_string()),
+            ("NumMedia", missed.media.len().to_string()),
         ];
+        let mut form: Vec<_> = form.map(|(name, value)| (name.to_owned(), value)).to_vec();
+        for (place, (url, content_type)) in missed.media.iter().enumerate() {
+            form.push((format!("MediaUrl{place}"), url.clone()));
+            form.push((format!("MediaContentType{place}"), content_type.clone()));
+        }
         InboundMessage {
             account: self.account.clone(),
             sid: missed.sid,
@@ -190,10 +195,10 @@ impl Reconcile {
             from: missed.from,
             to: missed.to,
             body: missed.body,
-            media: missed.media,
+            media: u32::try_from(missed.media.len()).unwrap_or_default(),
             profile_name: None,
             opt_out_type: None,
-            form: form.map(|(name, value)| (name.to_owned(), value)).to_vec(),
+            form,
         }
     }
 }

@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::entry::Direction;
+use crate::voice;
 
 /// A call of either direction, as it stands; a line of the book for each change of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -190,10 +191,10 @@ impl Recording {
         format!("{api}/2010-04-01/Accounts/{account}/Recordings/{}", self.sid)
     }
 
-    /// Its audio: silent MP3, 128 kbit/s, 26 ms a frame, a frame for each second. What was said stands in its title, so
-    /// that whoever is to listen to it can.
+    /// Its audio: silent MP3, 128 kbit/s, a frame of 26 ms for each second. What was said stands in a tag, where a
+    /// transcription finds it.
     pub(crate) fn audio(&self) -> Vec<u8> {
-        let mut audio = id3_title(&self.said);
+        let mut audio = tag(&self.said);
         for _ in 0..self.seconds.clamp(1, 600) {
             audio.extend([0xff, 0xfb, 0x90, 0x64]);
             audio.extend(std::iter::repeat_n(0, 413));
@@ -202,24 +203,14 @@ impl Recording {
     }
 }
 
-/// An ID3v2.3 tag with a title.
-fn id3_title(title: &str) -> Vec<u8> {
-    let mut frame = b"TIT2".to_vec();
-    let text: Vec<u8> = [0xff, 0xfe]
-        .into_iter()
-        .chain(title.encode_utf16().flat_map(u16::to_le_bytes))
-        .collect();
-    let size = u32::try_from(text.len() + 1).unwrap_or_default();
-    frame.extend(size.to_be_bytes());
-    // No flags; UTF-16 with its mark.
-    frame.extend([0, 0, 1]);
-    frame.extend(text);
-    let size = u32::try_from(frame.len()).unwrap_or_default();
-    let mut tag = b"ID3\x03\x00\x00".to_vec();
+/// An ID3v2.3 tag with one private frame. Source: ID3 tag version 2.3.0, sections 3.1 and 4.28.
+fn tag(words: &str) -> Vec<u8> {
+    let content = [b"simulator\0".as_slice(), &voice::comment(words)].concat();
+    let size = |content: &[u8]| u32::try_from(content.len()).unwrap_or_default();
+    let frame = [b"PRIV".as_slice(), &size(&content).to_be_bytes(), &[0, 0], &content].concat();
     // Seven bits a byte.
-    tag.extend([21, 14, 7, 0].map(|shift| ((size >> shift) & 0x7f) as u8));
-    tag.extend(frame);
-    tag
+    let length = [21, 14, 7, 0].map(|shift| (size(&frame) >> shift & 0x7f) as u8);
+    [b"ID3\x03\0\0".as_slice(), &length, &frame].concat()
 }
 
 fn owned(params: Vec<(&str, String)>) -> Vec<(String, String)> {

@@ -44,7 +44,7 @@ pub struct Message {
     pub to: String,
     /// The text; empty for pure media.
     pub body: String,
-    /// `MediaUrl`s of an outbound message.
+    /// `MediaUrl`s of an outbound message; SIDs of the files of an inbound one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub media: Vec<String>,
     /// The messaging service that was to choose the sender.

@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::address;
 use crate::entry::{Delivery, Direction, Message, Status, StatusChange};
+use crate::media::Media;
 use crate::state::State;
 use crate::twilio::{inbound_params, new_sid};
-use crate::webhook;
+use crate::{voice, webhook};
 
 /// A message that a contact sends. Only sender and text are needed when there is one account.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -28,6 +29,10 @@ pub struct Inbound {
     pub sid: Option<String>,
     /// Its webhook is never posted, as when nobody can be reached: it is in the book, and in Twilio's list.
     pub lost: bool,
+    /// SIDs of files that it carries, see [`State::put_media`].
+    pub media: Vec<String>,
+    /// The words of a voice note that it carries: made up, without a microphone; a transcription hears them again.
+    pub voice: Option<String>,
     /// Further form fields, such as `NumMedia`, `MediaUrl0` or one that nobody has heard of. One
     /// that we would send ourselves is replaced.
     pub extra: Vec<(String, String)>,
@@ -104,6 +109,14 @@ impl State {
         let Some(url) = account.webhook_url.as_deref() else {
             return Err(InboundError::NoWebhook(account.sid.clone()));
         };
+        let mut inbound = inbound;
+        if let Some(words) = &inbound.voice {
+            let note = Media {
+                content_type: "audio/ogg".to_owned(),
+                bytes: voice::speak(words),
+            };
+            inbound.media.push(self.put_media(&note)?);
+        }
         let message = self.receive(&inbound, &account.sid, to)?;
         if inbound.lost {
             return Ok(Received {
@@ -111,10 +124,13 @@ impl State {
                 attempts: Vec::new(),
             });
         }
+        let mut extra = self.attached(&message);
+        extra.retain(|(name, _)| !inbound.extra.iter().any(|(given, _)| given == name));
+        extra.extend(inbound.extra.iter().cloned());
         let hook = webhook::Hook {
             url,
             auth_token: &account.auth_token,
-            params: inbound_params(&message, inbound.profile_name.as_deref(), &inbound.extra),
+            params: inbound_params(&message, inbound.profile_name.as_deref(), &extra),
             sid: &message.sid,
             status: Status::Received.as_str(),
         };
@@ -123,6 +139,32 @@ impl State {
             sid: message.sid.clone(),
             attempts,
         })
+    }
+
+    /// The fields that say what a message carries.
+    fn attached(&self, message: &Message) -> Vec<(String, String)> {
+        let media: Vec<_> = message
+            .media
+            .iter()
+            .filter_map(|sid| Some((sid, self.media(sid)?)))
+            .collect();
+        if media.is_empty() {
+            return Vec::new();
+        }
+        let mut fields = vec![("NumMedia".to_owned(), media.len().to_string())];
+        for (place, (sid, file)) in media.iter().enumerate() {
+            let url = self.media_url(&message.account, &message.sid, sid);
+            fields.push((format!("MediaUrl{place}"), url));
+            fields.push((format!("MediaContentType{place}"), file.content_type.clone()));
+        }
+        if let (true, Some((_, first))) = (address::is_whatsapp(&message.from), media.first()) {
+            let kind = match first.content_type.split('/').next() {
+                Some(kind @ ("image" | "audio" | "video")) => kind,
+                _ => "document",
+            };
+            fields.push(("MessageType".to_owned(), kind.to_owned()));
+        }
+        fields
     }
 
     pub(crate) fn receiver(&self, sid: &str) -> Result<Arc<crate::Account>, InboundError> {
@@ -143,7 +185,7 @@ impl State {
             from: inbound.from.clone(),
             to,
             body: inbound.body.clone(),
-            media: Vec::new(),
+            media: inbound.media.clone(),
             messaging_service: None,
             content: None,
             status_callback: None,

@@ -1,6 +1,6 @@
 //! What the routes, the carrier and the tests share.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use crate::calls::outbound;
 use crate::carrier;
 use crate::config::{Account, Config};
 use crate::faults::Faults;
+use crate::media::Shelf;
 use crate::script::{Answer, ModelMode, Script};
 
 /// A running simulator without its listener: mount it with [`crate::routes`], or let
@@ -26,10 +27,11 @@ pub struct State {
     pub(crate) tasks: TaskTracker,
     pub(crate) stop: CancellationToken,
     accounts: RwLock<BTreeMap<String, Arc<Account>>>,
-    /// Where it is reached, once it is known.
-    api: OnceLock<String>,
     faults: Mutex<Faults>,
     script: Mutex<Script>,
+    speech: Mutex<VecDeque<String>>,
+    pub(crate) shelf: Shelf,
+    base: OnceLock<String>,
 }
 
 impl State {
@@ -55,9 +57,11 @@ impl State {
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             accounts: RwLock::new(accounts.collect()),
-            api: OnceLock::new(),
             faults: Mutex::new(config.faults),
             script: Mutex::new(Script::default()),
+            speech: Mutex::default(),
+            shelf: Shelf::beside(&config.book),
+            base: OnceLock::new(),
         });
         carrier::resume(&state);
         outbound::resume(&state);
@@ -82,6 +86,25 @@ impl State {
     /// Answers of the model that come before anything else, in this order.
     pub fn script(&self, answers: impl IntoIterator<Item = Answer>) {
         self.lock_script().extend(answers);
+    }
+
+    /// What the next recordings say, in this order, whatever they are.
+    pub fn script_speech(&self, texts: impl IntoIterator<Item = String>) {
+        self.lock_speech().extend(texts);
+    }
+
+    /// Where it is reached, without a slash at the end; told once, before anything is attached to a message.
+    pub fn set_base(&self, url: impl Into<String>) {
+        // Whoever told it first listens there.
+        let _ = self.base.set(url.into());
+    }
+
+    pub(crate) fn base(&self) -> &str {
+        self.base.get().map_or("", String::as_str)
+    }
+
+    pub(crate) fn lock_speech(&self) -> MutexGuard<'_, VecDeque<String>> {
+        self.speech.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How the model answers when its script is empty.
@@ -112,17 +135,6 @@ impl State {
             .unwrap_or_else(PoisonError::into_inner)
             .get(sid)
             .cloned()
-    }
-
-    /// The base of the URLs that it tells of itself: its own where it listens by itself, else Twilio's.
-    pub(crate) fn api(&self) -> String {
-        let known = self.api.get().map(String::as_str);
-        known.unwrap_or("https://api.twilio.com").to_owned()
-    }
-
-    pub(crate) fn set_api(&self, url: &str) {
-        // It listens once.
-        let _ = self.api.set(url.to_owned());
     }
 
     /// All accounts, by SID.

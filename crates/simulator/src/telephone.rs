@@ -34,6 +34,7 @@ pub(crate) async fn answer(state: &Arc<State>, raw: &Raw, rest: &[&str]) -> Resp
         (&Method::PUT, ["faults"]) => set_faults(state, raw),
         (&Method::GET, ["model"]) => Ok(show_model(state)),
         (&Method::PUT, ["model"]) => set_model(state, raw),
+        (&Method::PUT, ["speech"]) => script_speech(state, raw),
         (&Method::GET, ["accounts"]) => Ok(show_accounts(state)),
         (&Method::PUT, ["accounts", sid]) => put_account(state, raw, sid),
         (&Method::POST, ["inbound"]) => send_inbound(state, raw).await,
@@ -105,6 +106,19 @@ fn set_model(state: &State, raw: &Raw) -> Answered {
 fn show_model(state: &State) -> Value {
     let script = state.lock_script();
     json!({"mode": script.mode(), "answers_left": script.left()})
+}
+
+/// What `PUT …/speech` takes: what the next recordings say.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct SpeechScript {
+    texts: Vec<String>,
+}
+
+fn script_speech(state: &State, raw: &Raw) -> Answered {
+    let script: SpeechScript = parse(raw)?;
+    state.script_speech(script.texts);
+    Ok(json!({"texts_left": state.lock_speech().len()}))
 }
 
 /// Tokens are not shown.

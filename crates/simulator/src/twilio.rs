@@ -63,6 +63,13 @@ pub(crate) async fn answer(state: &Arc<State>, raw: &Raw, rest: &[&str]) -> Resp
                 None => not_found(&raw.path),
             }
         }
+        (&Method::GET, ["Messages", message, "Media.json"]) => match state.book.message(message) {
+            Some(message) if message.account == account.sid => ok(resource::media_list(state, &message)),
+            _ => not_found(&raw.path),
+        },
+        (&Method::GET, ["Messages", message, "Media", sid]) => {
+            crate::media::redirect(state, raw, message, sid).await
+        }
         _ => not_found(&raw.path),
     }
 }
@@ -82,6 +89,11 @@ pub(crate) fn type_to(state: &State, raw: &Raw) -> Response {
 /// Twilio's 404.
 pub(crate) fn not_found(path: &str) -> Response {
     ApiError::not_found(path).into_response()
+}
+
+/// Twilio's answer of this status, on request.
+pub(crate) fn failed(status: u16) -> Response {
+    ApiError::status(status).into_response()
 }
 
 fn ok(body: serde_json::Value) -> Response {

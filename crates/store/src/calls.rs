@@ -14,7 +14,7 @@ use crate::{
 mod recordings;
 pub mod reports;
 
-pub use recordings::{Kept, Recording, keep, of_calls, recording, set_transcript};
+pub use recordings::{Kept, Recording, keep, of_calls, recording};
 
 /// One call. `Debug` leaves out who speaks with whom.
 #[derive(Clone, PartialEq, Eq, Serialize)]
@@ -196,7 +196,7 @@ pub async fn insert(
 ///
 /// # Errors
 /// [`StoreError::NotFound`] when the owner has no call with this token; [`StoreError::Taken`] when the SID is another
-/// call's, or the call has another.
+/// call's.
 pub async fn mark_placed(
     conn: &impl ConnectionTrait,
     owner: &OwnerId,
@@ -213,6 +213,10 @@ pub async fn mark_placed(
         status: Some(status),
         ..reports::Said::default()
     };
+    if call.twilio_sid.as_deref().is_some_and(|known| known != sid) {
+        // Twilio has it twice; what was heard first stays, as of a message.
+        return Ok(());
+    }
     if !reports::hear(conn, &call, &said, now).await? {
         return Err(StoreError::Taken("Twilio SID"));
     }

@@ -15,6 +15,7 @@ pub mod conversations;
 mod dialect;
 mod error;
 pub mod knowledge;
+pub mod media;
 pub mod messages;
 pub mod opt_outs;
 pub mod owners;

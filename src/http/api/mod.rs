@@ -3,6 +3,7 @@ mod calls;
 mod control;
 mod conversations;
 mod lists;
+mod media;
 mod messages;
 mod owners;
 mod prospects;
@@ -91,6 +92,7 @@ pub(super) fn documented(routes: Route) -> (Route, Route) {
             conversations::Conversations,
             messages::Messages,
             calls::Calls,
+            media::Attachments,
             prospects::Prospects,
             twilio::Twilio,
             questions::Questions,

@@ -6,15 +6,16 @@ use poem_openapi::{
     param::{Header, Path, Query},
     payload::Json,
 };
-use recado_domain::Direction;
+use recado_domain::{Direction, OwnerId};
 use recado_store::{
     calls::Recording,
     prospects::{self, Communication, Filter, Medium},
 };
 use serde_json::Value;
+use url::Url;
 
 use super::{Operator, Tag, lists, send_error::SendErrorItem};
-use crate::{app::App, http::Problem};
+use crate::{app::App, http::Problem, media::Links};
 
 /// Prospects.
 pub(super) struct Prospects;
@@ -70,17 +71,27 @@ pub(super) struct RecordingItem {
     status: String,
     /// How long it is, in seconds.
     duration: Option<i64>,
-    /// What is said in it, of a voicemail.
-    transcript: Option<String>,
+    /// Where the audio is, for some 10 to 20 minutes; null before it is fetched, and once it is not kept any more. It
+    /// needs no token. What a voicemail says is in the message that it became.
+    url: Option<String>,
 }
 
-impl From<Recording> for RecordingItem {
-    fn from(recording: Recording) -> Self {
-        Self {
-            sid: recording.sid,
+/// Makes links to recordings.
+struct Linker<'a> {
+    links: Links,
+    base: &'a str,
+    owner: OwnerId,
+    now: i64,
+}
+
+impl Linker<'_> {
+    fn item(&self, recording: Recording) -> RecordingItem {
+        let link = |_| format!("{}{}", self.base, self.links.file(&self.owner, &recording.sid, self.now));
+        RecordingItem {
+            url: recording.kept.map(link),
             status: recording.status.to_string(),
             duration: recording.duration,
-            transcript: recording.transcript,
+            sid: recording.sid,
         }
     }
 }
@@ -126,7 +137,14 @@ impl Prospects {
         let page = prospects::history(database, &owner, &id.0, filter, cursor, limit)
             .await
             .map_err(Problem::from)?;
-        let item = |message| CommunicationItem::of(&id.0, message);
+        let base = app.config.public_url.as_ref().map(Url::as_str).unwrap_or_default();
+        let linker = Linker {
+            links: Links::new(&app.config),
+            base: base.trim_end_matches('/'),
+            owner,
+            now: Utc::now().timestamp(),
+        };
+        let item = |message| CommunicationItem::of(&id.0, message, &linker);
         Ok(Json(HistoryPage {
             items: page.items.into_iter().map(item).collect(),
             next: page.next,
@@ -135,7 +153,7 @@ impl Prospects {
 }
 
 impl CommunicationItem {
-    fn of(prospect: &str, message: Communication) -> Self {
+    fn of(prospect: &str, message: Communication, linker: &Linker<'_>) -> Self {
         let (ours, theirs) = (message.ours, message.theirs);
         let (from, to) = match message.direction {
             Direction::Inbound => (theirs, ours),
@@ -163,7 +181,11 @@ impl CommunicationItem {
             error,
             duration: message.duration,
             answered_by: message.answered_by,
-            recordings: message.recordings.into_iter().map(RecordingItem::from).collect(),
+            recordings: message
+                .recordings
+                .into_iter()
+                .map(|recording| linker.item(recording))
+                .collect(),
             run: message.run,
             created_at: message.created_at,
             sent_at: message.sent_at,

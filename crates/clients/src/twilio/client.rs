@@ -37,6 +37,11 @@ impl Client {
         })
     }
 
+    /// Where the API is.
+    pub(super) fn base(&self) -> &Url {
+        &self.base
+    }
+
     /// `/2010-04-01/Accounts/{account}` or, with a `resource`, something below it.
     pub(super) fn url(&self, account_sid: &str, resource: &[&str]) -> Url {
         let mut url = self.base.clone();

@@ -141,7 +141,7 @@ impl State {
             seconds: ring.seconds.unwrap_or(7).min(longest.unwrap_or(3600)),
             said: ring.says.clone(),
         };
-        let (faults, api) = (self.lock_faults().clone(), self.api());
+        let (faults, api) = (self.lock_faults().clone(), self.base().to_owned());
         let callback = verb.attribute("recordingStatusCallback");
         record(self, call, recording.clone(), callback, &faults, &api).await?;
         let mut params = call.params();

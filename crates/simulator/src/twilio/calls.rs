@@ -95,7 +95,7 @@ async fn act(state: &Arc<State>, raw: &Raw, account: &Account, fault: CreateFaul
         Err(error) => return error.into_response(),
     };
     let body = resource::call(&call);
-    if let Err(error) = outbound::take(state, call, state.api()) {
+    if let Err(error) = outbound::take(state, call, state.base().to_owned()) {
         tracing::error!(%error, "cannot write the book");
         return ApiError::status(500).into_response();
     }

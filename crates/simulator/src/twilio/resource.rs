@@ -7,6 +7,7 @@ use crate::address;
 use crate::calls::{Call, CallStatus};
 use crate::config::Account;
 use crate::entry::{Direction, Message};
+use crate::state::State;
 
 /// A message resource. Dates are RFC 2822, counts are strings, and there is never a price.
 pub(crate) fn message(message: &Message) -> Value {
@@ -42,6 +43,34 @@ pub(crate) fn message(message: &Message) -> Value {
         "status": message.status().as_str(),
         "subresource_uris": { "media": format!("{uri}/Media.json") },
         "to": message.to,
+        "uri": format!("{uri}.json"),
+    })
+}
+
+/// What is attached to a message.
+pub(crate) fn media_list(state: &State, message: &Message) -> Value {
+    let uri = format!(
+        "/2010-04-01/Accounts/{}/Messages/{}/Media",
+        message.account, message.sid
+    );
+    let one = |sid: &String| {
+        json!({
+            "account_sid": message.account,
+            "content_type": state.media(sid).map(|media| media.content_type),
+            "date_created": rfc2822(message.created),
+            "parent_sid": message.sid,
+            "sid": sid,
+            "uri": format!("{uri}/{sid}.json"),
+        })
+    };
+    let media: Vec<_> = message.media.iter().map(one).collect();
+    json!({
+        "end": media.len().saturating_sub(1),
+        "media_list": media,
+        "next_page_uri": null,
+        "page": 0,
+        "page_size": 50,
+        "start": 0,
         "uri": format!("{uri}.json"),
     })
 }

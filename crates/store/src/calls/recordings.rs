@@ -26,8 +26,6 @@ pub struct Recording {
     pub duration: Option<i64>,
     /// The audio, once we keep it.
     pub kept: Option<Kept>,
-    /// What is said in it, once transcribed.
-    pub transcript: Option<String>,
     /// When it was first heard of.
     pub created_at: DateTime<Utc>,
 }
@@ -53,12 +51,11 @@ struct Row {
     sha256: Option<String>,
     content_type: Option<String>,
     bytes: Option<i64>,
-    transcript: Option<String>,
     created_at: DateTime<Utc>,
 }
 
 const COLUMNS: &str =
-    "twilio_sid, call, account_sid, status, duration, sha256, content_type, bytes, transcript, created_at";
+    "twilio_sid, call, account_sid, status, duration, sha256, content_type, bytes, created_at";
 
 impl TryFrom<Row> for Recording {
     type Error = StoreError;
@@ -76,7 +73,6 @@ impl TryFrom<Row> for Recording {
             status: RecordingStatus::parse(&row.status)?,
             duration: row.duration,
             kept,
-            transcript: row.transcript,
             created_at: row.created_at,
         })
     }
@@ -176,26 +172,6 @@ pub async fn keep(
         kept.bytes.into(),
         now.into(),
     ];
-    match execute(conn, sql, values).await? {
-        0 => Err(StoreError::NotFound("recording")),
-        _ => Ok(()),
-    }
-}
-
-/// Notes what is said in a recording.
-///
-/// # Errors
-/// [`StoreError::NotFound`] when the owner has no such recording.
-pub async fn set_transcript(
-    conn: &impl ConnectionTrait,
-    owner: &OwnerId,
-    sid: &str,
-    transcript: &str,
-    now: DateTime<Utc>,
-) -> Result<(), StoreError> {
-    let sql = "
-        update recordings set transcript = $3, updated_at = $4 where owner = $1 and twilio_sid = $2";
-    let values = vec![text(owner.as_str()), text(sid), text(transcript), now.into()];
     match execute(conn, sql, values).await? {
         0 => Err(StoreError::NotFound("recording")),
         _ => Ok(()),
