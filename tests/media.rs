@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use recado_domain::OwnerId;
 use recado_engine::testing::replay_export;
-use recado_simulator::{Inbound, ModelMode};
+use recado_simulator::Inbound;
 use recado_store::owners;
 use recado_testkit::{Backend, eventually};
 use recado_workflows::InboundMessage;
@@ -43,7 +43,6 @@ impl World {
         let world = World::new(backend).await;
         let speech = format!("{}/v1", world.simulator.url());
         let world = world.set("TRANSCRIBE_URL", &speech);
-        world.simulator.state().set_model(ModelMode::Echo);
         world
     }
 
