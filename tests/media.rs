@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use recado_domain::OwnerId;
 use recado_engine::testing::replay_export;
-use recado_simulator::{Inbound, ModelMode};
+use recado_simulator::Inbound;
 use recado_store::owners;
 use recado_testkit::{Backend, eventually};
 use recado_workflows::InboundMessage;
@@ -42,9 +42,7 @@ impl World {
     async fn listening(backend: Backend) -> World {
         let world = World::new(backend).await;
         let speech = format!("{}/v1", world.simulator.url());
-        let world = world.set("TRANSCRIBE_URL", &speech);
-        world.simulator.state().set_model(ModelMode::Echo);
-        world
+        world.set("TRANSCRIBE_URL", &speech)
     }
 
     /// A contact sends a file, declared as `content_type`.
@@ -224,17 +222,16 @@ on_both! {
     async fn what_cannot_be_had_is_kept_as_such_and_told_and_the_next_message_is_answered(backend) {
         let world = World::listening(backend).await;
         let _process = world.serve_and_work().await;
-        let mut number = 10;
-        for (why, status) in [("larger", 0), ("hosts", 1), ("declared", 2), ("403", 3), ("404", 4)] {
-            world.misbehave(|faults| match status {
-                0 => faults.media.oversize = true,
-                1 => faults.media.elsewhere = Some("http://169.254.169.254/latest/meta-data".to_owned()),
-                3 => faults.media.status = Some(403),
-                4 => faults.media.status = Some(404),
+        for (number, why) in (10..).zip(["larger", "hosts", "declared", "403", "404"]) {
+            world.misbehave(|faults| match why {
+                "larger" => faults.media.oversize = true,
+                "hosts" => faults.media.elsewhere = Some("http://169.254.169.254/latest/meta-data".to_owned()),
+                "403" => faults.media.status = Some(403),
+                "404" => faults.media.status = Some(404),
                 _ => {}
             });
             let from = contact(number);
-            let declared = if status == 2 { "audio/ogg" } else { "image/gif" };
+            let declared = if why == "declared" { "audio/ogg" } else { "image/gif" };
             let sid = world.attach(&from, declared, GIF, "").await;
             let told = world.answers(&from, 1).await;
             assert!(told[0].contains(LOST), "{why}: {told:?}");
@@ -242,7 +239,6 @@ on_both! {
             let items = world.media(&sid).await["items"].clone();
             assert_eq!((&items[0]["state"], &items[0]["url"]), (&json!("failed"), &Value::Null), "{why}");
             assert!(items[0]["error"].as_str().unwrap().contains(why), "{items}");
-            number += 1;
         }
         world.misbehave(|_| {});
         let inbound = Inbound {

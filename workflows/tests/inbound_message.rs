@@ -181,9 +181,15 @@ async fn what_cannot_be_fetched_or_heard_never_parks_a_message_and_is_never_met_
     let mut engine_deaf = engine(&database, &deaf).await;
     let run = engine_deaf.start(&voice_and_picture(), in_its_lane()).await;
     engine_deaf.settle().await;
-    assert_eq!(engine_deaf.output::<InboundMessage>(&run).await, Reception::Unread);
+    assert_eq!(
+        engine_deaf.output::<InboundMessage>(&run).await,
+        Reception::Unread
+    );
     assert_eq!(deaf.calls::<TranscribeVoice, _>().len(), 4);
-    assert!(!deaf.calls::<KeepWords, _>()[0].heard, "the minutes are given back");
+    assert!(
+        !deaf.calls::<KeepWords, _>()[0].heard,
+        "the minutes are given back"
+    );
     assert!(said(&deaf)[0].contains("áudio"), "{:?}", said(&deaf));
 
     let database = TestDatabase::in_memory().await;
@@ -193,7 +199,10 @@ async fn what_cannot_be_fetched_or_heard_never_parks_a_message_and_is_never_met_
     let mut engine_lost = engine(&database, &lost).await;
     let run = engine_lost.start(&voice_and_picture(), in_its_lane()).await;
     engine_lost.settle().await;
-    assert_eq!(engine_lost.output::<InboundMessage>(&run).await, Reception::Unread);
+    assert_eq!(
+        engine_lost.output::<InboundMessage>(&run).await,
+        Reception::Unread
+    );
     assert_eq!(lost.calls::<TranscribeVoice, _>().len(), 0);
     assert!(said(&lost)[0].contains("16 MB"), "{:?}", said(&lost));
 }

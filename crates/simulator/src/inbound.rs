@@ -158,10 +158,9 @@ impl State {
             fields.push((format!("MediaContentType{place}"), file.content_type.clone()));
         }
         if let (true, Some((_, first))) = (address::is_whatsapp(&message.from), media.first()) {
-            let kind = match first.content_type.split('/').next() {
-                Some(kind @ ("image" | "audio" | "video")) => kind,
-                _ => "document",
-            };
+            let kind = first.content_type.split('/').next();
+            let kind = kind.filter(|kind| matches!(*kind, "image" | "audio" | "video"));
+            let kind = kind.unwrap_or("document");
             fields.push(("MessageType".to_owned(), kind.to_owned()));
         }
         fields
