@@ -8,7 +8,8 @@ FROM debian:bookworm-slim
 RUN apt-get update \
     && apt-get install -y --no-install-recommends ca-certificates \
     && rm -rf /var/lib/apt/lists/* \
-    && useradd --uid 10001 --home-dir /var/lib/recado --create-home recado
+    && useradd --uid 10001 --home-dir /var/lib/recado --create-home recado \
+    && install -d -o recado -g recado /var/lib/recado/media
 COPY --from=build /src/target/release/recado /src/target/release/recado-simulator /usr/local/bin/
 # The folder of the SQLite file, for those who run one container and no Postgres.
 USER recado

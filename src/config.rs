@@ -1,7 +1,16 @@
 //! What the process is told by its environment. A missing or malformed setting stops the start, and is named.
-use std::{fmt::Display, net::SocketAddr, str::FromStr, time::Duration};
+use std::{
+    fmt::Display,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
 
-use recado_clients::models::{Provider, Vendor};
+use recado_clients::{
+    models::{Provider, Vendor},
+    speech::TranscriberSettings,
+};
 use recado_domain::{Address, PhoneNumber};
 use recado_store::owners::LONGEST_QUIET_PERIOD;
 use secrecy::{ExposeSecret, SecretString};
@@ -26,6 +35,10 @@ pub(crate) struct Config {
     pub(crate) models: ModelsConfig,
     /// Where traces are shown, with `{trace}` in the place of a trace's id.
     pub(crate) trace_url: Option<String>,
+    /// Where what contacts attach is kept: `file://` or `s3://`.
+    pub(crate) media_url: Url,
+    /// What turns voice into text, if anything does.
+    pub(crate) speech: Option<TranscriberSettings>,
     /// How long a contact must have written nothing before an agent is asked.
     pub(crate) quiet_period: Duration,
     /// Open on loopback, with demo data: a child of `recado dev`.
@@ -117,8 +130,11 @@ impl Config {
             lookup,
             problems: Vec::new(),
         };
+        let database_url = read.database_url();
         let config = Self {
-            database_url: read.database_url(),
+            media_url: read.media_url(&database_url),
+            speech: read.speech(),
+            database_url,
             redis_url: read.checked("REDIS_URL", |text| {
                 let url = Url::parse(text).map_err(|error| error.to_string())?;
                 match url.scheme() {
@@ -214,6 +230,18 @@ impl Config {
     }
 }
 
+/// The folder for files where none is named: beside the SQLite file, or `data/media`.
+fn beside(database_url: &str) -> PathBuf {
+    let file = database_url
+        .strip_prefix("sqlite:")
+        .map(|path| path.trim_start_matches("//"));
+    let file = file.map(|path| Path::new(path.split('?').next().unwrap_or_default()));
+    match file.and_then(Path::parent) {
+        Some(folder) => folder.join("media"),
+        None => PathBuf::from("data/media"),
+    }
+}
+
 fn public_url(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).map_err(|error| error.to_string())?;
     match url.scheme() {
@@ -285,6 +313,42 @@ impl Reader<'_> {
             }
         });
         checked.unwrap_or_else(|| "sqlite://data/recado.db".to_owned())
+    }
+
+    fn media_url(&mut self, database_url: &str) -> Url {
+        let given = self.checked("MEDIA_URL", |text| {
+            let url = Url::parse(text).map_err(|error| error.to_string())?;
+            match url.scheme() {
+                "file" if url.to_file_path().is_ok() => Ok(url),
+                "file" => {
+                    Err("must name a folder from the root, as in file:///var/lib/recado/media".to_owned())
+                }
+                "s3" if url.has_host() => Ok(url),
+                "s3" => Err("must name a bucket, as in s3://bucket/folder".to_owned()),
+                other => Err(format!("`{other}://` is neither file:// nor s3://")),
+            }
+        });
+        if let Some(url) = given {
+            return url;
+        }
+        let folder = std::path::absolute(beside(database_url)).ok();
+        let url = folder.and_then(|folder| Url::from_directory_path(folder).ok());
+        url.unwrap_or_else(|| {
+            let told = "MEDIA_URL is missing, and the folder of this process cannot be told";
+            self.problems.push(told.to_owned());
+            Url::from_directory_path("/").unwrap_or_else(|()| unreachable!("a problem has been noted"))
+        })
+    }
+
+    fn speech(&mut self) -> Option<TranscriberSettings> {
+        let (key, model) = (self.text("TRANSCRIBE_API_KEY"), self.text("TRANSCRIBE_MODEL"));
+        let timeout = self.seconds("TRANSCRIBE_TIMEOUT", 120.0);
+        Some(TranscriberSettings {
+            url: self.url("TRANSCRIBE_URL")?,
+            key: key.map(SecretString::from),
+            model: model.unwrap_or_else(|| "whisper-1".to_owned()),
+            timeout,
+        })
     }
 
     fn twilio(&mut self) -> TwilioConfig {
@@ -428,6 +492,8 @@ mod tests {
             ("OTEL_TRACES_SAMPLER_ARG", "2"),
             ("TRACE_URL", "http://localhost:9411/"),
             ("LOG_FORMAT", "xml"),
+            ("MEDIA_URL", "ftp://files"),
+            ("TRANSCRIBE_URL", "somewhere"),
         ];
         let told = read(&settings).expect_err("malformed").to_string();
         for (name, _) in settings {
@@ -445,6 +511,18 @@ mod tests {
         for name in ["SECRET_KEY", "ADMIN_TOKEN", "PUBLIC_URL"] {
             assert!(told.contains(name), "{told}");
         }
+    }
+
+    #[test]
+    fn files_are_kept_beside_the_database_unless_told_otherwise() {
+        let url = |settings: &[(&str, &str)]| read(settings).expect("good").media_url.to_string();
+        let beside = url(&[("DATABASE_URL", "sqlite:///var/lib/recado/recado.db?mode=rwc")]);
+        assert_eq!(beside, "file:///var/lib/recado/media/");
+        assert!(url(&[]).ends_with("/data/media/"), "{}", url(&[]));
+        assert!(url(&[("DATABASE_URL", "postgres://x/y")]).ends_with("/data/media/"));
+        assert_eq!(url(&[("MEDIA_URL", "s3://bucket/folder")]), "s3://bucket/folder");
+        let told = read(&[("MEDIA_URL", "file://data/media")]).expect_err("no folder");
+        assert!(told.to_string().contains("from the root"), "{told}");
     }
 
     #[test]

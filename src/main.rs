@@ -6,8 +6,10 @@ mod config;
 mod dev;
 mod http;
 mod line;
+mod media;
 mod overview;
 mod pages;
+mod reconciling;
 mod serve;
 mod telemetry;
 

@@ -3,7 +3,7 @@ use std::{future::Future, net::SocketAddr, time::Duration};
 
 use anyhow::Context as _;
 use poem::{Endpoint, Response, Server, listener::TcpListener};
-use recado_store::{callbacks, owners, plans, seed};
+use recado_store::{callbacks, calls, owners, plans, seed};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -11,7 +11,7 @@ use crate::{
     app::App,
     commands::migrate,
     config::Config,
-    http, overview,
+    http, media, overview, reconciling,
     telemetry::{self, Process},
 };
 
@@ -43,14 +43,17 @@ pub(crate) async fn serve(config: Config, worker: bool) -> anyhow::Result<()> {
         !worker || !app.config.is_sqlite() || app.engine.storage().lock_alone(),
         "DATABASE_URL: another process works on this SQLite file, and only one may; end it, or use Postgres"
     );
+    app.environment.media.prepare().context("MEDIA_URL")?;
     claim_default(&app).await?;
+    reconciling::schedule(&app).await?;
     let stop = stop_on_signal()?;
     let front = listen(app.config.http_addr, http::routes(app.clone()), stop.clone());
     let working = async {
         if worker {
             tokio::join!(
                 app.engine.work(stop.clone()),
-                app.engine.purge_until(stop.clone())
+                app.engine.purge_until(stop.clone()),
+                media::purge_until(&app, stop.clone())
             );
         }
     };
@@ -76,11 +79,13 @@ pub(crate) async fn worker(config: Config) -> anyhow::Result<()> {
     telemetry::measure()?;
     let app = App::open(config).await?;
     telemetry::begin(&app, Process::Worker);
+    app.environment.media.prepare().context("MEDIA_URL")?;
     let stop = stop_on_signal()?;
-    let (monitoring, (), ()) = tokio::join!(
+    let (monitoring, (), (), ()) = tokio::join!(
         monitor(&app, stop.clone()),
         app.engine.work(stop.clone()),
-        app.engine.purge_until(stop.clone())
+        app.engine.purge_until(stop.clone()),
+        media::purge_until(&app, stop.clone())
     );
     monitoring
 }
@@ -123,6 +128,8 @@ async fn housekeep(app: &App, stop: CancellationToken) {
                 let now = chrono::Utc::now();
                 callbacks::adopt_all(tx, now).await?;
                 callbacks::purge(tx, now - ORPHANS_KEPT).await?;
+                calls::reports::adopt_all(tx, now).await?;
+                calls::reports::purge(tx, now - ORPHANS_KEPT).await?;
                 Ok::<_, anyhow::Error>(())
             })
         });

@@ -8,7 +8,7 @@ mod world;
 use std::path::{Path, PathBuf};
 
 use recado_engine::{Export, testing::replay};
-use recado_simulator::{Answer, CreateFault};
+use recado_simulator::{Answer, CreateFault, Inbound};
 use recado_testkit::Backend;
 use recado_workflows::InboundMessage;
 use sea_orm::ConnectionTrait;
@@ -72,6 +72,8 @@ fn routed(specialist: &str) -> Answer {
 async fn every_end_of_an_inbound_message_is_recorded_and_replays() {
     let shelf = Shelf::new();
     let world = World::new(Backend::Sqlite).await;
+    let speech = format!("{}/v1", world.simulator.url());
+    let world = world.set("TRANSCRIBE_URL", &speech);
     let (code, told) = world.run(&["seed"]).await;
     assert_eq!(code, 0, "{told}");
     let mut process = world.serve_and_work().await;
@@ -173,6 +175,31 @@ async fn every_end_of_an_inbound_message_is_recorded_and_replays() {
     shelf
         .keep(&world, "model_fallback", &sid, "completed", Some("answered"))
         .await;
+
+    world.misbehave(|_| {});
+    world
+        .simulator
+        .script([routed("general"), Answer::Text("Das 7 às 19h.".into())]);
+    let voice = Inbound {
+        from: fictional(111),
+        voice: Some("que horas vocês abrem?".into()),
+        ..Inbound::default()
+    };
+    let sid = world.deliver(voice).await.sid;
+    shelf
+        .keep(&world, "voice", &sid, "completed", Some("answered"))
+        .await;
+    world.misbehave(|faults| faults.media.status = Some(403));
+    let voice = Inbound {
+        from: fictional(112),
+        voice: Some("alô?".into()),
+        ..Inbound::default()
+    };
+    let sid = world.deliver(voice).await.sid;
+    shelf
+        .keep(&world, "unread", &sid, "completed", Some("unread"))
+        .await;
+    world.misbehave(|_| {});
 
     let used_up = "update plan_features set quota = 0";
     let database = world.database.connect().await;

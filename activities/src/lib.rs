@@ -1,4 +1,5 @@
 //! The steps of Recado's workflows, one retried activity per file.
+mod apply_statuses;
 mod ask_specialist;
 mod asked;
 mod bench_step;
@@ -6,32 +7,55 @@ mod burst;
 mod check_billing;
 mod environment;
 mod faults;
+mod fetch_media;
+mod fetch_statuses;
+mod find_recording;
 mod group;
 mod hand_off;
 mod in_common;
+mod keep_audio;
+mod keep_media;
+mod keep_words;
+mod list_received;
 mod offline_agent;
 mod open_conversation;
 mod persist;
+mod place_call;
+mod record_call;
 mod release_merged;
 mod reply;
 mod resolve_owner;
 mod route_agent;
+mod show_typing;
 mod transcribe;
+mod transcribe_voice;
 
+pub use apply_statuses::ApplyStatuses;
 pub use ask_specialist::AskSpecialist;
 pub use bench_step::{BenchStep, BenchStepDone};
 pub use check_billing::{CheckBilling, Grant};
 pub use environment::Environment;
 pub use faults::twilio_code;
+pub use fetch_media::{FetchMedia, Fetched};
+pub use fetch_statuses::{Changed, FetchStatuses, Sending, Statuses};
+pub use find_recording::{FindRecording, FoundRecording};
 pub use hand_off::{HandOff, HandedOff};
 pub use in_common::InCommon;
+pub use keep_audio::KeepAudio;
+pub use keep_media::{Attached, KeepMedia};
+pub use keep_words::KeepWords;
+pub use list_received::{ListAddresses, ListReceived, Missed, Received};
 pub use open_conversation::{OpenConversation, Opened};
 pub use persist::{Arrival, Persist};
+pub use place_call::{CallScript, PlaceCall};
+pub use record_call::RecordCall;
 pub use release_merged::ReleaseMerged;
 pub use reply::{Purpose, Reply, Sent, Withheld};
 pub use resolve_owner::{Owner, ResolveOwner};
 pub use route_agent::{Answer, RouteAgent, Routed, Way};
+pub use show_typing::ShowTyping;
 pub use transcribe::Transcribe;
+pub use transcribe_voice::TranscribeVoice;
 
 /// Makes every activity known to an engine.
 #[must_use]
@@ -43,11 +67,24 @@ pub fn register(
         .activity::<CheckBilling>()
         .activity::<Persist>()
         .activity::<OpenConversation>()
+        .activity::<FetchMedia>()
+        .activity::<KeepMedia>()
         .activity::<Transcribe>()
+        .activity::<TranscribeVoice>()
+        .activity::<KeepWords>()
+        .activity::<ShowTyping>()
         .activity::<RouteAgent>()
         .activity::<AskSpecialist>()
         .activity::<HandOff>()
         .activity::<ReleaseMerged>()
         .activity::<Reply>()
+        .activity::<PlaceCall>()
+        .activity::<RecordCall>()
+        .activity::<FindRecording>()
+        .activity::<KeepAudio>()
+        .activity::<FetchStatuses>()
+        .activity::<ApplyStatuses>()
+        .activity::<ListAddresses>()
+        .activity::<ListReceived>()
         .activity::<BenchStep>()
 }

@@ -1,5 +1,6 @@
 //! The message enters the books: contact, conversation, message.
 use chrono::{DateTime, Utc};
+use recado_clients::twilio::InboundContent;
 use recado_domain::{Address, ContactId, ConversationId, ConversationState, MessageId, OptOut, OwnerId};
 use recado_engine::{Activity, Attempt, Effect, Fault, Joint};
 use recado_store::{
@@ -56,6 +57,9 @@ pub struct Arrival {
     pub state: ConversationState,
     /// What the message says about being written to.
     pub opt_out: Option<OptOut>,
+    /// How the message reads, where that is more than its text: a place, what it answers, …
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub said: Option<String>,
 }
 
 impl Activity<Environment> for Persist {
@@ -77,21 +81,27 @@ async fn write(members: &[Member<'_, Persist>]) -> Result<Vec<Arrival>, Fault> {
     let (tx, now) = group::act(members)?;
     let contacts = contacts_of(tx, members).await.map_err(of_store)?;
     let conversations = conversations_of(tx, members, &contacts).await.map_err(of_store)?;
-    let messages = insert(tx, members, &contacts, &conversations)
+    let contents: Vec<_> = members
+        .iter()
+        .map(|member| InboundContent::of(&member.call.form))
+        .collect();
+    let said = said(tx, members, &contents).await.map_err(of_store)?;
+    let messages = insert(tx, members, (&contents, &said), (&contacts, &conversations))
         .await
         .map_err(of_store)?;
     let mut arrivals = Vec::with_capacity(members.len());
-    for ((contact, conversation), (member, message)) in contacts
+    for ((contact, conversation), ((member, message), (content, said))) in contacts
         .into_iter()
         .zip(conversations)
-        .zip(members.iter().zip(messages))
+        .zip(members.iter().zip(messages).zip(contents.iter().zip(said)))
     {
         arrivals.push(Arrival {
             contact,
             conversation: conversation.id,
             message,
             state: conversation.state,
-            opt_out: member.call.opt_out(),
+            opt_out: member.call.opt_out(content),
+            said,
         });
     }
     obey(tx, members, &arrivals).await.map_err(of_store)?;
@@ -101,10 +111,48 @@ async fn write(members: &[Member<'_, Persist>]) -> Result<Vec<Arrival>, Fault> {
 
 impl Persist {
     /// Twilio answers HELP itself only where it says so; elsewhere it is a question like any other.
-    fn opt_out(&self) -> Option<OptOut> {
-        OptOut::of(&self.body, self.opt_out_type.as_deref())
+    fn opt_out(&self, content: &InboundContent) -> Option<OptOut> {
+        OptOut::of(content.words(&self.body), self.opt_out_type.as_deref())
             .filter(|word| *word != OptOut::Help || self.opt_out_type.is_some())
     }
+
+    /// What it is, in a word: by its first attachment, else by what it carries.
+    fn kind(&self, content: &InboundContent) -> &'static str {
+        let declared = self.form.iter().find(|(name, _)| name == "MediaContentType0");
+        let declared = declared.map_or("", |(_, declared)| declared.as_str());
+        match declared.split(['/', ';']).next() {
+            _ if self.media == 0 && content.location.is_some() => "location",
+            _ if self.media == 0 && content.choice.is_some() => "choice",
+            _ if self.media == 0 => "text",
+            Some("image") => "image",
+            Some("audio") => "audio",
+            Some("video") => "video",
+            _ if declared.contains("vcard") => "contact",
+            _ => "document",
+        }
+    }
+}
+
+/// How the messages read, where that is more than their texts. What one answers is looked up, which is rare enough to be
+/// done one by one.
+async fn said(
+    tx: &DatabaseTransaction,
+    members: &[Member<'_, Persist>],
+    contents: &[InboundContent],
+) -> Result<Vec<Option<String>>, StoreError> {
+    let mut said = Vec::with_capacity(members.len());
+    for (Member { call, .. }, content) in members.iter().zip(contents) {
+        let quoted = match &content.replied_to {
+            Some(replied_to) => messages::by_sid(tx, &call.owner, &replied_to.sid).await?,
+            None => None,
+        };
+        let quoted = quoted
+            .map(|message| message.body)
+            .filter(|body| !body.trim().is_empty());
+        let read = content.read(&call.body, quoted.as_deref());
+        said.push((read != call.body).then_some(read));
+    }
+    Ok(said)
 }
 
 async fn contacts_of(
@@ -149,22 +197,25 @@ async fn conversations_of(
 async fn insert(
     tx: &DatabaseTransaction,
     members: &[Member<'_, Persist>],
-    contacts: &[ContactId],
-    conversations: &[Conversation],
+    (contents, said): (&[InboundContent], &[Option<String>]),
+    (contacts, conversations): (&[ContactId], &[Conversation]),
 ) -> Result<Vec<MessageId>, StoreError> {
     let form = |member: &Member<'_, Persist>| serde_json::to_string(&member.call.form).unwrap_or_default();
     let forms: Vec<String> = members.iter().map(form).collect();
     let mut new = Vec::with_capacity(members.len());
-    for ((member, form), (contact, conversation)) in
-        members.iter().zip(&forms).zip(contacts.iter().zip(conversations))
+    for (((member, form), (content, said)), (contact, conversation)) in members
+        .iter()
+        .zip(&forms)
+        .zip(contents.iter().zip(said))
+        .zip(contacts.iter().zip(conversations))
     {
         let call = member.call;
         let message = messages::NewInbound {
             conversation: &conversation.id,
             contact,
             twilio_sid: &call.sid,
-            kind: if call.media > 0 { "media" } else { "text" },
-            body: &call.body,
+            kind: call.kind(content),
+            body: said.as_deref().unwrap_or(&call.body),
             run: member.run(),
             form,
             received_at: member.attempt.now(),

@@ -5,11 +5,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use recado_clients::twilio::{
     self, CreateMessage, ErrorClass, ListMessages, Sender, TwilioError, code_label,
 };
-use recado_domain::{
-    Address, Channel, ContactId, ConversationId, ConversationState, OwnerId, Template, UnknownSend,
-};
+use recado_domain::{Address, Channel, ContactId, ConversationId, ConversationState, OwnerId, Template};
 use recado_engine::{Activity, Attempt, Effect, Fault, Joint, Prepared, Reconciled, Retry, Undecided};
-use recado_store::{StoreError, billing, messages, opt_outs, owners, sending::Reachable};
+use recado_store::{StoreError, billing, messages, opt_outs, sending::Reachable};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -125,7 +123,7 @@ impl Activity<Environment> for Reply {
         };
         match env
             .twilio
-            .create_message(&self.credentials(env).await?, &message)
+            .create_message(&env.at_twilio(&self.owner, &self.account).await?, &message)
             .await
         {
             Ok(message) => {
@@ -181,12 +179,7 @@ impl Activity<Environment> for Reply {
     }
 
     async fn undecided(&self, env: &Environment, _: &Attempt<'_>) -> Result<Undecided, Fault> {
-        let policy = owners::unknown_send(&env.database, &self.owner).await;
-        Ok(match policy.map_err(of_store)? {
-            UnknownSend::Hold => Undecided::Hold,
-            UnknownSend::Resend => Undecided::Resend,
-            UnknownSend::GiveUp => Undecided::GiveUp,
-        })
+        env.undecided(&self.owner).await
     }
 
     /// A status callback that carried our token proves it; else Twilio's list does, messages already ours left out.
@@ -208,7 +201,7 @@ impl Activity<Environment> for Reply {
         };
         let listed = env
             .twilio
-            .list_messages(&self.credentials(env).await?, &wanted)
+            .list_messages(&env.at_twilio(&self.owner, &self.account).await?, &wanted)
             .await;
         let listed = listed.map_err(|error| Fault::retry("twilio_list", error.to_string()))?;
         let candidates: Vec<_> = listed
@@ -235,22 +228,6 @@ impl Activity<Environment> for Reply {
 }
 
 impl Reply {
-    async fn credentials(&self, env: &Environment) -> Result<recado_clients::twilio::Credentials, Fault> {
-        let found = env
-            .credentials(&self.owner, &self.account)
-            .await?
-            .ok_or_else(|| {
-                Fault::fatal(
-                    "no_credentials",
-                    "the owner does not hold the Twilio account that the message came in on",
-                )
-            })?;
-        Ok(recado_clients::twilio::Credentials {
-            account_sid: found.account_sid,
-            auth_token: found.auth_token,
-        })
-    }
-
     /// Whether what Twilio lists may be this message. Of a template it lists what became of it, which we do not know:
     /// that it was sent through the API to this contact meanwhile must do, since nothing else of ours is.
     fn may_be(&self, listed: &twilio::Message) -> bool {

@@ -27,6 +27,12 @@ pub struct Owner {
     /// How long the contact must have written nothing before an agent is asked, in milliseconds.
     #[serde(default)]
     pub quiet_ms: u64,
+    /// The language in which it is spoken to, as in `pt`.
+    #[serde(default)]
+    pub language: String,
+    /// Whether a contact sees that an answer is being written.
+    #[serde(default)]
+    pub typing: bool,
 }
 
 impl Activity<Environment> for ResolveOwner {
@@ -43,10 +49,14 @@ impl Activity<Environment> for ResolveOwner {
                 return Err(nobody("several owners hold this account, and none this number"));
             }
         };
-        let own = owner.settings().map_err(of_store)?.quiet_period;
-        let quiet = own.map_or(env.quiet_period, std::time::Duration::from_secs_f64);
+        let settings = owner.settings().map_err(of_store)?;
+        let quiet = settings
+            .quiet_period
+            .map_or(env.quiet_period, std::time::Duration::from_secs_f64);
         Ok(Owner {
             id: OwnerId::from(owner.id),
+            language: owner.language,
+            typing: settings.typing.unwrap_or_default(),
             quiet_ms: u64::try_from(quiet.as_millis()).unwrap_or(u64::MAX),
             notice_over_quota: owner.notice_over_quota,
         })

@@ -17,6 +17,8 @@ mod m20261121_000012_overlap;
 mod m20261121_000013_usage_counters;
 mod m20261121_000014_fewer_indexes;
 mod m20261121_000015_prospects;
+mod m20261121_000016_media;
+mod m20261121_000018_calls;
 mod m20261121_000026_minutes;
 mod m20261121_000027_views;
 
@@ -43,6 +45,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000013_usage_counters::Migration),
             Box::new(m20261121_000014_fewer_indexes::Migration),
             Box::new(m20261121_000015_prospects::Migration),
+            Box::new(m20261121_000016_media::Migration),
+            Box::new(m20261121_000018_calls::Migration),
             Box::new(m20261121_000026_minutes::Migration),
             Box::new(m20261121_000027_views::Migration),
         ]

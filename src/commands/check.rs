@@ -1,7 +1,10 @@
 //! `recado check`: each setting and each server, what it is, whether it works, and what to do.
 use std::{process::ExitCode, time::Duration};
 
-use recado_clients::twilio::{Client, Credentials};
+use recado_clients::{
+    media::MediaStore,
+    twilio::{Client, Credentials},
+};
 use recado_engine::{
     Storage,
     dispatch::{Bells, Health},
@@ -37,6 +40,8 @@ pub(crate) async fn run(config: Config, json: bool) -> anyhow::Result<ExitCode> 
     findings.push(redis(&config).await);
     findings.push(twilio(&config).await);
     findings.push(models(&config));
+    findings.push(files(&config).await);
+    findings.push(speech(&config));
     let broken = findings.iter().any(|finding| finding.verdict == Verdict::Broken);
     for finding in &findings {
         if json {
@@ -199,6 +204,42 @@ fn models(config: &Config) -> Finding {
             "models",
             Verdict::Works,
             format!("asked in this order: {}", names.join(", ")),
+        ),
+    }
+}
+
+/// Whether files can be kept: one is, and is removed again.
+async fn files(config: &Config) -> Finding {
+    let look = async {
+        let store = MediaStore::open(&config.media_url)?;
+        store.prepare()?;
+        let hash = store
+            .put("recado-check", b"written by `recado check`".to_vec())
+            .await?;
+        store.remove("recado-check", &hash).await
+    };
+    match tokio::time::timeout(PATIENCE, look).await {
+        Ok(Ok(())) => finding("MEDIA_URL", Verdict::Works, config.media_url.to_string()),
+        Ok(Err(error)) => finding("MEDIA_URL", Verdict::Broken, error.to_string()),
+        Err(_) => finding(
+            "MEDIA_URL",
+            Verdict::Broken,
+            "the storage gave no answer within 5 s",
+        ),
+    }
+}
+
+fn speech(config: &Config) -> Finding {
+    match &config.speech {
+        None => finding(
+            "TRANSCRIBE_URL",
+            Verdict::NotSet,
+            "voice notes are kept, and contacts are asked to write instead",
+        ),
+        Some(settings) => finding(
+            "TRANSCRIBE_URL",
+            Verdict::Works,
+            format!("{} listens, with the model {}", settings.url, settings.model),
         ),
     }
 }

@@ -1,8 +1,10 @@
-//! `recado retention`: how long finished runs are kept.
+//! `recado retention`: how long finished runs, and what contacts attached, are kept.
+use anyhow::Context as _;
 use clap::Subcommand;
+use recado_clients::media::MediaStore;
 
 use super::say;
-use crate::{app, config::Config};
+use crate::{app, config::Config, media};
 
 /// What goes in one commit.
 const BATCH: u64 = 100;
@@ -12,7 +14,7 @@ const BATCH: u64 = 100;
 pub(crate) enum Act {
     /// Lists for how many days which owner's finished runs are kept
     List,
-    /// Sets for how many days finished runs are kept; workers delete them within minutes after
+    /// Sets for how many days finished runs and attachments are kept; workers delete them within minutes after
     Set {
         /// The owner's id; without it the rule for those who have none of their own
         #[arg(long)]
@@ -56,8 +58,12 @@ pub(crate) async fn run(config: &Config, act: Act) -> anyhow::Result<()> {
             say("from now on");
         }
         Act::Purge => {
-            let purged = storage.purge(chrono::Utc::now(), BATCH).await?;
+            let now = chrono::Utc::now();
+            let purged = storage.purge(now, BATCH).await?;
             say(format!("{purged} runs deleted"));
+            let files = MediaStore::open(&config.media_url).context("MEDIA_URL")?;
+            let purged = media::purge(&storage, &files, now).await?;
+            say(format!("{purged} attachments deleted"));
         }
     }
     Ok(())

@@ -89,6 +89,10 @@ impl Child {
             environment.push(("OPENAI_BASE_URL", format!("{twilio_url}/v1")));
             environment.push(("MODEL_TIMEOUT", "8".to_owned()));
         }
+        if config.speech.is_none() {
+            // So that a voice note is heard without any account.
+            environment.push(("TRANSCRIBE_URL", format!("{twilio_url}/v1")));
+        }
         tokio::spawn(child.clone().watch_over(environment, stop));
         Ok(child)
     }

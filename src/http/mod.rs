@@ -11,7 +11,7 @@ mod webhooks;
 use poem::{Endpoint, EndpointExt, Response, Route, get, middleware::CookieJarManager, post};
 
 pub(crate) use self::problem::{Problem, of_error};
-use crate::{app::App, pages};
+use crate::{app::App, media, pages};
 
 /// The most that a request may carry.
 const BODY_LIMIT: usize = 1024 * 1024;
@@ -20,7 +20,10 @@ const BODY_LIMIT: usize = 1024 * 1024;
 pub(crate) fn routes(app: App) -> impl Endpoint<Output = Response> {
     let webhooks = Route::new()
         .at("/inbound", post(webhooks::inbound))
-        .at("/status", post(webhooks::status));
+        .at("/status", post(webhooks::status))
+        .at("/voice", post(webhooks::calls::voice))
+        .at("/call-status", post(webhooks::calls::call_status))
+        .at("/recording-status", post(webhooks::calls::recording_status));
     let (routes, api) = api::documented(Route::new());
     let guarded = Route::new()
         .nest("/api/v1", api)
@@ -34,6 +37,9 @@ pub(crate) fn routes(app: App) -> impl Endpoint<Output = Response> {
         .at("/login", get(auth::form).post(auth::log_in))
         .at("/logout", post(auth::log_out))
         .nest("/assets", pages::assets())
+        // A link that holds is proof enough.
+        .at("/media/:id", get(media::file))
+        .at("/media/:id/small", get(media::small))
         .nest("/", guarded)
         .catch_all_error(of_error)
         // The guard and the log-in read and write the session through it.

@@ -13,6 +13,9 @@ const POLICY: &str = "default-src 'self'; img-src 'self' data:; object-src 'none
 const DOCUMENT_POLICY: &str = "default-src 'self' 'unsafe-inline' data: blob:; object-src 'none'; form-action 'self'; \
     frame-ancestors 'none'; base-uri 'none'";
 
+/// What contacts send is shown, and never runs: not even as a page of its own.
+const MEDIA_POLICY: &str = "default-src 'none'; sandbox; frame-ancestors 'none'";
+
 /// Sets the security headers, and answers a browser with a page where an API answers with JSON.
 pub(crate) struct Headers;
 
@@ -44,6 +47,8 @@ impl<E: Endpoint> Endpoint for Secured<E> {
         }
         let policy = if matches!(path.as_str(), "/docs" | "/redoc") {
             DOCUMENT_POLICY
+        } else if path.starts_with("/media/") && status.is_success() {
+            MEDIA_POLICY
         } else {
             POLICY
         };

@@ -12,6 +12,9 @@ use url::Url;
 use super::{BODY_LIMIT, Problem, rejected::Reason, reports::Report};
 use crate::app::App;
 
+pub(super) mod calls;
+mod twiml;
+
 /// Twilio sends some fifty fields at most.
 const FIELDS: usize = 300;
 /// How long Twilio is kept waiting for a database that is away; it gives up after 15 s.
@@ -98,11 +101,6 @@ async fn receive(app: &App, request: &Request, body: Body) -> Result<(), Problem
 async fn note(app: &App, request: &Request, body: Body) -> Result<(), Problem> {
     let fields = proved(app, request, body, Webhook::Status).await?.fields;
     let form = StatusForm::from_fields(&fields).map_err(|error| malformed(app, request, &error))?;
-    let token = request.uri().query().and_then(|query| {
-        url::form_urlencoded::parse(query.as_bytes())
-            .find(|(name, _)| name == "token")
-            .map(|(_, token)| token.into_owned())
-    });
     let raw = serde_json::to_string(&fields).unwrap_or_default();
     let Ok(reported) = MessageStatus::parse(&form.message_status) else {
         // New ones arrive unannounced: it is acknowledged, and told to the operator instead of to Twilio.
@@ -114,7 +112,7 @@ async fn note(app: &App, request: &Request, body: Body) -> Result<(), Problem> {
     };
     let report = Report {
         account_sid: form.account_sid,
-        token,
+        token: token(request),
         sid: form.message_sid,
         status: reported,
         error_code: form.error_code.map(i64::from),
@@ -126,6 +124,14 @@ async fn note(app: &App, request: &Request, body: Body) -> Result<(), Problem> {
     metrics::counter!("recado_status_reports_total", "status" => reported.as_str(), "code" => code)
         .increment(1);
     Ok(())
+}
+
+/// Our token, which the URL that we gave Twilio carries.
+fn token(request: &Request) -> Option<String> {
+    let query = request.uri().query()?;
+    url::form_urlencoded::parse(query.as_bytes())
+        .find(|(name, _)| name == "token")
+        .map(|(_, token)| token.into_owned())
 }
 
 /// A webhook whose signature is that of its account.
@@ -140,7 +146,7 @@ struct Proved {
 enum Webhook {
     /// In `To`.
     Inbound,
-    /// Nowhere: the message tells, and all of an account's are signed alike.
+    /// Nowhere: the message or call tells, and all of an account's are signed alike.
     Status,
 }
 

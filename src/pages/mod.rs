@@ -6,6 +6,7 @@ pub(crate) mod language;
 mod layout;
 mod live;
 pub(crate) mod login;
+pub(crate) mod media;
 mod moment;
 mod overview;
 pub(crate) mod phone;
@@ -51,6 +52,7 @@ pub(crate) fn routes() -> Route {
         .at("/runs/:id/act", post(run::acts::act))
         .at("/runs/by-message/:account/:sid", get(by_message::open))
         .at("/runs/by-message/:account/:sid/state", get(by_message::state))
+        .at("/messages/:sid/attachments", get(media::of_message))
 }
 
 /// The style sheet and the scripts; open to everybody, because the log-in page needs them too.

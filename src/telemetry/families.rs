@@ -49,7 +49,10 @@ pub(crate) enum Values {
 /// Codes that somebody is woken for: the carrier's filter, and the daily limit.
 pub(crate) const CODES: &[&str] = &["0", "30007", "63038"];
 
-const WEBHOOK: (&str, Values) = ("webhook", Words(&["inbound", "status"]));
+const WEBHOOK: (&str, Values) = (
+    "webhook",
+    Words(&["inbound", "status", "voice", "call_status", "recording_status"]),
+);
 const WORKFLOW: (&str, Values) = ("workflow", Workflows);
 const ACTIVITY: (&str, Values) = ("activity", Activities);
 const PROVIDER: (&str, Values) = ("provider", Providers);
@@ -57,19 +60,30 @@ const CODE: (&str, Values) = ("code", Codes);
 const OUTCOME: (&str, Values) = (
     "outcome",
     Words(&[
+        "anonymous",
         "answered",
+        "called",
         "cancelled",
         "given_up",
         "handed_over",
+        "in_order",
+        "kept",
         "left_to_people",
+        "lost",
         "measured",
+        "mended",
         "merged",
         "not_sent",
         "partly_sent",
+        "recorded",
         "refused",
         "sent",
         "silent",
         "terminated",
+        "unfinished",
+        "unknown",
+        "unread",
+        "voicemail",
         "withheld",
     ]),
 );
@@ -111,12 +125,20 @@ pub(crate) const FAMILIES: &[Family] = &[
     family("recado_activity_seconds", Histogram, "seconds", &[ACTIVITY], Worker, "time of an attempt, whatever its result"),
     // Twilio.
     family("recado_sends_total", Counter, "requests", &[("outcome", Words(&["accepted", "opted_out", "refused", "unknown", "unreachable"])), CODE], Worker, "requests to Twilio to send a message"),
+    family("recado_calls_total", Counter, "requests", &[("outcome", Words(&["accepted", "refused", "unknown", "unreachable"])), CODE], Worker, "requests to Twilio to make a call"),
+    family("recado_call_reports_total", Counter, "reports", &[("status", Words(&["queued", "initiated", "ringing", "in-progress", "completed", "busy", "failed", "no-answer", "canceled"])), CODE], Front, "what Twilio reported of calls, repeats included"),
     family("recado_status_reports_total", Counter, "reports", &[("status", Statuses), CODE], Front, "what Twilio reported of our messages, repeats included"),
+    family("recado_mended_total", Counter, "messages and calls", &[("what", Words(&["message_status", "call_status", "inbound"]))], Worker, "what the daily comparison with Twilio's lists found: ends that were not reported, messages whose webhook never came"),
     family("recado_reconciles_total", Counter, "sends", &[("outcome", Words(&["did_not_happen", "given_up", "happened", "resent", "undecided"]))], Worker, "sends of unknown fate that were looked for"),
     // Models.
     family("recado_model_seconds", Histogram, "seconds", &[PROVIDER, ("result", Words(&["ok", "busy", "down", "garbage", "refused"]))], Worker, "time of a call of a model; its count is the number of calls"),
     family("recado_model_tokens_total", Counter, "tokens", &[PROVIDER, ("kind", Words(&["prompt", "completion"]))], Worker, "tokens read and written, where the provider counts them"),
     family("recado_model_fallbacks_total", Counter, "steps", &[("step", Words(&["ask_specialist", "route_agent"]))], Worker, "times the offline agent stood in because no model answered"),
+    family("recado_media_fetched_total", Counter, "attempts", &[("outcome", Words(&["stored", "refused", "failed"]))], Worker, "attempts to fetch an attachment: kept; refused for good, for what it is or where; failed, to be tried again"),
+    family("recado_media_purged_total", Counter, "attachments", &[], Worker, "attachments deleted because they are no longer kept, by this one"),
+    family("recado_transcriptions_total", Counter, "attempts", &[("outcome", Words(&["heard", "failed"]))], Worker, "attempts to turn a voice note into text"),
+    family("recado_transcription_seconds", Histogram, "seconds", &[], Worker, "time of an attempt to turn a voice note into text"),
+    family("recado_typing_shown_total", Counter, "requests", &[("outcome", Words(&["shown", "failed"]))], Worker, "requests to show a contact that an answer is being written"),
     // The journal and the database.
     family("recado_journal_commits_total", Counter, "commits", &[], Every, "commits of the journal writer; on SQLite heartbeats and sweeps too"),
     family("recado_journal_rows_total", Counter, "rows", &[], Every, "rows that they wrote, without those of transactions; by commits, the size of a batch"),

@@ -305,7 +305,8 @@ async fn workers_and_lines_are_followed_while_one_dies() -> WebDriverResult<()> 
 async fn what_the_clock_starts_is_paused_triggered_and_backfilled_on_its_page() -> WebDriverResult<()> {
     let world = World::start().await?;
     world.open("/schedules").await?;
-    world.see("h2", "The clock starts nothing yet").await;
+    // What every account has from the start.
+    world.see("[id^='schedule-reconcile.']", "reconcile").await;
     world.see(".following", "live").await;
     world.mark_page().await?;
     world.receive(1, "Vocês fazem entrega?").await?;

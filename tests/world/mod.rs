@@ -33,7 +33,8 @@ pub(crate) struct World {
     /// Where the front end listens, whichever process that is.
     pub(crate) url: String,
     settings: Vec<(String, String)>,
-    _book: TempDir,
+    /// Where the simulator's book is, and what contacts attach.
+    pub(crate) folder: TempDir,
 }
 
 /// A `recado worker`, and where it tells how it is.
@@ -63,14 +64,20 @@ impl World {
         let url = format!("http://{addr}");
         let account = Account::new(ACCOUNT, TOKEN)
             .number(NUMBER)
-            .webhook(webhook::inbound_url(&url));
+            .webhook(webhook::inbound_url(&url))
+            .voice(
+                format!("{url}/api/v1/twilio/webhooks/voice"),
+                format!("{url}/api/v1/twilio/webhooks/call-status"),
+            );
         let simulator = Simulator::start(Config::new(book.path().join("book")).account(account))
             .await
             .unwrap();
         let client = reqwest::Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none());
+        let files = format!("file://{}", book.path().join("files").display());
         let settings = [
+            ("MEDIA_URL", files.as_str()),
             ("DATABASE_URL", database.url()),
             ("HTTP_ADDR", &addr),
             ("PUBLIC_URL", &url),
@@ -95,7 +102,7 @@ impl World {
             client,
             url,
             settings,
-            _book: book,
+            folder: book,
         }
     }
 

@@ -3,11 +3,13 @@ use std::time::Duration;
 
 use recado_activities::{
     Answer, Arrival, AskSpecialist, CheckBilling, Environment, Grant, HandOff, HandedOff, Owner, Persist,
-    Purpose, ReleaseMerged, Reply, ResolveOwner, RouteAgent, Sent, Transcribe, Way, Withheld,
+    Purpose, ReleaseMerged, Reply, ResolveOwner, RouteAgent, Sent, ShowTyping, Transcribe, Way, Withheld,
 };
-use recado_domain::{Address, ConversationId, ConversationState, text};
+use recado_domain::{Address, Channel, ConversationId, ConversationState, text};
 use recado_engine::{Activity, Context, Fault, Outcome, Patience, Workflow};
 use serde::{Deserialize, Serialize};
+
+use crate::attachments::{Attachments, Heard, Trouble};
 
 /// The longest part of an answer, in characters; Twilio refuses more than 1600.
 const PART: usize = 1500;
@@ -64,6 +66,8 @@ pub enum Reception {
     Refused,
     /// The contact asked not to be written to, or to be again; Twilio answers that itself.
     Silent,
+    /// All that it holds could not be read: a voice note, a file. The contact was told.
+    Unread,
     /// There was an answer, and nobody can tell whether it was sent; its owner, or a person, gave it up.
     GivenUp,
     /// There was an answer, and at the moment of sending something forbade it.
@@ -83,6 +87,7 @@ impl Outcome for Reception {
             Self::LeftToPeople => "left_to_people",
             Self::Refused => "refused",
             Self::Silent => "silent",
+            Self::Unread => "unread",
             Self::GivenUp => "given_up",
             Self::Withheld(_) => "withheld",
             Self::Merged { .. } => "merged",
@@ -110,18 +115,17 @@ impl Workflow for InboundMessage {
             })
             .await?;
         let arrival = ctx.run(self.persist(&owner, &ours, &theirs)).await?;
-        let text = ctx
-            .run(Transcribe {
-                body: self.body.clone(),
-            })
-            .await?;
+        let heard = self.read(ctx, &owner, &theirs, &arrival, grant).await?;
+        let text = ctx.run(Transcribe { body: heard.text }).await?;
         let reception = Receive {
             account: self.account,
+            sid: self.sid,
             owner,
             ours,
             theirs,
             arrival,
             text,
+            trouble: heard.trouble,
             more: Vec::new(),
         };
         match reception.line(grant) {
@@ -141,6 +145,34 @@ impl InboundMessage {
     /// The lane in whose order messages are answered: who writes to whom, as the webhook says.
     pub fn lane(&self) -> String {
         format!("{}/{}/{}", self.account, self.to, self.from)
+    }
+
+    /// What the message says, with what is attached to it.
+    async fn read(
+        &self,
+        ctx: &mut Context,
+        owner: &Owner,
+        theirs: &Address,
+        arrival: &Arrival,
+        grant: Grant,
+    ) -> Result<Heard, Fault> {
+        let said = arrival.said.as_ref().unwrap_or(&self.body);
+        if self.media == 0 || !ctx.version("media").await {
+            return Ok(Heard {
+                text: said.clone(),
+                trouble: None,
+            });
+        }
+        let attachments = Attachments {
+            owner: &owner.id,
+            account: &self.account,
+            message: &arrival.message,
+            contact: theirs,
+            form: &self.form,
+            said,
+            listen: grant == Grant::Granted && arrival.opt_out.is_none(),
+        };
+        attachments.read(ctx).await
     }
 
     fn persist(&self, owner: &Owner, ours: &Address, theirs: &Address) -> Persist {
@@ -180,11 +212,14 @@ enum Call {
 /// A message that is in the books and has its turn.
 struct Receive {
     account: String,
+    sid: String,
     owner: Owner,
     ours: Address,
     theirs: Address,
     arrival: Arrival,
     text: String,
+    /// What of it could not be read.
+    trouble: Option<Trouble>,
     /// Later messages that are answered with it.
     more: Vec<String>,
 }
@@ -196,6 +231,7 @@ impl Receive {
         let asks = self.arrival.opt_out.is_none()
             && grant == Grant::Granted
             && self.arrival.state != ConversationState::HumanHandoff
+            && self.trouble.is_none()
             && !self.text.is_empty()
             && self.text.len() <= LONGEST_LINE;
         asks.then(|| Line {
@@ -218,13 +254,33 @@ impl Receive {
         if self.arrival.state == ConversationState::HumanHandoff {
             return Ok(Reception::LeftToPeople);
         }
+        let Some(trouble) = self.trouble else {
+            return self.answer_text(ctx).await;
+        };
+        let notice = trouble.notice(&self.owner.language);
+        if self.text.is_empty() {
+            let told = self.send(ctx, notice, Purpose::Notice).await?;
+            return Ok(told.unless_sent().unwrap_or(Reception::Unread));
+        }
+        // What could be read is answered first; that answer is what the plan counts.
+        let reception = self.answer_text(ctx).await?;
+        if matches!(reception, Reception::Answered | Reception::HandedOver) {
+            self.send(ctx, notice, Purpose::Notice).await?;
+        }
+        Ok(reception)
+    }
+
+    async fn answer_text(&mut self, ctx: &mut Context) -> Result<Reception, Fault> {
+        if self.owner.typing && self.theirs.channel() == Channel::Whatsapp {
+            let (owner, account) = (self.owner.id.clone(), self.account.clone());
+            let sid = self.sid.clone();
+            ctx.run(ShowTyping { owner, account, sid }).await?;
+        }
         match self.find_answer(ctx).await? {
-            Answer::Text(text) => Ok(match self.send(ctx, &text, Purpose::Answer).await? {
-                Delivery::Sent => Reception::Answered,
-                Delivery::Withheld(Withheld::InHumanHands) => Reception::LeftToPeople,
-                Delivery::Withheld(why) => Reception::Withheld(why),
-                Delivery::GivenUp => Reception::GivenUp,
-            }),
+            Answer::Text(text) => {
+                let told = self.send(ctx, &text, Purpose::Answer).await?;
+                Ok(told.unless_sent().unwrap_or(Reception::Answered))
+            }
             Answer::Person { notice, reason } => {
                 let (owner, conversation) = (self.owner.id.clone(), self.arrival.conversation.clone());
                 let hand_off = HandOff {
@@ -354,6 +410,18 @@ enum Delivery {
     Sent,
     Withheld(Withheld),
     GivenUp,
+}
+
+impl Delivery {
+    /// What became of the message, where the text was not sent.
+    fn unless_sent(self) -> Option<Reception> {
+        match self {
+            Self::Sent => None,
+            Self::Withheld(Withheld::InHumanHands) => Some(Reception::LeftToPeople),
+            Self::Withheld(why) => Some(Reception::Withheld(why)),
+            Self::GivenUp => Some(Reception::GivenUp),
+        }
+    }
 }
 
 async fn ask<A: Activity<Environment>>(

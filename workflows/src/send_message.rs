@@ -1,4 +1,6 @@
 //! One message that an owner sends of its own accord, now or at a time.
+use std::ops::ControlFlow;
+
 use chrono::{DateTime, Utc};
 use recado_activities::{OpenConversation, Opened, Purpose, Reply, Sent, Withheld, twilio_code};
 use recado_domain::{Address, OwnerId, Template, text};
@@ -72,6 +74,8 @@ pub struct Delivery {
 pub enum Ending {
     /// Twilio took it.
     Sent,
+    /// Twilio took it, and it is a call.
+    Called,
     /// At the moment of sending something forbade it, and Twilio was not asked.
     Withheld,
     /// Twilio refused it for good, or could not be reached in all attempts.
@@ -94,6 +98,7 @@ impl Outcome for Delivery {
     fn word(&self) -> &'static str {
         match self.ending {
             Ending::Sent => "sent",
+            Ending::Called => "called",
             Ending::Withheld => "withheld",
             Ending::Refused => "refused",
             Ending::GivenUp => "given_up",
@@ -101,7 +106,7 @@ impl Outcome for Delivery {
     }
 
     fn failed(&self) -> bool {
-        self.ending != Ending::Sent
+        !matches!(self.ending, Ending::Sent | Ending::Called)
     }
 }
 
@@ -112,7 +117,8 @@ impl Workflow for SendMessage {
     async fn run(mut self, ctx: &mut Context) -> Result<Delivery, Fault> {
         ctx.tag_owner(self.owner.as_str());
         if let Some(at) = self.send_at.take() {
-            return self.send_later(ctx, at).await;
+            let lane = self.lane();
+            return at_its_time(ctx, at, &self, lane).await;
         }
         ctx.enter_lane().await?;
         let opened = ctx
@@ -134,30 +140,9 @@ impl SendMessage {
         format!("{}/{ours}/{theirs}", self.account)
     }
 
-    /// Waits, then has another run send it: a place in the lane is for those who are to send now, and nobody shall stand
-    /// behind a message of next week.
-    async fn send_later(self, ctx: &mut Context, at: DateTime<Utc>) -> Result<Delivery, Fault> {
-        let wait = at - ctx.now().await;
-        ctx.sleep(wait.to_std().unwrap_or_default()).await?;
-        let child = Child {
-            lane: Some(self.lane()),
-            on_close: OnClose::Cancel,
-            ..Child::default()
-        };
-        let sending = ctx.start(&self, child).await?;
-        ctx.ask(sending).await
-    }
-
     /// Sends it in as many parts as it needs, in order; what is attached goes with the first.
     async fn send(&self, ctx: &mut Context, opened: &Opened) -> Result<Delivery, Fault> {
-        let mut delivery = Delivery {
-            ending: Ending::Sent,
-            sid: None,
-            more_sids: Vec::new(),
-            status: String::new(),
-            to: self.to.clone(),
-            error: None,
-        };
+        let mut delivery = Delivery::begun(Ending::Sent, &self.to);
         for (part, body) in self.parts().into_iter().enumerate() {
             let reply = Reply {
                 owner: self.owner.clone(),
@@ -175,17 +160,10 @@ impl SendMessage {
                 part: part as u32,
                 purpose: Purpose::Outreach,
             };
-            match ctx.run(reply).await {
-                Ok(Sent::Accepted { sid, status }) => delivery.accepted(sid, status),
-                Ok(Sent::Withheld(why)) => return Ok(delivery.ended(Ending::Withheld, withheld(why))),
-                Err(fault) if fault.is_given_up() => {
-                    return Ok(delivery.ended(Ending::GivenUp, refused(&fault)));
-                }
-                Err(fault) if is_final(&fault) => {
-                    return Ok(delivery.ended(Ending::Refused, refused(&fault)));
-                }
-                Err(fault) => return Err(fault),
-            }
+            delivery = match delivery.after(ctx.run(reply).await)? {
+                ControlFlow::Continue(delivery) => delivery,
+                ControlFlow::Break(delivery) => return Ok(delivery),
+            };
         }
         Ok(delivery)
     }
@@ -199,7 +177,59 @@ impl SendMessage {
     }
 }
 
+/// Waits, then has another run do it: a place in the lane is for those who are to send now, and nobody shall stand
+/// behind a message of next week.
+pub(crate) async fn at_its_time<W: Workflow<Output = Delivery>>(
+    ctx: &mut Context,
+    at: DateTime<Utc>,
+    call: &W,
+    lane: String,
+) -> Result<Delivery, Fault> {
+    let wait = at - ctx.now().await;
+    ctx.sleep(wait.to_std().unwrap_or_default()).await?;
+    let child = Child {
+        lane: Some(lane),
+        on_close: OnClose::Cancel,
+        ..Child::default()
+    };
+    let sending = ctx.start(call, child).await?;
+    ctx.ask(sending).await
+}
+
 impl Delivery {
+    /// One that ends like this if nothing is against it.
+    pub(crate) fn begun(ending: Ending, to: &Address) -> Self {
+        Self {
+            ending,
+            sid: None,
+            more_sids: Vec::new(),
+            status: String::new(),
+            to: to.clone(),
+            error: None,
+        }
+    }
+
+    /// What it is after a request to Twilio; it breaks off where there is to be no other.
+    ///
+    /// # Errors
+    /// What is ours, and for a person to look at.
+    pub(crate) fn after(mut self, sent: Result<Sent, Fault>) -> Result<ControlFlow<Self, Self>, Fault> {
+        Ok(match sent {
+            Ok(Sent::Accepted { sid, status }) => {
+                self.accepted(sid, status);
+                ControlFlow::Continue(self)
+            }
+            Ok(Sent::Withheld(why)) => ControlFlow::Break(self.ended(Ending::Withheld, withheld(why))),
+            Err(fault) if fault.is_given_up() => {
+                ControlFlow::Break(self.ended(Ending::GivenUp, refused(&fault)))
+            }
+            Err(fault) if is_final(&fault) => {
+                ControlFlow::Break(self.ended(Ending::Refused, refused(&fault)))
+            }
+            Err(fault) => return Err(fault),
+        })
+    }
+
     fn accepted(&mut self, sid: String, status: String) {
         self.status = status;
         match self.sid {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use recado_activities::{
-    Answer, AskSpecialist, CheckBilling, Grant, Persist, Reply, ResolveOwner, RouteAgent, Sent, Transcribe,
-    Way,
+    Answer, AskSpecialist, CheckBilling, FetchMedia, Grant, KeepMedia, KeepWords, Persist, Reply,
+    ResolveOwner, RouteAgent, Sent, Transcribe, TranscribeVoice, Way,
 };
 use recado_engine::{
     EngineBuilder, Fault, Start,
@@ -122,4 +122,102 @@ async fn a_long_answer_is_sent_part_by_part_once_whichever_commit_the_process_di
         assert_eq!(said(&script), parts, "after commit {commit}");
         assert_eq!(engine.processes(), 2, "after commit {commit}");
     }
+}
+
+/// A voice note and a picture, without a word.
+fn voice_and_picture() -> InboundMessage {
+    given(json!({
+        "account": "AC1", "sid": "SM1", "from": "whatsapp:+14155550101", "to": "whatsapp:+14155238886", "media": 2,
+        "form": [
+            ["NumMedia", "2"], ["MediaUrl0", "https://a/voice"], ["MediaContentType0", "audio/ogg"],
+            ["MediaUrl1", "https://a/picture"],
+        ]
+    }))
+}
+
+fn fetched(call: &FetchMedia) -> Value {
+    let content_type = call.declared.as_deref().unwrap_or("image/jpeg");
+    json!({"content_type": content_type, "bytes": 7, "sha256": call.url})
+}
+
+#[tokio::test]
+async fn a_voice_note_is_heard_and_answered_once_whichever_commit_the_process_dies_at() {
+    let listening = || {
+        script()
+            .answers(|call: FetchMedia| Ok(given(fetched(&call))))
+            .returns::<KeepMedia, _>(true)
+            .answers(|_: TranscribeVoice| Ok("que horas abre?".to_owned()))
+            .returns::<KeepWords, _>(())
+            .answers(|call: AskSpecialist| Ok(Answer::Text(format!("sobre “{}”: às nove", call.text))))
+    };
+    let (database, calm) = (TestDatabase::in_memory().await, listening());
+    let mut engine_without = engine(&database, &calm).await;
+    let begun = engine_without.commits();
+    engine_without.start(&voice_and_picture(), in_its_lane()).await;
+    engine_without.settle().await;
+    assert_eq!(said(&calm), ["sobre “que horas abre?”: às nove"]);
+    assert_eq!(calm.calls::<KeepWords, _>()[0].text, "que horas abre?");
+    let commits = engine_without.commits() - begun;
+    for commit in 1..=commits {
+        let (database, script) = (TestDatabase::in_memory().await, listening());
+        let mut engine = engine(&database, &script).await;
+        engine.crash_after_commit(commit);
+        let run = engine.start(&voice_and_picture(), in_its_lane()).await;
+        engine.settle().await;
+        assert_eq!(engine.output::<InboundMessage>(&run).await, Reception::Answered);
+        assert_eq!(said(&script), said(&calm), "after commit {commit}");
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_fetched_or_heard_never_parks_a_message_and_is_never_met_with_silence() {
+    let gone = || Fault::fatal("media_too_large", "it is larger than 16 MB");
+    let database = TestDatabase::in_memory().await;
+    let deaf = script()
+        .answers(|call: FetchMedia| Ok(given(fetched(&call))))
+        .returns::<KeepMedia, _>(true)
+        .fails::<TranscribeVoice, _>(Fault::retry("transcription_away", "it does not answer"))
+        .returns::<KeepWords, _>(());
+    let mut engine_deaf = engine(&database, &deaf).await;
+    let run = engine_deaf.start(&voice_and_picture(), in_its_lane()).await;
+    engine_deaf.settle().await;
+    assert_eq!(
+        engine_deaf.output::<InboundMessage>(&run).await,
+        Reception::Unread
+    );
+    assert_eq!(deaf.calls::<TranscribeVoice, _>().len(), 4);
+    assert!(
+        !deaf.calls::<KeepWords, _>()[0].heard,
+        "the minutes are given back"
+    );
+    assert!(said(&deaf)[0].contains("áudio"), "{:?}", said(&deaf));
+
+    let database = TestDatabase::in_memory().await;
+    let lost = script()
+        .fails::<FetchMedia, _>(gone())
+        .returns::<KeepMedia, _>(false);
+    let mut engine_lost = engine(&database, &lost).await;
+    let run = engine_lost.start(&voice_and_picture(), in_its_lane()).await;
+    engine_lost.settle().await;
+    assert_eq!(
+        engine_lost.output::<InboundMessage>(&run).await,
+        Reception::Unread
+    );
+    assert_eq!(lost.calls::<TranscribeVoice, _>().len(), 0);
+    assert!(said(&lost)[0].contains("16 MB"), "{:?}", said(&lost));
+}
+
+#[tokio::test]
+async fn who_is_over_the_plan_is_not_listened_to() {
+    let database = TestDatabase::in_memory().await;
+    let script = script()
+        .returns_once::<CheckBilling, _>(Grant::Refused { notice: false })
+        .answers(|call: FetchMedia| Ok(given(fetched(&call))))
+        .returns::<KeepMedia, _>(false);
+    let mut engine = engine(&database, &script).await;
+    let run = engine.start(&voice_and_picture(), in_its_lane()).await;
+    engine.settle().await;
+    assert_eq!(engine.output::<InboundMessage>(&run).await, Reception::Refused);
+    assert!(!script.calls::<KeepMedia, _>()[0].listen);
+    assert!(said(&script).is_empty());
 }

@@ -8,7 +8,7 @@ use recado_store::{
 };
 use sea_orm::DatabaseTransaction;
 
-use super::{Reply, Sent, Withheld};
+use super::{Purpose, Reply, Sent, Withheld};
 use crate::{
     check_billing::AGENT_ANSWERS,
     faults::of_store,
@@ -95,7 +95,12 @@ pub(super) async fn write_down(members: &[Member<'_, Reply>], sent: &[Sent]) -> 
                     status: MessageStatus::parse(status).unwrap_or(MessageStatus::Queued),
                     at: member.attempt.now(),
                 });
-                settlements.push(member.settle(End::Committed));
+                // A notice is no agent's answer.
+                let end = match member.call.purpose {
+                    Purpose::Notice => End::Released,
+                    Purpose::Answer | Purpose::Outreach => End::Committed,
+                };
+                settlements.push(member.settle(end));
             }
             Sent::Withheld(_) => {
                 member.call.silence(member.attempt).await?;

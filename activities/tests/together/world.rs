@@ -7,7 +7,7 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 use recado_activities::{Arrival, Environment, InCommon, Reply, Sent, Withheld};
-use recado_clients::{models::Providers, twilio};
+use recado_clients::{media::MediaStore, models::Providers, twilio};
 use recado_domain::{Actor, Address, ConversationState, OwnerId};
 use recado_engine::{Activity, Fault, Joint, Prepared, testing::Trial};
 use recado_store::{
@@ -68,8 +68,12 @@ impl World {
             secret: Secret::new(&SecretString::from("a key of thirty-two characters!!")).unwrap(),
             twilio: twilio::Client::new("http://127.0.0.1:9", Duration::from_secs(1)).unwrap(),
             models: Providers::new(Vec::new(), Duration::from_secs(1)).unwrap(),
+            media: MediaStore::open(&"file:///nowhere".parse().unwrap()).unwrap(),
+            speech: None,
             quiet_period: Duration::ZERO,
             status_callback: String::new(),
+            call_callback: String::new(),
+            recording_callback: String::new(),
             in_common: InCommon::default(),
         };
         let world = Self {

@@ -69,6 +69,8 @@ ids! {
     ConversationId,
     /// One message, received or sent; one part where a text was split.
     MessageId,
+    /// One telephone call, made or received.
+    CallId,
     /// An owner's Twilio account, as a row of ours; not Twilio's SID.
     AccountId,
 }

@@ -14,14 +14,18 @@ pub enum OptOut {
 }
 
 /// Source: Twilio's default words in English, and those people use in Portuguese and Spanish.
-const STOP: [&str; 10] = [
+const STOP: [&str; 14] = [
     "stop",
     "stopall",
     "unsubscribe",
     "cancel",
     "end",
     "quit",
+    "optout",
+    "revoke",
     "parar",
+    "pare",
+    "descadastrar",
     "sair",
     "cancelar",
     "baja",

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::calls::CallStatus;
+
 /// Everything that can go wrong. The default is a vendor without faults.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -10,8 +12,14 @@ pub struct Faults {
     pub twilio: TwilioFaults,
     /// Of the status callbacks.
     pub callbacks: CallbackFaults,
+    /// Of the telephone network.
+    pub calls: CallFaults,
     /// Of the language model.
     pub model: ModelFaults,
+    /// Of the files that are attached to messages.
+    pub media: MediaFaults,
+    /// Of the transcription of voice.
+    pub speech: SpeechFaults,
     /// A message shows in lists only this many milliseconds after its creation.
     pub listing_lag_ms: u64,
 }
@@ -20,7 +28,7 @@ pub struct Faults {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TwilioFaults {
-    /// What happens to a message that is created.
+    /// What happens to a message or call that is created.
     pub create: CreateFault,
     /// Only the next so many creates are hit; absent: all.
     pub times: Option<u32>,
@@ -76,6 +84,16 @@ pub struct CallbackFaults {
     pub failed: Option<u32>,
 }
 
+/// Faults of the telephone network.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CallFaults {
+    /// Outbound calls end like this; absent: they are answered.
+    pub ends: Option<CallStatus>,
+    /// Who answers where that is asked for, such as `machine_start`; absent: `human`.
+    pub answered_by: Option<String>,
+}
+
 /// Faults of the language model.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -94,6 +112,56 @@ pub struct ModelFaults {
     pub refusal: bool,
     /// Only the next so many calls are hit by the above but `slow_ms`; absent: all.
     pub times: Option<u32>,
+}
+
+/// Faults of the files that are attached to messages.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MediaFaults {
+    /// This status instead of the file; 404 is what Twilio says right after the message.
+    pub status: Option<u16>,
+    /// The file does not end before 17 MiB.
+    pub oversize: bool,
+    /// The redirect leads there.
+    pub elsewhere: Option<String>,
+    /// Milliseconds before the answer.
+    pub slow_ms: u64,
+    /// Only the next so many requests are hit; absent: all.
+    pub times: Option<u32>,
+}
+
+/// Faults of the transcription of voice.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SpeechFaults {
+    /// This status instead of a text.
+    pub status: Option<u16>,
+    /// 200 with what is no JSON.
+    pub garbage: bool,
+    /// Milliseconds before the answer.
+    pub slow_ms: u64,
+    /// Only the next so many requests are hit; absent: all.
+    pub times: Option<u32>,
+}
+
+impl MediaFaults {
+    /// What happens to the next request; counts it.
+    pub(crate) fn take(&mut self) -> Self {
+        match *self != Self::default() && spend(&mut self.times) {
+            true => self.clone(),
+            false => Self::default(),
+        }
+    }
+}
+
+impl SpeechFaults {
+    /// What happens to the next request; counts it.
+    pub(crate) fn take(&mut self) -> Self {
+        match *self != Self::default() && spend(&mut self.times) {
+            true => self.clone(),
+            false => Self::default(),
+        }
+    }
 }
 
 impl TwilioFaults {

@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::address;
 use crate::entry::{Delivery, Direction, Message, Status, StatusChange};
+use crate::media::Media;
 use crate::state::State;
 use crate::twilio::{inbound_params, new_sid};
-use crate::webhook;
+use crate::{voice, webhook};
 
 /// A message that a contact sends. Only sender and text are needed when there is one account.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -26,6 +27,12 @@ pub struct Inbound {
     pub profile_name: Option<String>,
     /// A SID of its own choice; one that is in the book already is delivered again.
     pub sid: Option<String>,
+    /// Its webhook is never posted, as when nobody can be reached: it is in the book, and in Twilio's list.
+    pub lost: bool,
+    /// SIDs of files that it carries, see [`State::put_media`].
+    pub media: Vec<String>,
+    /// The words of a voice note that it carries: made up, without a microphone; a transcription hears them again.
+    pub voice: Option<String>,
     /// Further form fields, such as `NumMedia`, `MediaUrl0` or one that nobody has heard of. One
     /// that we would send ourselves is replaced.
     pub extra: Vec<(String, String)>,
@@ -102,13 +109,30 @@ impl State {
         let Some(url) = account.webhook_url.as_deref() else {
             return Err(InboundError::NoWebhook(account.sid.clone()));
         };
+        let mut inbound = inbound;
+        if let Some(words) = &inbound.voice {
+            let note = Media {
+                content_type: "audio/ogg".to_owned(),
+                bytes: voice::speak(words),
+            };
+            inbound.media.push(self.put_media(&note)?);
+        }
         let message = self.receive(&inbound, &account.sid, to)?;
+        if inbound.lost {
+            return Ok(Received {
+                sid: message.sid.clone(),
+                attempts: Vec::new(),
+            });
+        }
+        let mut extra = self.attached(&message);
+        extra.retain(|(name, _)| !inbound.extra.iter().any(|(given, _)| given == name));
+        extra.extend(inbound.extra.iter().cloned());
         let hook = webhook::Hook {
             url,
             auth_token: &account.auth_token,
-            params: inbound_params(&message, inbound.profile_name.as_deref(), &inbound.extra),
+            params: inbound_params(&message, inbound.profile_name.as_deref(), &extra),
             sid: &message.sid,
-            status: Status::Received,
+            status: Status::Received.as_str(),
         };
         let attempts = webhook::post(self, &hook).await?;
         Ok(Received {
@@ -117,7 +141,32 @@ impl State {
         })
     }
 
-    fn receiver(&self, sid: &str) -> Result<Arc<crate::Account>, InboundError> {
+    /// The fields that say what a message carries.
+    fn attached(&self, message: &Message) -> Vec<(String, String)> {
+        let media: Vec<_> = message
+            .media
+            .iter()
+            .filter_map(|sid| Some((sid, self.media(sid)?)))
+            .collect();
+        if media.is_empty() {
+            return Vec::new();
+        }
+        let mut fields = vec![("NumMedia".to_owned(), media.len().to_string())];
+        for (place, (sid, file)) in media.iter().enumerate() {
+            let url = self.media_url(&message.account, &message.sid, sid);
+            fields.push((format!("MediaUrl{place}"), url));
+            fields.push((format!("MediaContentType{place}"), file.content_type.clone()));
+        }
+        if let (true, Some((_, first))) = (address::is_whatsapp(&message.from), media.first()) {
+            let kind = first.content_type.split('/').next();
+            let kind = kind.filter(|kind| matches!(*kind, "image" | "audio" | "video"));
+            let kind = kind.unwrap_or("document");
+            fields.push(("MessageType".to_owned(), kind.to_owned()));
+        }
+        fields
+    }
+
+    pub(crate) fn receiver(&self, sid: &str) -> Result<Arc<crate::Account>, InboundError> {
         let found = match self.accounts().as_slice() {
             [only] if sid.is_empty() => Some(Arc::clone(only)),
             _ => self.account(sid),
@@ -135,7 +184,7 @@ impl State {
             from: inbound.from.clone(),
             to,
             body: inbound.body.clone(),
-            media: Vec::new(),
+            media: inbound.media.clone(),
             messaging_service: None,
             content: None,
             status_callback: None,

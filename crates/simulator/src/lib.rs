@@ -8,6 +8,7 @@
 
 mod address;
 mod book;
+mod calls;
 mod carrier;
 mod config;
 mod connection;
@@ -16,23 +17,31 @@ mod faults;
 mod inbound;
 mod index;
 mod knowledge;
+mod media;
 mod model;
+mod multipart;
 mod request;
 mod routes;
 mod routing;
 mod script;
 mod server;
 mod signature;
+mod speech;
 mod state;
 mod telephone;
 mod twilio;
+mod voice;
 mod webhook;
 
 pub use book::Book;
+pub use calls::{Call, CallStatus, Recording, inbound::Ring};
 pub use config::{Account, Config};
 pub use entry::{Delivery, Direction, Entry, Message, RequestRecord, Status, StatusChange};
-pub use faults::{CallbackFaults, CreateFault, Faults, ModelFaults, TwilioFaults};
+pub use faults::{
+    CallFaults, CallbackFaults, CreateFault, Faults, MediaFaults, ModelFaults, SpeechFaults, TwilioFaults,
+};
 pub use inbound::{Inbound, InboundError, Received};
+pub use media::Media;
 pub use routes::routes;
 pub use script::{Answer, ModelMode};
 pub use server::Simulator;

@@ -11,10 +11,11 @@ use secrecy::SecretString;
 use serde_json::{Map, Value};
 
 use crate::entry::{Entry, RequestRecord};
+use crate::multipart::{self, Part};
 use crate::state::State;
 
-/// Large enough for a long conversation with a model.
-const BODY_LIMIT: usize = 16 * 1024 * 1024;
+/// Large enough for a long conversation with a model, and for a recording of the largest size beside its form.
+const BODY_LIMIT: usize = 17 * 1024 * 1024;
 
 type Pairs = Vec<(String, String)>;
 
@@ -27,6 +28,10 @@ pub(crate) struct Raw {
     pub(crate) json: Option<Value>,
     pub(crate) basic: Option<(String, SecretString)>,
     pub(crate) body: Vec<u8>,
+    /// Of `multipart/form-data`; its texts are in `form` too.
+    pub(crate) parts: Vec<Part>,
+    /// Whether it brings credentials of any kind.
+    pub(crate) is_authorised: bool,
     content_type: String,
 }
 
@@ -41,14 +46,24 @@ impl Raw {
         let pairs = |bytes: &[u8]| serde_urlencoded::from_bytes::<Pairs>(bytes).unwrap_or_default();
         let form = content_type.starts_with("application/x-www-form-urlencoded");
         let json = content_type.starts_with("application/json");
+        let parts = multipart::parts(&content_type, &body);
+        let texts = parts.iter().filter(|part| part.file_name.is_none());
+        let texts = texts.map(|part| {
+            (
+                part.name.clone(),
+                String::from_utf8_lossy(&part.bytes).into_owned(),
+            )
+        });
         Ok(Self {
             method: request.method().clone(),
             path: request.uri().path().to_owned(),
             query: pairs(request.uri().query().unwrap_or_default().as_bytes()),
-            form: if form { pairs(&body) } else { Vec::new() },
+            form: if form { pairs(&body) } else { texts.collect() },
             json: json.then(|| serde_json::from_slice(&body).ok()).flatten(),
             basic: request.header(header::AUTHORIZATION).and_then(parse_basic),
+            is_authorised: request.header(header::AUTHORIZATION).is_some(),
             body,
+            parts,
             content_type,
         })
     }
@@ -56,6 +71,11 @@ impl Raw {
     /// Whether the body is said to be JSON.
     pub(crate) fn is_json(&self) -> bool {
         self.content_type.starts_with("application/json")
+    }
+
+    /// What the body is said to be.
+    pub(crate) fn content_type(&self) -> &str {
+        &self.content_type
     }
 
     /// The value of a query parameter.

@@ -9,9 +9,11 @@ use poem::listener::{Acceptor, Listener, TcpListener};
 use tokio::task::JoinHandle;
 
 use crate::book::Book;
+use crate::calls::{Call, inbound::Ring};
 use crate::config::Config;
 use crate::faults::Faults;
 use crate::inbound::{Inbound, InboundError, Received};
+use crate::media::Media;
 use crate::routes::routes;
 use crate::script::Answer;
 use crate::state::State;
@@ -39,6 +41,7 @@ impl Simulator {
         let bound = bound.first().and_then(|local| local.as_socket_addr().copied());
         let url = format!("http://{}", bound.unwrap_or(addr));
         let state = State::open(config)?;
+        state.set_base(url.as_str());
         let (endpoint, stop) = (routes(Arc::clone(&state)), state.stop.clone());
         let server = tokio::spawn(async move {
             let server = Server::new_with_acceptor(acceptor);
@@ -75,6 +78,22 @@ impl Simulator {
         self.state.script(answers);
     }
 
+    /// See [`State::script_speech`].
+    pub fn script_speech(&self, texts: impl IntoIterator<Item = String>) {
+        self.state.script_speech(texts);
+    }
+
+    /// See [`State::put_media`].
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn put_media(&self, content_type: &str, bytes: &[u8]) -> std::io::Result<String> {
+        self.state.put_media(&Media {
+            content_type: content_type.to_owned(),
+            bytes: bytes.to_vec(),
+        })
+    }
+
     /// See [`State::set_webhook`].
     ///
     /// # Errors
@@ -89,6 +108,14 @@ impl Simulator {
     /// Only if nothing was posted.
     pub async fn send_inbound(&self, inbound: Inbound) -> Result<Received, InboundError> {
         self.state.send_inbound(inbound).await
+    }
+
+    /// See [`State::ring`].
+    ///
+    /// # Errors
+    /// Only if nobody could be asked.
+    pub async fn ring(&self, ring: Ring) -> Result<Call, InboundError> {
+        self.state.ring(ring).await
     }
 
     /// See [`State::wait_for`].

@@ -1,7 +1,7 @@
 //! What the routes, the carrier and the tests share.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -10,9 +10,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::book::Book;
+use crate::calls::outbound;
 use crate::carrier;
 use crate::config::{Account, Config};
 use crate::faults::Faults;
+use crate::media::Shelf;
 use crate::script::{Answer, ModelMode, Script};
 
 /// A running simulator without its listener: mount it with [`crate::routes`], or let
@@ -27,6 +29,9 @@ pub struct State {
     accounts: RwLock<BTreeMap<String, Arc<Account>>>,
     faults: Mutex<Faults>,
     script: Mutex<Script>,
+    speech: Mutex<VecDeque<String>>,
+    pub(crate) shelf: Shelf,
+    base: OnceLock<String>,
 }
 
 impl State {
@@ -54,8 +59,12 @@ impl State {
             accounts: RwLock::new(accounts.collect()),
             faults: Mutex::new(config.faults),
             script: Mutex::new(Script::default()),
+            speech: Mutex::default(),
+            shelf: Shelf::beside(&config.book),
+            base: OnceLock::new(),
         });
         carrier::resume(&state);
+        outbound::resume(&state);
         Ok(state)
     }
 
@@ -77,6 +86,25 @@ impl State {
     /// Answers of the model that come before anything else, in this order.
     pub fn script(&self, answers: impl IntoIterator<Item = Answer>) {
         self.lock_script().extend(answers);
+    }
+
+    /// What the next recordings say, in this order, whatever they are.
+    pub fn script_speech(&self, texts: impl IntoIterator<Item = String>) {
+        self.lock_speech().extend(texts);
+    }
+
+    /// Where it is reached, without a slash at the end; told once, before anything is attached to a message.
+    pub fn set_base(&self, url: impl Into<String>) {
+        // Whoever told it first listens there.
+        let _ = self.base.set(url.into());
+    }
+
+    pub(crate) fn base(&self) -> &str {
+        self.base.get().map_or("", String::as_str)
+    }
+
+    pub(crate) fn lock_speech(&self) -> MutexGuard<'_, VecDeque<String>> {
+        self.speech.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How the model answers when its script is empty.

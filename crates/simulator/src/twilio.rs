@@ -1,5 +1,6 @@
 //! Twilio's REST API, as much of it as a messaging platform needs.
 
+mod calls;
 mod create;
 mod error;
 mod list;
@@ -45,12 +46,29 @@ pub(crate) async fn answer(state: &Arc<State>, raw: &Raw, rest: &[&str]) -> Resp
             Ok(page) => ok(page),
             Err(error) => error.into_response(),
         },
+        (&Method::POST, ["Calls.json"]) => calls::create(state, raw, &account).await,
+        (&Method::GET, ["Calls.json"]) => ok(calls::list(state, raw, &account)),
+        (&Method::GET, ["Calls", file]) => {
+            let call = state.book.call(file.trim_end_matches(".json"));
+            match call.filter(|call| call.account == account.sid) {
+                Some(call) => ok(resource::call(&call)),
+                None => not_found(&raw.path),
+            }
+        }
+        (&Method::GET, ["Recordings", file]) => calls::recording(state, raw, &account, file),
         (&Method::GET, ["Messages", file]) => {
             let message = state.book.message(file.trim_end_matches(".json"));
             match message.filter(|message| message.account == account.sid) {
                 Some(message) => ok(resource::message(&message)),
                 None => not_found(&raw.path),
             }
+        }
+        (&Method::GET, ["Messages", message, "Media.json"]) => match state.book.message(message) {
+            Some(message) if message.account == account.sid => ok(resource::media_list(state, &message)),
+            _ => not_found(&raw.path),
+        },
+        (&Method::GET, ["Messages", message, "Media", sid]) => {
+            crate::media::redirect(state, raw, message, sid).await
         }
         _ => not_found(&raw.path),
     }
@@ -71,6 +89,11 @@ pub(crate) fn type_to(state: &State, raw: &Raw) -> Response {
 /// Twilio's 404.
 pub(crate) fn not_found(path: &str) -> Response {
     ApiError::not_found(path).into_response()
+}
+
+/// Twilio's answer of this status, on request.
+pub(crate) fn failed(status: u16) -> Response {
+    ApiError::status(status).into_response()
 }
 
 fn ok(body: serde_json::Value) -> Response {

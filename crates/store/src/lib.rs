@@ -4,16 +4,18 @@
 //! transaction and takes no second connection. What two statements do together is safe against others only inside
 //! the caller's transaction; a verb that needs one says so. Verbs take the time as an argument.
 //!
-//! Invariant: no query without a tenant, outside `resolution`, `accounts::signers`, `callbacks` (which find out
-//! whose a webhook is), the catalogue in `plans`, and the operator's `minutes` and `views`.
+//! Invariant: no query without a tenant, outside `resolution`, `accounts::signers`, `callbacks` and `calls::reports`
+//! (which find out whose a webhook is), the catalogue in `plans`, and the operator's `minutes` and `views`.
 pub mod accounts;
 pub mod billing;
 pub mod callbacks;
+pub mod calls;
 pub mod contacts;
 pub mod conversations;
 mod dialect;
 mod error;
 pub mod knowledge;
+pub mod media;
 pub mod messages;
 pub mod minutes;
 pub mod opt_outs;
@@ -31,6 +33,7 @@ pub mod specialists;
 mod statement;
 pub mod subscriptions;
 pub mod transitions;
+pub mod unfinished;
 pub mod users;
 pub mod views;
 

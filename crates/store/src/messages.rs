@@ -21,6 +21,7 @@ pub use insert::{insert_inbound, insert_inbound_each, insert_outbound, insert_ou
 pub use sent::{SentAs, mark_sent, mark_sent_each};
 pub(crate) use status::{Heard, Report, report_each};
 pub use status::{mark_refused, reopen};
+pub(crate) use thread::claimed_in;
 pub use thread::{Turn, claimed_sids, recent_turns, thread};
 
 /// One message. `Debug` leaves out what it says.

@@ -13,6 +13,10 @@ use crate::{
     subscriptions::{self, Period, SubscriptionState},
 };
 
+mod voice;
+
+pub use voice::{LONGEST_GREETING, LONGEST_VOICEMAIL, Voice, set_voice};
+
 /// The owner of the account in the environment.
 pub const DEFAULT: &str = "default";
 
@@ -63,6 +67,12 @@ pub struct Settings {
     /// How many messages may go to one prospect within a minute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prospect_limit: Option<u32>,
+    /// What somebody who calls hears.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub voice: Option<Voice>,
+    /// Whether WhatsApp contacts see that their message was read and that an answer is being written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub typing: Option<bool>,
     /// What another version knows.
     #[serde(flatten)]
     rest: serde_json::Map<String, serde_json::Value>,
@@ -110,6 +120,29 @@ pub async fn set_prospect_limit(
 ) -> Result<bool, StoreError> {
     let per_minute = per_minute.map(|limit| limit.clamp(1, HIGHEST_PROSPECT_LIMIT));
     change(conn, id, |settings| settings.prospect_limit = per_minute).await
+}
+
+/// Whether contacts of an owner see that an answer is being written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Typing {
+    /// They do, and that their message was read.
+    Shown,
+    /// They see nothing before the answer.
+    Hidden,
+}
+
+/// Sets whether WhatsApp contacts of this owner see that their message was read and that an answer is being written.
+/// Returns whether there is such an owner. Needs a transaction.
+///
+/// # Errors
+/// Those of the database.
+pub async fn set_typing(
+    conn: &impl ConnectionTrait,
+    id: &OwnerId,
+    typing: Typing,
+) -> Result<bool, StoreError> {
+    let shown = (typing == Typing::Shown).then_some(true);
+    change(conn, id, |settings| settings.typing = shown).await
 }
 
 /// Changes one of an owner's further settings, and keeps the others.

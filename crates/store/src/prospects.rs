@@ -12,7 +12,7 @@ use crate::{
 mod history;
 mod limit;
 
-pub use history::{Communication, Filter, history};
+pub use history::{Communication, Filter, Medium, history};
 pub use limit::{Admitted, PER_MINUTE, WINDOW, admit};
 
 /// A prospect is written to at an address.

@@ -1,7 +1,7 @@
 //! What goes wrong and when: the same for the same seed.
 use std::{fmt, time::Duration};
 
-use recado_simulator::{CallbackFaults, CreateFault, Faults, ModelFaults, TwilioFaults};
+use recado_simulator::{CallbackFaults, CreateFault, Faults, TwilioFaults};
 
 /// How many front ends and workers there are.
 pub(super) const FRONTS: usize = 2;
@@ -238,8 +238,8 @@ fn sluggish(chance: &mut Chance) -> Act {
         Faults {
             twilio,
             callbacks,
-            model: ModelFaults::default(),
             listing_lag_ms: chance.between(0, 1_000),
+            ..Faults::default()
         },
         chance,
     )

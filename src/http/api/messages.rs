@@ -24,7 +24,7 @@ use super::{
 use crate::{app::App, http::Problem};
 
 mod batch;
-mod new_message;
+pub(super) mod new_message;
 
 use batch::{BatchAnswer, NewMessages, send_batch};
 use new_message::{NewMessage, Times};
@@ -32,10 +32,10 @@ use new_message::{NewMessage, Times};
 /// Messages.
 pub(super) struct Messages;
 
-/// A message that Twilio took.
+/// A message or call that Twilio took.
 #[derive(Object)]
 pub(super) struct SentMessage {
-    /// The run that sent it.
+    /// The run that sent or made it.
     run: String,
     /// Twilio's id of it, or of its first part.
     sid: Option<String>,
@@ -47,7 +47,7 @@ pub(super) struct SentMessage {
     to: String,
 }
 
-/// A message that was asked for.
+/// A message or call that was asked for.
 #[derive(ApiResponse)]
 pub(super) enum SendAnswer {
     /// Twilio took it in the time that the caller would wait.
@@ -124,14 +124,18 @@ impl Messages {
 }
 
 /// Who asks, by which key, and how long for.
-struct Request {
-    owner: OwnerId,
+pub(super) struct Request {
+    pub(super) owner: OwnerId,
     key: Option<String>,
-    patience: std::time::Duration,
+    pub(super) patience: std::time::Duration,
 }
 
 impl Request {
-    fn of(owner: Option<String>, key: Option<String>, prefer: Option<&str>) -> Result<Self, Problem> {
+    pub(super) fn of(
+        owner: Option<String>,
+        key: Option<String>,
+        prefer: Option<&str>,
+    ) -> Result<Self, Problem> {
         let owner = lists::owner(owner);
         // A key is its owner's own: the engine's name a run among those of all owners.
         let key = key
@@ -145,7 +149,7 @@ impl Request {
     }
 
     /// What the owner has to send with.
-    async fn means(&self, app: &App) -> Result<Means, Problem> {
+    pub(super) async fn means(&self, app: &App) -> Result<Means, Problem> {
         let database = &app.environment.database;
         let known = owners::find(database, &self.owner).await?;
         let settings = known.ok_or_else(|| Problem::not_found("owner"))?.settings()?;
@@ -156,14 +160,14 @@ impl Request {
     }
 
     /// Whether the key has started a run of this workflow before.
-    async fn is_repeated(&self, app: &App, workflow: &str) -> Result<bool, Problem> {
+    pub(super) async fn is_repeated(&self, app: &App, workflow: &str) -> Result<bool, Problem> {
         match &self.key {
             None => Ok(false),
             Some(key) => Ok(app.engine.storage().run_by_key(workflow, key).await?.is_some()),
         }
     }
 
-    fn start(&self, lane: Option<String>) -> Start {
+    pub(super) fn start(&self, lane: Option<String>) -> Start {
         Start {
             key: self.key.clone(),
             owner: Some(self.owner.to_string()),
@@ -174,13 +178,13 @@ impl Request {
 }
 
 /// What an owner has to send with.
-struct Means {
-    senders: Vec<accounts::Sender>,
+pub(super) struct Means {
+    pub(super) senders: Vec<accounts::Sender>,
     /// How many messages may go to one prospect within a minute.
-    per_minute: u32,
+    pub(super) per_minute: u32,
 }
 
-fn times(is_repeated: bool) -> Times {
+pub(super) fn times(is_repeated: bool) -> Times {
     match is_repeated {
         true => Times::Known,
         false => Times::Ahead(Utc::now()),
@@ -197,13 +201,7 @@ async fn send(
     let is_repeated = request.is_repeated(app, SendMessage::NAME).await?;
     let message = message.read(channel, &request.owner, &senders, times(is_repeated))?;
     if !is_repeated {
-        let wanted = BTreeMap::from([(message.prospect.clone(), 1)]);
-        let admitted = admit(app, &request.owner, wanted, per_minute).await?;
-        if let Some(seconds) = admitted.get(&message.prospect).and_then(seconds) {
-            return Err(
-                Problem::too_many(limited(per_minute, seconds), seconds).with("prospect", message.prospect)
-            );
-        }
+        admit_one(app, &request.owner, &message.prospect, per_minute).await?;
     }
     let lane = message.send_at.is_none().then(|| message.lane());
     let input = json(&message)?;
@@ -212,7 +210,7 @@ async fn send(
     answer(begun.unless_other(|known| *known == input)?)
 }
 
-fn answer(run: Run) -> Result<SendAnswer, Problem> {
+pub(super) fn answer(run: Run) -> Result<SendAnswer, Problem> {
     if !run.state.is_final() {
         return Ok(SendAnswer::Started(Json(run.into())));
     }
@@ -234,6 +232,26 @@ fn answer(run: Run) -> Result<SendAnswer, Problem> {
         status,
         to: to.to_twilio(),
     })))
+}
+
+/// Counts a message or call to a prospect.
+///
+/// # Errors
+/// 429 when it may not go now.
+pub(super) async fn admit_one(
+    app: &App,
+    owner: &OwnerId,
+    prospect: &str,
+    per_minute: u32,
+) -> Result<(), Problem> {
+    let wanted = BTreeMap::from([(prospect.to_owned(), 1)]);
+    let admitted = admit(app, owner, wanted, per_minute).await?;
+    match admitted.get(prospect).and_then(seconds) {
+        Some(seconds) => {
+            Err(Problem::too_many(limited(per_minute, seconds), seconds).with("prospect", prospect))
+        }
+        None => Ok(()),
+    }
 }
 
 async fn admit(
@@ -267,7 +285,7 @@ fn limited(per_minute: u32, seconds: u64) -> String {
     format!("{per_minute} messages a minute may go to one prospect; this one may go in {seconds} s")
 }
 
-fn json(value: &impl serde::Serialize) -> Result<Value, Problem> {
+pub(super) fn json(value: &impl serde::Serialize) -> Result<Value, Problem> {
     serde_json::to_value(value).map_err(|error| Problem::bad_request(error.to_string()))
 }
 

@@ -1,7 +1,9 @@
 //! The JSON API, with its OpenAPI document.
+mod calls;
 mod control;
 mod conversations;
 mod lists;
+mod media;
 mod messages;
 mod owners;
 mod prospects;
@@ -12,6 +14,7 @@ mod schedules;
 mod send_error;
 mod starts;
 mod twilio;
+mod voice;
 mod watch;
 
 use poem::{EndpointExt, Route, get, handler, web::Data};
@@ -26,6 +29,8 @@ pub(super) enum Tag {
     Conversations,
     /// Messages that answer nobody.
     Messages,
+    /// Telephone calls.
+    Calls,
     /// Twilio itself.
     Twilio,
     /// What the agents know the answer to.
@@ -86,10 +91,13 @@ pub(super) fn documented(routes: Route) -> (Route, Route) {
             control::Control,
             conversations::Conversations,
             messages::Messages,
+            calls::Calls,
+            media::Attachments,
             prospects::Prospects,
             twilio::Twilio,
             questions::Questions,
             owners::Owners,
+            voice::Callers,
             retention::Retention,
             schedules::Schedules,
             watch::Watch,

@@ -6,7 +6,7 @@ use poem::web::Data;
 use poem_openapi::{Object, OpenApi, param::Path, payload::Json};
 use recado_domain::{OwnerId, UnknownSend};
 use recado_engine::Policy;
-use recado_store::owners::{self, HIGHEST_PROSPECT_LIMIT, LONGEST_QUIET_PERIOD, Owner};
+use recado_store::owners::{self, HIGHEST_PROSPECT_LIMIT, LONGEST_QUIET_PERIOD, Owner, Typing};
 
 use super::{Operator, Tag, conversations::Refused};
 use crate::{app::App, http::Problem};
@@ -57,6 +57,13 @@ pub(super) struct QuietPeriodItem {
 pub(super) struct ProspectLimitItem {
     /// From 1 to 600; 10 if null.
     per_minute: Option<u32>,
+}
+
+/// Whether WhatsApp contacts of an owner see that their message was read and that an answer is being written.
+#[derive(Object)]
+pub(super) struct TypingItem {
+    /// Whether they do.
+    shown: bool,
 }
 
 fn one() -> u8 {
@@ -227,6 +234,42 @@ impl Owners {
         let owner = OwnerId::from(owner.0);
         let set = app.engine.storage().transaction(move |tx| {
             Box::pin(async move { Ok::<_, Refused>(owners::set_prospect_limit(tx, &owner, limit).await?) })
+        });
+        set.await.map_err(Problem::from)?;
+        Ok(item)
+    }
+
+    /// Shows whether WhatsApp contacts of an owner see that an answer is being written
+    #[oai(path = "/owners/:owner/typing", method = "get")]
+    async fn typing(
+        &self,
+        Data(app): Data<&App>,
+        _operator: Operator,
+        owner: Path<String>,
+    ) -> poem::Result<Json<TypingItem>> {
+        let settings = known(app, &owner.0).await?.settings();
+        Ok(Json(TypingItem {
+            shown: settings.map_err(Problem::from)?.typing.unwrap_or_default(),
+        }))
+    }
+
+    /// Sets whether WhatsApp contacts of an owner see that an answer is being written
+    ///
+    /// It also marks their messages as read. It counts for messages that come from now on; where Twilio does not do it,
+    /// nothing else changes.
+    #[oai(path = "/owners/:owner/typing", method = "put")]
+    async fn set_typing(
+        &self,
+        Data(app): Data<&App>,
+        _operator: Operator,
+        owner: Path<String>,
+        item: Json<TypingItem>,
+    ) -> poem::Result<Json<TypingItem>> {
+        known(app, &owner.0).await?;
+        let typing = if item.shown { Typing::Shown } else { Typing::Hidden };
+        let owner = OwnerId::from(owner.0);
+        let set = app.engine.storage().transaction(move |tx| {
+            Box::pin(async move { Ok::<_, Refused>(owners::set_typing(tx, &owner, typing).await?) })
         });
         set.await.map_err(Problem::from)?;
         Ok(item)

@@ -62,9 +62,9 @@ pub(super) fn problem(run: &str, delivery: &Delivery, error: &SendError) -> Prob
     let known = known(error.code);
     let remedy = known.map_or("", |known| known.remedy);
     let what = match (delivery.ending, &delivery.sid) {
-        (Ending::GivenUp, _) => "nobody can tell whether the message was sent",
+        (Ending::GivenUp, _) => "nobody can tell whether it was sent",
         (_, Some(_)) => "only the first parts of the message were sent",
-        (_, None) => "the message was not sent",
+        (_, None) => "it was not sent",
     };
     let mut detail = format!("{what}: {}", error.message);
     if !error.message.contains(remedy) {

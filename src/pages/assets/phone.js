@@ -4,7 +4,8 @@ import { follow, showTimes } from "./live.js";
 const at = (id) => document.getElementById(id);
 const [parties, messages, screen, body, refused] = ["parties", "messages", "screen", "body", "refused"].map(at);
 let stop = () => {};
-let presentTimer, handedOver = null;
+const file = at("file"), seen = new Map(), waited = new Map();
+let presentTimer, receivedTimer, handedOver = null;
 
 /** Who writes to whom, by what. */
 function chosen() {
@@ -40,6 +41,7 @@ function show(html) {
   showTimes(messages);
   if (atEnd) screen.scrollTop = screen.scrollHeight;
   askPresent();
+  askReceived();
   askHandoff();
 }
 
@@ -89,23 +91,61 @@ function complain(text) {
   refused.hidden = text === "";
 }
 
-async function send() {
+/** Hands the chosen file to the simulated Twilio. Returns its id, or nothing where none is chosen. */
+async function upload() {
+  const [chosenFile] = file.files;
+  if (!chosenFile) return [];
+  const type = chosenFile.type || "application/octet-stream";
+  const answer = await fetch("/_simulator/media", { method: "POST", headers: { "content-type": type }, body: chosenFile });
+  if (answer.status === 413) throw new Error("the file is larger than 16 MB");
+  if (!answer.ok) throw new Error(`the file was not taken (${answer.status})`);
+  return [(await answer.json()).sid];
+}
+
+/** Shows under what was attached what the business has of it, once it has. */
+async function askReceived() {
+  clearTimeout(receivedTimer);
+  let again = false;
+  for (const place of messages.querySelectorAll("[data-received]")) {
+    if (place.childElementCount > 0) continue;
+    again = true;
+    try {
+      const { received: sid } = place.dataset;
+      const kept = seen.get(sid);
+      const answer = kept ? null : await fetch(`/messages/${sid}/attachments`);
+      const html = kept ?? (answer.ok ? await answer.text() : "");
+      if (!html.includes("<li>")) continue;
+      // What is heard of it is written down a little later than what it is.
+      if (place.closest(".bubble").querySelector("audio") === null || html.includes('class="body"')) seen.set(sid, html);
+      else if (waited.set(sid, (waited.get(sid) ?? 0) + 1).get(sid) < 10) continue;
+      place.innerHTML = html;
+    } catch { /* the process is being restarted */ }
+  }
+  if (again) receivedTimer = setTimeout(askReceived, 700);
+}
+
+async function send(spoken = false) {
   const { account } = messages.dataset;
   const { from, to, name, possible } = chosen();
   const text = body.value;
-  if (text.trim() === "") return;
+  if (text.trim() === "" && (spoken || file.files.length === 0)) {
+    return complain(spoken ? "Write what the voice message says." : "");
+  }
   if (!possible) return complain("Your number must be + and digits, such as +5511912345678.");
   complain("");
   body.value = "";
   grow();
   try {
+    const media = spoken ? [] : await upload();
+    const says = spoken ? { voice: text } : { body: text };
     const answer = await fetch("/_simulator/inbound", {
       method: "POST",
       headers: { "content-type": "application/json" },
-      body: JSON.stringify({ account, from, to, body: text, profile_name: name }),
+      body: JSON.stringify({ account, from, to, ...says, media, profile_name: name }),
     });
     const result = await answer.json();
     if (!answer.ok) throw new Error(result.detail);
+    if (!spoken) file.value = "";
     const last = result.attempts.at(-1);
     if (!(last?.answer >= 200 && last.answer < 300)) {
       complain(`The webhook was not taken: ${last?.answer ?? last?.error ?? "no answer"}. Twilio would give up too.`);
@@ -139,6 +179,7 @@ function connect() {
 parties.addEventListener("change", connect);
 parties.addEventListener("submit", (event) => { event.preventDefault(); connect(); });
 at("composer").addEventListener("submit", (event) => { event.preventDefault(); send(); });
+at("speak").addEventListener("click", () => send(true));
 body.addEventListener("input", grow);
 body.addEventListener("keydown", (event) => {
   if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;

@@ -25,11 +25,33 @@ struct Bubble {
     inbound: bool,
     body: String,
     attached: Vec<String>,
+    /// What the customer sent along, as the simulator keeps it.
+    media: Vec<Attached>,
     at: Moment,
     run: Option<String>,
     status: Status,
     /// Why it did not arrive.
     error: Option<String>,
+}
+
+/// A file on the customer's side.
+struct Attached {
+    url: String,
+    kind: &'static str,
+}
+
+impl Attached {
+    fn of(telephone: &Telephone, sid: &str) -> Option<Self> {
+        let media = telephone.simulator.media(sid)?;
+        let kind = match media.content_type.split('/').next() {
+            Some("image") => "image",
+            Some("audio") => "audio",
+            Some("video") => "video",
+            _ => "file",
+        };
+        let url = format!("/_simulator/media/{sid}");
+        Some(Self { url, kind })
+    }
 }
 
 impl Conversation {
@@ -48,7 +70,10 @@ impl Conversation {
             .filter(|last| last.direction == Direction::Inbound);
         Self {
             unanswered: last.map(|last| format!("{}/{}", last.account, last.sid)),
-            bubbles: messages.into_iter().map(|message| Bubble::of(message)).collect(),
+            bubbles: messages
+                .into_iter()
+                .map(|message| Bubble::of(telephone, message))
+                .collect(),
         }
     }
 }
@@ -61,16 +86,25 @@ fn us(message: &Message) -> &str {
 }
 
 impl Bubble {
-    fn of(message: &Message) -> Self {
+    fn of(telephone: &Telephone, message: &Message) -> Self {
+        let inbound = message.direction == Direction::Inbound;
+        let (ours, theirs) = match inbound {
+            true => (message.media.as_slice(), &[][..]),
+            false => (&[][..], message.media.as_slice()),
+        };
         let template = message
             .content
             .as_ref()
             .map(|content| format!("template {content}"));
         Self {
             sid: message.sid.clone(),
-            inbound: message.direction == Direction::Inbound,
+            inbound,
+            media: ours
+                .iter()
+                .filter_map(|sid| Attached::of(telephone, sid))
+                .collect(),
             body: message.body.clone(),
-            attached: message.media.iter().cloned().chain(template).collect(),
+            attached: theirs.iter().cloned().chain(template).collect(),
             at: Moment::local(message.created),
             run: run_of(message),
             status: message.status(),

@@ -38,6 +38,11 @@ impl Client {
         })
     }
 
+    /// Where the API is.
+    pub(super) fn base(&self) -> &Url {
+        &self.base
+    }
+
     /// `/2010-04-01/Accounts/{account}` or, with a `resource`, something below it.
     pub(super) fn url(&self, account_sid: &str, resource: &[&str]) -> Url {
         let mut url = self.base.clone();
@@ -55,13 +60,20 @@ impl Client {
         url
     }
 
+    /// Where the audio of a recording is, as MP3. Reading it takes the account's credentials.
+    pub fn recording_url(&self, account_sid: &str, sid: &str) -> String {
+        let json = self.url(account_sid, &["Recordings", sid]);
+        let url = json.as_str();
+        format!("{}.mp3", url.strip_suffix(".json").unwrap_or(url))
+    }
+
     /// The URL that Twilio's `next_page_uri`, a path, stands for; `None` if it leads away from this account.
     ///
     /// Invariant: credentials are sent only to `base`, whatever an answer says.
-    pub(super) fn page(&self, account_sid: &str, uri: &str) -> Option<Url> {
+    pub(super) fn page(&self, account_sid: &str, resource: &str, uri: &str) -> Option<Url> {
         let base = self.base.as_str().trim_end_matches('/');
         let page = Url::parse(&format!("{base}{uri}")).ok()?;
-        let here = self.url(account_sid, &["Messages"]);
+        let here = self.url(account_sid, &[resource]);
         (page.origin() == here.origin() && page.path() == here.path()).then_some(page)
     }
 
@@ -137,7 +149,7 @@ mod tests {
         let client = client("https://api.twilio.com");
         let good = "/2010-04-01/Accounts/AC1/Messages.json?Page=1&PageToken=PASM";
         assert_eq!(
-            client.page("AC1", good).map(String::from),
+            client.page("AC1", "Messages", good).map(String::from),
             Some(format!("https://api.twilio.com{good}"))
         );
         for bad in [
@@ -149,7 +161,7 @@ mod tests {
             "/2010-04-01/Accounts/AC1/../AC2/Messages.json",
             "",
         ] {
-            assert_eq!(client.page("AC1", bad), None, "{bad}");
+            assert_eq!(client.page("AC1", "Messages", bad), None, "{bad}");
         }
     }
 }

@@ -6,11 +6,12 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::InboundContent;
 use super::form::{FormError, number, required, storable, value};
 use super::sid;
 
 /// An inbound message. New fields arrive unannounced, so the whole form is kept beside the ones we name.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct InboundForm {
     /// The message: `SM` or `MM` and 32 hexadecimal digits.
     pub message_sid: String,
@@ -34,10 +35,8 @@ pub struct InboundForm {
     pub wa_id: Option<String>,
     /// `STOP`, `START` or `HELP`, where Twilio handled an opt-out keyword itself.
     pub opt_out_type: Option<String>,
-    /// The label of the button the contact pressed.
-    pub button_text: Option<String>,
-    /// The identifier behind that button.
-    pub button_payload: Option<String>,
+    /// What it carries beside its text: a place, a choice, a quoted message, …
+    pub content: InboundContent,
     /// The whole form, in order, U+0000 replaced by U+FFFD.
     pub fields: Vec<(String, String)>,
 }
@@ -75,8 +74,7 @@ impl InboundForm {
             profile_name: optional("ProfileName"),
             wa_id: optional("WaId"),
             opt_out_type: optional("OptOutType"),
-            button_text: optional("ButtonText"),
-            button_payload: optional("ButtonPayload"),
+            content: InboundContent::of(&fields),
             fields,
         })
     }

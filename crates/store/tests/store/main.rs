@@ -4,6 +4,7 @@
 mod accounts;
 mod billing;
 mod callbacks;
+mod calls;
 mod contacts;
 mod conversations;
 mod errors;

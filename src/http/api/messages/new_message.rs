@@ -56,7 +56,7 @@ struct TemplateBody {
 
 /// A time at which a message can be sent must lie ahead; one that was asked for before is not asked again.
 #[derive(Clone, Copy)]
-pub(super) enum Times {
+pub(in crate::http::api) enum Times {
     /// From now on.
     Ahead(DateTime<Utc>),
     /// Any.
@@ -108,7 +108,7 @@ impl NewMessage {
 }
 
 /// A field whose value cannot be taken; `why` goes on after its name.
-fn unfit(field: &str, why: impl std::fmt::Display) -> Problem {
+pub(in crate::http::api) fn unfit(field: &str, why: impl std::fmt::Display) -> Problem {
     Problem::unprocessable(field, format!("{field} {why}"))
 }
 
@@ -126,7 +126,7 @@ fn on(channel: Channel, field: &str, written: &str) -> Result<Address, Problem> 
     Ok(address)
 }
 
-fn recipient(channel: Channel, written: Option<&str>) -> Result<Address, Problem> {
+pub(in crate::http::api) fn recipient(channel: Channel, written: Option<&str>) -> Result<Address, Problem> {
     let written = written.filter(|text| !text.trim().is_empty());
     let written = written.ok_or_else(|| unfit("to", "is missing: whom is the message for?"))?;
     let to = on(channel, "to", written)?;
@@ -136,7 +136,11 @@ fn recipient(channel: Channel, written: Option<&str>) -> Result<Address, Problem
     Ok(to)
 }
 
-fn sender<'a>(channel: Channel, written: Option<&str>, senders: &'a [Sender]) -> Result<&'a Sender, Problem> {
+pub(in crate::http::api) fn sender<'a>(
+    channel: Channel,
+    written: Option<&str>,
+    senders: &'a [Sender],
+) -> Result<&'a Sender, Problem> {
     let mut there = senders
         .iter()
         .filter(|sender| sender.address.channel() == channel);
@@ -225,7 +229,7 @@ fn template(given: TemplateBody) -> Result<Template, Problem> {
     })
 }
 
-fn prospect(given: Option<String>) -> Result<String, Problem> {
+pub(in crate::http::api) fn prospect(given: Option<String>) -> Result<String, Problem> {
     let id = given.filter(|id| !id.trim().is_empty());
     let id = id.ok_or_else(|| unfit("prospect", "is missing: give your own id of the person"))?;
     if id.chars().count() > LONGEST_PROSPECT || id.chars().any(char::is_control) {
@@ -237,7 +241,7 @@ fn prospect(given: Option<String>) -> Result<String, Problem> {
     Ok(id)
 }
 
-fn send_at(given: &str, times: Times) -> Result<DateTime<Utc>, Problem> {
+pub(in crate::http::api) fn send_at(given: &str, times: Times) -> Result<DateTime<Utc>, Problem> {
     let at = DateTime::parse_from_rfc3339(given)
         .map_err(|_| {
             unfit(
