@@ -89,6 +89,17 @@ impl Preview<'_> {
     }
 }
 
+impl Done<'_> {
+    /// What was done with how many.
+    fn told(&self) -> String {
+        let done = ("done", self.deed.done.to_owned());
+        match self.touched {
+            1 => tell("1 run {done}", &[done]),
+            n => tell("{n} runs {done}", &[("n", n.to_string()), done]),
+        }
+    }
+}
+
 /// Tells how many runs an act would touch, and shows the first; changes nothing.
 #[handler]
 pub(crate) async fn preview(Query(given): Query<Given>, Data(app): Data<&App>) -> Response {
