@@ -28,8 +28,14 @@ impl Activity<Environment> for KeepAudio {
             content_type: self.audio.content_type.clone(),
             bytes: i64::try_from(self.audio.bytes).unwrap_or(i64::MAX),
         };
-        calls::keep(attempt.transaction()?, &self.owner, &self.sid, &kept, attempt.now())
-            .await
-            .map_err(of_store)
+        calls::keep(
+            attempt.transaction()?,
+            &self.owner,
+            &self.sid,
+            &kept,
+            attempt.now(),
+        )
+        .await
+        .map_err(of_store)
     }
 }

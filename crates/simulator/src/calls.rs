@@ -207,7 +207,13 @@ impl Recording {
 fn tag(words: &str) -> Vec<u8> {
     let content = [b"simulator\0".as_slice(), &voice::comment(words)].concat();
     let size = |content: &[u8]| u32::try_from(content.len()).unwrap_or_default();
-    let frame = [b"PRIV".as_slice(), &size(&content).to_be_bytes(), &[0, 0], &content].concat();
+    let frame = [
+        b"PRIV".as_slice(),
+        &size(&content).to_be_bytes(),
+        &[0, 0],
+        &content,
+    ]
+    .concat();
     // Seven bits a byte.
     let length = [21, 14, 7, 0].map(|shift| (size(&frame) >> shift & 0x7f) as u8);
     [b"ID3\x03\0\0".as_slice(), &length, &frame].concat()

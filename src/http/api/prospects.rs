@@ -86,7 +86,13 @@ struct Linker<'a> {
 
 impl Linker<'_> {
     fn item(&self, recording: Recording) -> RecordingItem {
-        let link = |_| format!("{}{}", self.base, self.links.file(&self.owner, &recording.sid, self.now));
+        let link = |_| {
+            format!(
+                "{}{}",
+                self.base,
+                self.links.file(&self.owner, &recording.sid, self.now)
+            )
+        };
         RecordingItem {
             url: recording.kept.map(link),
             status: recording.status.to_string(),
@@ -137,7 +143,12 @@ impl Prospects {
         let page = prospects::history(database, &owner, &id.0, filter, cursor, limit)
             .await
             .map_err(Problem::from)?;
-        let base = app.config.public_url.as_ref().map(Url::as_str).unwrap_or_default();
+        let base = app
+            .config
+            .public_url
+            .as_ref()
+            .map(Url::as_str)
+            .unwrap_or_default();
         let linker = Linker {
             links: Links::new(&app.config),
             base: base.trim_end_matches('/'),

@@ -172,16 +172,9 @@ async fn p6_another_account_reports_nothing_of_our_calls_and_another_owner_sees_
         let theirs = calls::mark_placed(&at.db, &at.other, "token", "CA2", CallStatus::Queued, at.now).await;
         assert!(matches!(theirs, Err(StoreError::NotFound(_))), "{theirs:?}");
         // Twilio has it twice: what was heard first stays.
-        calls::mark_placed(
-            &at.db,
-            &at.owner,
-            "token",
-            "CA2",
-            CallStatus::Queued,
-            at.now,
-        )
-        .await
-        .unwrap();
+        calls::mark_placed(&at.db, &at.owner, "token", "CA2", CallStatus::Queued, at.now)
+            .await
+            .unwrap();
         assert_eq!(call().await.twilio_sid.as_deref(), Some("CA1"));
         calls::mark_refused(&at.db, &at.owner, "token", Some(1), "no", at.now)
             .await
