@@ -3,6 +3,7 @@ mod ask_specialist;
 mod asked;
 mod bench_step;
 mod burst;
+mod campaign_over;
 mod check_billing;
 mod environment;
 mod faults;
@@ -16,10 +17,13 @@ mod release_merged;
 mod reply;
 mod resolve_owner;
 mod route_agent;
+mod settle_people;
+mod take_people;
 mod transcribe;
 
 pub use ask_specialist::AskSpecialist;
 pub use bench_step::{BenchStep, BenchStepDone};
+pub use campaign_over::CampaignOver;
 pub use check_billing::{CheckBilling, Grant};
 pub use environment::Environment;
 pub use faults::twilio_code;
@@ -31,6 +35,8 @@ pub use release_merged::ReleaseMerged;
 pub use reply::{Purpose, Reply, Sent, Withheld};
 pub use resolve_owner::{Owner, ResolveOwner};
 pub use route_agent::{Answer, RouteAgent, Routed, Way};
+pub use settle_people::{PersonReport, SettlePeople, Settled};
+pub use take_people::{TakePeople, Taken, TakenPerson, Why};
 pub use transcribe::Transcribe;
 
 /// Makes every activity known to an engine.
@@ -49,5 +55,8 @@ pub fn register(
         .activity::<HandOff>()
         .activity::<ReleaseMerged>()
         .activity::<Reply>()
+        .activity::<TakePeople>()
+        .activity::<SettlePeople>()
+        .activity::<CampaignOver>()
         .activity::<BenchStep>()
 }

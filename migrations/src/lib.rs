@@ -17,6 +17,8 @@ mod m20261121_000012_overlap;
 mod m20261121_000013_usage_counters;
 mod m20261121_000014_fewer_indexes;
 mod m20261121_000015_prospects;
+mod m20261121_000021_send_windows;
+mod m20261121_000022_campaigns;
 
 /// Every migration, oldest first.
 #[derive(Debug)]
@@ -41,6 +43,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000013_usage_counters::Migration),
             Box::new(m20261121_000014_fewer_indexes::Migration),
             Box::new(m20261121_000015_prospects::Migration),
+            Box::new(m20261121_000021_send_windows::Migration),
+            Box::new(m20261121_000022_campaigns::Migration),
         ]
     }
 }

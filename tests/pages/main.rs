@@ -1,4 +1,5 @@
 //! The pages in a real browser, in front of the real program.
+mod communications;
 mod watch;
 mod world;
 

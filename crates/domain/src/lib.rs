@@ -1,5 +1,6 @@
 //! Leaf types of the domain: what a message, a number or a conversation *is*. No input or output here.
 mod address;
+mod campaign;
 mod conversation;
 mod id;
 mod message;
@@ -10,6 +11,7 @@ pub mod text;
 mod unknown_send;
 
 pub use address::{Address, Channel, InvalidAddress};
+pub use campaign::{CampaignMessage, CampaignState, Fields, Gap};
 pub use conversation::{Actor, ConversationState, Transition};
 pub use id::{AccountId, ContactId, ConversationId, MessageId, OwnerId, UserId};
 pub use message::{Direction, MessageStatus};

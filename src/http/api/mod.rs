@@ -1,8 +1,9 @@
 //! The JSON API, with its OpenAPI document.
+mod campaigns;
 mod control;
 mod conversations;
 mod lists;
-mod messages;
+pub(crate) mod messages;
 mod owners;
 mod prospects;
 mod questions;
@@ -11,7 +12,7 @@ mod runs;
 mod schedules;
 mod send_error;
 mod starts;
-mod twilio;
+pub(crate) mod twilio;
 mod watch;
 
 use poem::{EndpointExt, Route, get, handler, web::Data};
@@ -26,6 +27,8 @@ pub(super) enum Tag {
     Conversations,
     /// Messages that answer nobody.
     Messages,
+    /// One message to many people.
+    Campaigns,
     /// Twilio itself.
     Twilio,
     /// What the agents know the answer to.
@@ -87,6 +90,7 @@ pub(super) fn documented(routes: Route) -> (Route, Route) {
             conversations::Conversations,
             messages::Messages,
             prospects::Prospects,
+            campaigns::Campaigns,
             twilio::Twilio,
             questions::Questions,
             owners::Owners,

@@ -58,10 +58,18 @@ impl fmt::Debug for Communication {
 }
 
 /// Which part of a history.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Filter {
     /// Only on this channel.
     pub channel: Option<Channel>,
+    /// Only with this status.
+    pub status: Option<MessageStatus>,
+    /// Only from this time on.
+    pub since: Option<DateTime<Utc>>,
+    /// Only before this time.
+    pub before: Option<DateTime<Utc>>,
+    /// Only with this in the text, in any case.
+    pub text: Option<String>,
 }
 
 #[derive(FromQueryResult)]
@@ -107,6 +115,26 @@ pub async fn history(
     if let Some(channel) = filter.channel {
         values.push(text(channel.as_str()));
         sql.push_str(&format!(" and c.channel = ${}", values.len()));
+    }
+    let mut also = |condition: &str, value| {
+        values.push(value);
+        sql.push_str(&condition.replace('?', &format!("${}", values.len())));
+    };
+    if let Some(status) = filter.status {
+        also(" and m.status = ?", text(status.as_str()));
+    }
+    if let Some(since) = filter.since {
+        also(" and m.created_at >= ?", since.into());
+    }
+    if let Some(before) = filter.before {
+        also(" and m.created_at < ?", before.into());
+    }
+    if let Some(words) = &filter.text {
+        // Not `like`: what people search for may have a % in it.
+        also(
+            " and replace(lower(m.body), ?, '') <> lower(m.body)",
+            text(words.to_lowercase()),
+        );
     }
     if let Some(cursor) = cursor {
         values.push(text(cursor));
