@@ -15,17 +15,19 @@ pub(crate) enum Here {
     Queues,
     Workers,
     Schedules,
+    Communications,
     Phone,
     Elsewhere,
 }
 
 /// The entries of the navigation that every front end has.
-const ENTRIES: [(Here, &str, &str); 5] = [
+const ENTRIES: [(Here, &str, &str); 6] = [
     (Here::Runs, "/", "Runs"),
     (Here::Stuck, "/stuck", "Stuck"),
     (Here::Queues, "/queues", "Queues"),
     (Here::Workers, "/workers", "Workers"),
     (Here::Schedules, "/schedules", "Schedules"),
+    (Here::Communications, "/communications", "Communications"),
 ];
 
 /// The frame of a page.
@@ -79,7 +81,7 @@ impl Layout {
     }
 
     /// Address and word of each entry, and whether it is the present page.
-    pub(crate) fn entries(&self) -> [(&'static str, &'static str, bool); 5] {
+    pub(crate) fn entries(&self) -> [(&'static str, &'static str, bool); 6] {
         ENTRIES.map(|(here, path, word)| (path, word, self.here == here))
     }
 
