@@ -1,8 +1,8 @@
-use recado_domain::{Actor, Channel, ConversationState};
+use recado_domain::{Actor, ConversationState};
 use recado_store::{
     conversations::{self, Parties},
     limits::{self, Admission, Limit, Limits, Wish},
-    prospects::{self, Filter, Link},
+    prospects::{self, Filter, Link, Medium},
     transitions::{self, Change},
 };
 
@@ -37,7 +37,7 @@ async fn a_prospects_history_has_all_addresses_of_the_contact_in_pages_and_is_it
         let second = page(&at.owner, all(), first.next.as_deref()).await;
         assert_eq!((second.items[0].body.as_str(), second.next), ("olá", None));
         let by_sms = Filter {
-            channel: Some(Channel::Sms),
+            medium: Some(Medium::Sms),
             ..Filter::default()
         };
         assert!(page(&at.owner, by_sms, None).await.items.is_empty());
