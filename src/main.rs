@@ -1,5 +1,6 @@
 //! Recado answers a business's WhatsApp, SMS and calls over Twilio, durably.
 mod app;
+mod campaigns;
 mod cli;
 mod commands;
 mod config;

@@ -4,6 +4,7 @@ mod ask_specialist;
 mod asked;
 mod bench_step;
 mod burst;
+mod campaign_over;
 mod check_billing;
 mod environment;
 mod faults;
@@ -26,13 +27,16 @@ mod release_merged;
 mod reply;
 mod resolve_owner;
 mod route_agent;
+mod settle_people;
 mod show_typing;
+mod take_people;
 mod transcribe;
 mod transcribe_voice;
 
 pub use apply_statuses::ApplyStatuses;
 pub use ask_specialist::AskSpecialist;
 pub use bench_step::{BenchStep, BenchStepDone};
+pub use campaign_over::CampaignOver;
 pub use check_billing::{CheckBilling, Grant};
 pub use environment::Environment;
 pub use faults::twilio_code;
@@ -53,7 +57,9 @@ pub use release_merged::ReleaseMerged;
 pub use reply::{Purpose, Reply, Sent, Withheld};
 pub use resolve_owner::{Owner, ResolveOwner};
 pub use route_agent::{Answer, RouteAgent, Routed, Way};
+pub use settle_people::{PersonReport, SettlePeople, Settled};
 pub use show_typing::ShowTyping;
+pub use take_people::{TakePeople, Taken, TakenPerson, Why};
 pub use transcribe::Transcribe;
 pub use transcribe_voice::TranscribeVoice;
 
@@ -86,5 +92,8 @@ pub fn register(
         .activity::<ApplyStatuses>()
         .activity::<ListAddresses>()
         .activity::<ListReceived>()
+        .activity::<TakePeople>()
+        .activity::<SettlePeople>()
+        .activity::<CampaignOver>()
         .activity::<BenchStep>()
 }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Environment,
-    check_billing::AGENT_ANSWERS,
+    check_billing::{AGENT_ANSWERS, MESSAGES},
     faults::{of_store, of_twilio, twilio_code},
     group,
 };
@@ -38,6 +38,9 @@ pub struct Reply {
     pub contact: ContactId,
     /// Our address.
     pub from: Address,
+    /// The messaging service that chooses the number from which it really goes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
     /// The contact's address.
     pub to: Address,
     /// The text, at most 1600 characters; empty where media or a template say it.
@@ -115,7 +118,10 @@ impl Activity<Environment> for Reply {
     async fn run(&self, env: &Environment, attempt: &Attempt<'_>) -> Result<Sent, Fault> {
         let message = CreateMessage {
             to: self.to.to_twilio(),
-            sender: Sender::Number(self.from.to_twilio()),
+            sender: match &self.service {
+                Some(service) => Sender::Service(service.clone()),
+                None => Sender::Number(self.from.to_twilio()),
+            },
             body: self.body.clone(),
             media_urls: self.media_urls.clone(),
             template: self.template.as_ref().map(as_twilio),
@@ -172,7 +178,7 @@ impl Activity<Environment> for Reply {
             Ok(_) | Err(StoreError::NotFound(_)) => {}
             Err(error) => return Err(of_store(error)),
         }
-        billing::release(tx, &self.owner, run, AGENT_ANSWERS, now)
+        billing::release(tx, &self.owner, run, self.feature(), now)
             .await
             .map(drop)
             .map_err(of_store)
@@ -196,7 +202,7 @@ impl Activity<Environment> for Reply {
         }
         let wanted = ListMessages {
             to: Some(self.to.to_twilio()),
-            from: Some(self.from.to_twilio()),
+            from: self.service.is_none().then(|| self.from.to_twilio()),
             sent_after: attempt.intended_at().unwrap_or_else(|| attempt.now()),
         };
         let listed = env
@@ -237,6 +243,14 @@ impl Reply {
         }
     }
 
+    /// What it uses up of the plan.
+    fn feature(&self) -> &'static str {
+        match self.purpose {
+            Purpose::Answer | Purpose::Notice => AGENT_ANSWERS,
+            Purpose::Outreach => MESSAGES,
+        }
+    }
+
     /// What it is, in a word.
     fn kind(&self) -> &'static str {
         match (&self.template, self.media_urls.is_empty()) {
@@ -273,15 +287,18 @@ impl Reply {
     async fn take_up_again(&self, attempt: &Attempt<'_>) -> Result<(), Fault> {
         let (tx, run, now) = (attempt.transaction()?, attempt.run().as_str(), attempt.now());
         let reopened = messages::reopen(tx, &self.owner, &attempt.key(), now).await;
-        if !reopened.map_err(of_store)? || self.purpose != Purpose::Answer {
+        if !reopened.map_err(of_store)? || self.purpose == Purpose::Notice {
             return Ok(());
         }
         // What it gave back it must ask for.
         let request = billing::Request {
             run,
-            feature: AGENT_ANSWERS,
+            feature: self.feature(),
             quantity: 1,
-            contact: &self.to,
+            contact: match self.purpose {
+                Purpose::Outreach => &self.from,
+                _ => &self.to,
+            },
         };
         let grant = billing::reserve(tx, &self.owner, request, now).await;
         match grant.map_err(of_store)? {

@@ -19,6 +19,8 @@ mod m20261121_000014_fewer_indexes;
 mod m20261121_000015_prospects;
 mod m20261121_000016_media;
 mod m20261121_000018_calls;
+mod m20261121_000021_send_windows;
+mod m20261121_000022_campaigns;
 mod m20261121_000026_minutes;
 mod m20261121_000027_views;
 
@@ -47,6 +49,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000015_prospects::Migration),
             Box::new(m20261121_000016_media::Migration),
             Box::new(m20261121_000018_calls::Migration),
+            Box::new(m20261121_000021_send_windows::Migration),
+            Box::new(m20261121_000022_campaigns::Migration),
             Box::new(m20261121_000026_minutes::Migration),
             Box::new(m20261121_000027_views::Migration),
         ]

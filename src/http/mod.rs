@@ -1,6 +1,7 @@
 //! The front end: starts workflows, serves status. Nothing slow happens here.
-mod api;
+pub(crate) mod api;
 pub(crate) mod auth;
+mod body_limit;
 mod health;
 mod problem;
 pub(crate) mod rejected;
@@ -26,7 +27,7 @@ pub(crate) fn routes(app: App) -> impl Endpoint<Output = Response> {
         .at("/recording-status", post(webhooks::calls::recording_status));
     let (routes, api) = api::documented(Route::new());
     let guarded = Route::new()
-        .nest("/api/v1", api)
+        .nest("/api/v1", api.around(body_limit::bound))
         .at("/metrics", get(health::metrics))
         .nest("/", pages::routes())
         .with(auth::Guard);

@@ -20,18 +20,20 @@ pub(crate) enum Here {
     Queues,
     Workers,
     Schedules,
+    Communications,
     Phone,
     Elsewhere,
 }
 
 /// The entries of the navigation that every front end has.
-const ENTRIES: [(Here, &str, &str); 6] = [
+const ENTRIES: [(Here, &str, &str); 7] = [
     (Here::Overview, "/overview", "Overview"),
     (Here::Runs, "/", "Runs"),
     (Here::Stuck, "/stuck", "Stuck"),
     (Here::Queues, "/queues", "Queues"),
     (Here::Workers, "/workers", "Workers"),
     (Here::Schedules, "/schedules", "Schedules"),
+    (Here::Communications, "/communications", "Communications"),
 ];
 
 /// The frame of a page.
@@ -85,7 +87,7 @@ impl Layout {
     }
 
     /// Address and word of each entry, and whether it is the present page.
-    pub(crate) fn entries(&self) -> [(&'static str, &'static str, bool); 6] {
+    pub(crate) fn entries(&self) -> [(&'static str, &'static str, bool); 7] {
         ENTRIES.map(|(here, path, word)| (path, word, self.here == here))
     }
 

@@ -1,6 +1,7 @@
 //! Pages for people, rendered on the server. They work without script; with it they follow what happens.
 mod assets;
 mod by_message;
+mod communications;
 mod contact;
 pub(crate) mod language;
 mod layout;
@@ -47,6 +48,29 @@ pub(crate) fn routes() -> Route {
         .at("/schedules/live", get(schedules::live))
         .at("/schedules/:id/act", post(schedules::acts::act))
         .at("/schedules/:id/backfill", get(schedules::acts::ask))
+        .at("/communications", get(communications::show))
+        .at("/communications/send", post(communications::compose::send))
+        .at("/communications/health", get(communications::health::show))
+        .at(
+            "/communications/campaigns",
+            get(communications::campaigns::list).post(communications::campaigns::make),
+        )
+        .at(
+            "/communications/campaigns/:id",
+            get(communications::campaign::show),
+        )
+        .at(
+            "/communications/campaigns/:id/live",
+            get(communications::campaign::live),
+        )
+        .at(
+            "/communications/campaigns/:id/act",
+            post(communications::campaign::act),
+        )
+        .at(
+            "/communications/campaigns/:id/result",
+            get(communications::campaign::result),
+        )
         .at("/runs/:id", get(run::show))
         .at("/runs/:id/live", get(run::live))
         .at("/runs/:id/act", post(run::acts::act))

@@ -1,5 +1,6 @@
 //! The pages in a real browser, in front of the real program.
 mod attach;
+mod communications;
 mod watch;
 mod world;
 

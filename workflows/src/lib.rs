@@ -1,6 +1,7 @@
 //! Recado's durable workflows, one per file. They name no database, no client and no clock.
 mod attachments;
 mod bench_steps;
+mod campaign;
 mod inbound_message;
 mod keep_recording;
 mod make_call;
@@ -10,6 +11,7 @@ mod send_batch;
 mod send_message;
 
 pub use bench_steps::{BenchSteps, BenchStepsDone};
+pub use campaign::{Campaign, CampaignChanged, CampaignEnd};
 pub use inbound_message::{InboundMessage, Reception};
 pub use keep_recording::{KeepRecording, Keeping};
 pub use make_call::MakeCall;
@@ -31,5 +33,6 @@ pub fn register(engine: EngineBuilder<Environment>) -> EngineBuilder<Environment
         .workflow::<ReceiveCall>()
         .workflow::<KeepRecording>()
         .workflow::<Reconcile>()
+        .workflow::<Campaign>()
         .workflow::<BenchSteps>()
 }

@@ -17,6 +17,9 @@ pub struct MakeCall {
     /// When it is to be made; at once if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub send_at: Option<DateTime<Utc>>,
+    /// A hash of the request, by which a repeated one is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<String>,
 }
 
 impl Workflow for MakeCall {

@@ -21,6 +21,9 @@ pub struct SendMessage {
     pub account: String,
     /// Our address.
     pub from: Address,
+    /// The messaging service through which it goes, and which chooses the number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
     /// The contact's address, on the same channel.
     pub to: Address,
     /// The owner's own id of the contact.
@@ -37,6 +40,9 @@ pub struct SendMessage {
     /// When it is to be sent; at once if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub send_at: Option<DateTime<Utc>>,
+    /// A hash of the request, by which a repeated one is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<String>,
 }
 
 impl std::fmt::Debug for SendMessage {
@@ -82,6 +88,8 @@ pub enum Ending {
     Refused,
     /// Nobody can tell whether it was sent; its owner, or a person, gave it up.
     GivenUp,
+    /// The plan has no message left, and Twilio was not asked.
+    OverQuota,
 }
 
 /// Why a message was not sent.
@@ -102,6 +110,7 @@ impl Outcome for Delivery {
             Ending::Withheld => "withheld",
             Ending::Refused => "refused",
             Ending::GivenUp => "given_up",
+            Ending::OverQuota => "over_quota",
         }
     }
 
@@ -143,6 +152,10 @@ impl SendMessage {
     /// Sends it in as many parts as it needs, in order; what is attached goes with the first.
     async fn send(&self, ctx: &mut Context, opened: &Opened) -> Result<Delivery, Fault> {
         let mut delivery = Delivery::begun(Ending::Sent, &self.to);
+        if opened.over_quota {
+            let message = "the plan has no message left in this period".to_owned();
+            return Ok(delivery.ended(Ending::OverQuota, SendError { code: None, message }));
+        }
         for (part, body) in self.parts().into_iter().enumerate() {
             let reply = Reply {
                 owner: self.owner.clone(),
@@ -150,6 +163,7 @@ impl SendMessage {
                 conversation: opened.conversation.clone(),
                 contact: opened.contact.clone(),
                 from: self.from.clone(),
+                service: self.service.clone(),
                 to: self.to.clone(),
                 body,
                 media_urls: match part {

@@ -1,6 +1,7 @@
 //! Leaf types of the domain: what a message, a number or a conversation *is*. No input or output here.
 mod address;
 mod call;
+mod campaign;
 mod conversation;
 mod id;
 mod message;
@@ -12,6 +13,7 @@ mod unknown_send;
 
 pub use address::{Address, Channel, InvalidAddress};
 pub use call::{CallStatus, MachineDetection, RecordingStatus};
+pub use campaign::{CampaignMessage, CampaignState, Fields, Gap};
 pub use conversation::{Actor, ConversationState, Transition};
 pub use id::{AccountId, CallId, ContactId, ConversationId, MessageId, OwnerId, UserId};
 pub use message::{Direction, MessageStatus};

@@ -34,6 +34,11 @@ pub struct TwilioFaults {
     pub times: Option<u32>,
     /// Only creates to this address are hit; absent: all.
     pub to: Option<String>,
+    /// Only one of so many creates is hit, as 20 for 5 %; absent: each.
+    pub every: Option<u32>,
+    /// How many creates came since the last that was hit.
+    #[serde(skip)]
+    pub since: u32,
     /// Every create is answered this many milliseconds after it was written to the book.
     pub latency_ms: u64,
     /// Every `GET` answers this status instead.
@@ -170,6 +175,11 @@ impl TwilioFaults {
         if self.create == CreateFault::None || self.to.as_deref().is_some_and(|only| only != to) {
             return CreateFault::None;
         }
+        self.since += 1;
+        if self.every.is_some_and(|every| self.since < every) {
+            return CreateFault::None;
+        }
+        self.since = 0;
         if spend(&mut self.times) {
             self.create.clone()
         } else {

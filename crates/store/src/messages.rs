@@ -12,11 +12,13 @@ use crate::{
     statement::{execute, statement, text},
 };
 
+mod counts;
 mod insert;
 mod sent;
 mod status;
 mod thread;
 
+pub use counts::{Count, counts_since};
 pub use insert::{insert_inbound, insert_inbound_each, insert_outbound, insert_outbound_each};
 pub use sent::{SentAs, mark_sent, mark_sent_each};
 pub(crate) use status::{Heard, Report, report_each};

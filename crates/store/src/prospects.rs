@@ -10,10 +10,11 @@ use crate::{
 };
 
 mod history;
-mod limit;
 
 pub use history::{Communication, Filter, Medium, history};
-pub use limit::{Admitted, PER_MINUTE, WINDOW, admit};
+
+/// How many messages to one prospect are taken within a minute, where the owner says nothing else.
+pub const PER_MINUTE: u32 = 10;
 
 /// A prospect is written to at an address.
 #[derive(Clone, Copy, Debug)]

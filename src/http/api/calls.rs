@@ -1,21 +1,20 @@
 //! Calls that an owner makes, as JSON.
+use chrono::{DateTime, Utc};
 use poem::web::Data;
-use poem_openapi::{Object, OpenApi, param::Header, payload::Json};
+use poem_openapi::{Object, OpenApi, param::Header, payload::Json, types::ToJSON};
 use recado_activities::{CallScript, PlaceCall};
 use recado_domain::{Channel, MachineDetection, OwnerId};
 use recado_engine::Workflow;
-use recado_store::accounts::Sender;
+use recado_store::senders::Senders;
 use recado_workflows::MakeCall;
 use url::Url;
 
 use super::{
     Operator, Tag,
     messages::{
-        Means, Request, SendAnswer, admit_one, answer, json,
-        new_message::{Times, prospect, recipient, send_at, sender, unfit},
-        times,
+        Going, Means, Request, SendAnswer, answer, hash, json,
+        new_message::{prospect, recipient, send_at, unfit},
     },
-    starts::begin,
 };
 use crate::{app::App, http::Problem};
 
@@ -41,7 +40,7 @@ struct NewCall {
     twiml: Option<String>,
     /// Where Twilio fetches TwiML once the call is answered, http or https.
     url: Option<String>,
-    /// One of the owner's numbers; the oldest if absent.
+    /// One of the owner's numbers; `pool` for any of them, the same for a person every time; the oldest if absent.
     from: Option<String>,
     /// Whether it is recorded.
     #[oai(default = "yes")]
@@ -65,7 +64,7 @@ impl Calls {
     ///
     /// A run of `make_call` makes it, once. The same `Idempotency-Key` finds the same run, for ever. With `Prefer: wait=N`
     /// the answer waits up to N seconds, 60 at most, for Twilio's answer; how the call went is in the prospect's history.
-    /// Calls count against the same limit as messages to one prospect. A number that does not want messages is not called
+    /// Calls count against the same limits as messages, and nobody is called in the owner's quiet hours. A number that does not want messages is not called
     /// either (21610).
     #[oai(path = "/calls", method = "post")]
     async fn call(
@@ -85,17 +84,22 @@ impl Calls {
 }
 
 async fn make(app: &App, request: Request, call: NewCall) -> Result<SendAnswer, Problem> {
-    let Means { senders, per_minute } = request.means(app).await?;
-    let is_repeated = request.is_repeated(app, MakeCall::NAME).await?;
-    let call = call.read(&request.owner, &senders, times(is_repeated))?;
-    if !is_repeated {
-        admit_one(app, &request.owner, &call.call.prospect, per_minute).await?;
+    let asked = hash("call", &call.to_json())?;
+    if let Some(run) = request.before(app, MakeCall::NAME, &asked).await? {
+        return answer(run);
     }
-    // One that waits for its time takes its place when that has come.
-    let start = request.start(call.send_at.is_none().then(|| call.lane()));
-    let input = json(&call)?;
-    let begun = begin(app, MakeCall::NAME, input.clone(), start, request.patience).await?;
-    answer(begun.unless_other(|known| *known == input)?)
+    let means = Means::of(app, &request.owner).await?;
+    let mut call = call.read(&request.owner, &means.senders, means.now)?;
+    call.asked = Some(asked.clone());
+    let going = Going {
+        workflow: MakeCall::NAME,
+        lane: call.lane(),
+        send_at: call.send_at,
+        prospect: call.call.prospect.clone(),
+        sender: call.call.from.clone(),
+        input: json(&call)?,
+    };
+    going.start(app, &request, &means, &asked).await
 }
 
 impl NewCall {
@@ -103,10 +107,17 @@ impl NewCall {
     ///
     /// # Errors
     /// A problem that names the field that cannot be taken.
-    fn read(self, owner: &OwnerId, senders: &[Sender], times: Times) -> Result<MakeCall, Problem> {
+    fn read(self, owner: &OwnerId, senders: &Senders, now: DateTime<Utc>) -> Result<MakeCall, Problem> {
         let to = recipient(Channel::Sms, self.to.as_deref())?;
-        let sender = sender(Channel::Sms, self.from.as_deref(), senders)?;
-        if sender.address == to {
+        let sender = senders.choose(self.from.as_deref(), &to);
+        let sender = sender.map_err(|error| unfit("from", error))?;
+        if sender.service.is_some() {
+            return Err(unfit(
+                "from",
+                "is a messaging service, which makes no calls; give a number",
+            ));
+        }
+        if *sender.address == to {
             return Err(unfit("to", "is the number that the call comes from"));
         }
         if self
@@ -125,7 +136,7 @@ impl NewCall {
         Ok(MakeCall {
             call: PlaceCall {
                 owner: owner.clone(),
-                account: sender.account_sid.clone(),
+                account: sender.account_sid.to_owned(),
                 from: sender.address.clone(),
                 to,
                 prospect: prospect(self.prospect)?,
@@ -134,7 +145,8 @@ impl NewCall {
                 record: self.record,
                 machine_detection: self.machine_detection.map(detect).transpose()?,
             },
-            send_at: self.send_at.map(|at| send_at(&at, times)).transpose()?,
+            send_at: self.send_at.map(|at| send_at(&at, now)).transpose()?,
+            asked: None,
         })
     }
 }

@@ -1,10 +1,11 @@
 //! The JSON API, with its OpenAPI document.
 mod calls;
+mod campaigns;
 mod control;
 mod conversations;
 mod lists;
 mod media;
-mod messages;
+pub(crate) mod messages;
 mod owners;
 mod prospects;
 mod questions;
@@ -13,7 +14,7 @@ mod runs;
 mod schedules;
 mod send_error;
 mod starts;
-mod twilio;
+pub(crate) mod twilio;
 mod voice;
 mod watch;
 
@@ -31,6 +32,8 @@ pub(super) enum Tag {
     Messages,
     /// Telephone calls.
     Calls,
+    /// One message to many people.
+    Campaigns,
     /// Twilio itself.
     Twilio,
     /// What the agents know the answer to.
@@ -94,6 +97,7 @@ pub(super) fn documented(routes: Route) -> (Route, Route) {
             calls::Calls,
             media::Attachments,
             prospects::Prospects,
+            campaigns::Campaigns,
             twilio::Twilio,
             questions::Questions,
             owners::Owners,

@@ -139,7 +139,11 @@ impl Prospects {
         if !known.map_err(Problem::from)? {
             return Err(Problem::not_found("prospect").into());
         }
-        let (filter, cursor) = (Filter { medium }, cursor.0.as_deref());
+        let filter = Filter {
+            medium,
+            ..Filter::default()
+        };
+        let cursor = cursor.0.as_deref();
         let page = prospects::history(database, &owner, &id.0, filter, cursor, limit)
             .await
             .map_err(Problem::from)?;

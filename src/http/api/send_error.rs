@@ -48,6 +48,16 @@ impl SendErrorItem {
     }
 }
 
+impl SendErrorItem {
+    /// Of a row of a campaign.
+    pub(super) fn of_row(field: Option<String>, problem: Option<String>) -> Self {
+        Self {
+            field,
+            ..Self::of(None, problem)
+        }
+    }
+}
+
 impl From<RowError> for SendErrorItem {
     fn from(error: RowError) -> Self {
         Self {
@@ -74,6 +84,7 @@ pub(super) fn problem(run: &str, delivery: &Delivery, error: &SendError) -> Prob
     let status = match (delivery.ending, error.code) {
         // Whoever sends it again may send it twice.
         (Ending::GivenUp, _) => StatusCode::CONFLICT,
+        (Ending::OverQuota, _) => StatusCode::PAYMENT_REQUIRED,
         (_, Some(_)) => StatusCode::UNPROCESSABLE_ENTITY,
         (_, None) => StatusCode::BAD_GATEWAY,
     };

@@ -107,10 +107,18 @@ impl fmt::Debug for Communication {
 }
 
 /// Which part of a history.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Filter {
     /// Only by these means.
     pub medium: Option<Medium>,
+    /// Only with this status, in Twilio's words.
+    pub status: Option<String>,
+    /// Only from this time on.
+    pub since: Option<DateTime<Utc>>,
+    /// Only before this time.
+    pub before: Option<DateTime<Utc>>,
+    /// Only with this in the text, in any case.
+    pub text: Option<String>,
 }
 
 #[derive(FromQueryResult)]
@@ -172,12 +180,32 @@ pub async fn history(
             format!("{MESSAGES} and c.channel = ${}", values.len())
         }
     };
-    let mut sql = format!("select * from ({from}) went");
+    let mut sql = format!("select * from ({from}) went where true");
+    let mut also = |condition: &str, value| {
+        values.push(value);
+        sql.push_str(&condition.replace('?', &format!("${}", values.len())));
+    };
+    if let Some(status) = &filter.status {
+        also(" and status = ?", text(status));
+    }
+    if let Some(since) = filter.since {
+        also(" and created_at >= ?", since.into());
+    }
+    if let Some(before) = filter.before {
+        also(" and created_at < ?", before.into());
+    }
+    if let Some(words) = &filter.text {
+        // Not `like`: what people search for may have a % in it.
+        also(
+            " and replace(lower(body), ?, '') <> lower(body)",
+            text(words.to_lowercase()),
+        );
+    }
     if let Some(cursor) = cursor {
         values.push(text(cursor));
         let place = values.len();
         sql.push_str(&format!(
-            " where (created_at, id) < (
+            " and (created_at, id) < (
                  select created_at, id from messages where owner = $1 and id = ${place}
                  union all select created_at, id from calls where owner = $1 and id = ${place})"
         ));

@@ -103,6 +103,7 @@ async fn reports_in_any_order_before_the_call_is_known_end_where_it_ended() {
             .unwrap();
         let filter = Filter {
             medium: Some(Medium::Call),
+            ..Filter::default()
         };
         let page = prospects::history(&at.db, &at.owner, "ana", filter, None, 10)
             .await
