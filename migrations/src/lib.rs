@@ -17,6 +17,7 @@ mod m20261121_000012_overlap;
 mod m20261121_000013_usage_counters;
 mod m20261121_000014_fewer_indexes;
 mod m20261121_000015_prospects;
+mod m20261121_000024_audit;
 
 /// Every migration, oldest first.
 #[derive(Debug)]
@@ -41,6 +42,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000013_usage_counters::Migration),
             Box::new(m20261121_000014_fewer_indexes::Migration),
             Box::new(m20261121_000015_prospects::Migration),
+            Box::new(m20261121_000024_audit::Migration),
         ]
     }
 }

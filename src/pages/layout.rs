@@ -11,21 +11,27 @@ use super::{assets, language::Language, problem};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Here {
     Runs,
+    Conversations,
     Stuck,
     Queues,
     Workers,
     Schedules,
+    Webhooks,
+    Search,
     Phone,
     Elsewhere,
 }
 
 /// The entries of the navigation that every front end has.
-const ENTRIES: [(Here, &str, &str); 5] = [
+const ENTRIES: [(Here, &str, &str); 8] = [
     (Here::Runs, "/", "Runs"),
+    (Here::Conversations, "/conversations", "Conversations"),
     (Here::Stuck, "/stuck", "Stuck"),
     (Here::Queues, "/queues", "Queues"),
     (Here::Workers, "/workers", "Workers"),
     (Here::Schedules, "/schedules", "Schedules"),
+    (Here::Webhooks, "/webhooks", "Webhooks"),
+    (Here::Search, "/search", "Search"),
 ];
 
 /// The frame of a page.
@@ -79,7 +85,7 @@ impl Layout {
     }
 
     /// Address and word of each entry, and whether it is the present page.
-    pub(crate) fn entries(&self) -> [(&'static str, &'static str, bool); 5] {
+    pub(crate) fn entries(&self) -> [(&'static str, &'static str, bool); 8] {
         ENTRIES.map(|(here, path, word)| (path, word, self.here == here))
     }
 

@@ -2,21 +2,28 @@
 mod assets;
 mod by_message;
 mod contact;
+mod conversations;
 pub(crate) mod language;
 mod layout;
 mod live;
 pub(crate) mod login;
 mod moment;
+mod owners;
 pub(crate) mod phone;
 mod problem;
 mod queues;
+mod reveal;
 mod run;
 mod runs;
 mod schedules;
+mod search;
+mod sight;
 mod state;
 mod stuck;
 mod text;
+mod thread;
 mod time_line;
+mod webhooks;
 mod workers;
 
 use poem::{Route, get, post};
@@ -34,6 +41,14 @@ pub(crate) fn routes() -> Route {
         .at("/stuck/live", get(stuck::live))
         .at("/queues", get(queues::show))
         .at("/queues/live", get(queues::live))
+        .at("/conversations", get(conversations::list))
+        .at("/conversations/live", get(conversations::live))
+        .at("/conversations/:id", get(thread::show))
+        .at("/conversations/:id/live", get(thread::live))
+        .at("/conversations/:id/reveal", post(reveal::conversation))
+        .at("/search", get(search::show))
+        .at("/webhooks", get(webhooks::show))
+        .at("/webhooks/live", get(webhooks::live))
         .at("/workers", get(workers::show))
         .at("/workers/live", get(workers::live))
         .at("/schedules", get(schedules::list))
@@ -43,6 +58,8 @@ pub(crate) fn routes() -> Route {
         .at("/runs/:id", get(run::show))
         .at("/runs/:id/live", get(run::live))
         .at("/runs/:id/act", post(run::acts::act))
+        .at("/runs/:id/events", get(run::more))
+        .at("/runs/:id/reveal", post(reveal::run))
         .at("/runs/by-message/:account/:sid", get(by_message::open))
         .at("/runs/by-message/:account/:sid/state", get(by_message::state))
 }

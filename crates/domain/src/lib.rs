@@ -11,7 +11,7 @@ mod unknown_send;
 
 pub use address::{Address, Channel, InvalidAddress};
 pub use conversation::{Actor, ConversationState, Transition};
-pub use id::{AccountId, ContactId, ConversationId, MessageId, OwnerId, UserId};
+pub use id::{AccountId, AuditId, ContactId, ConversationId, MessageId, OwnerId, UserId};
 pub use message::{Direction, MessageStatus};
 pub use opt_out::OptOut;
 pub use phone::{InvalidPhone, PhoneNumber};

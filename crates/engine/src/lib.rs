@@ -48,8 +48,8 @@ pub use schedule::{Backfilled, Fired, NewSchedule, Overlap, Schedule, ScheduleEr
 pub use schedules::Schedules;
 pub use settings::Settings;
 pub use storage::{
-    Act, Backlog, Cause, Codec, ControlError, Decision, Filter, HeldLane, Kind, LONG, Link, Mode, Order,
-    Page, Policy, Published, Retention, Storage, StorageError, StorageOptions, Stuck, Touched, Worker,
-    is_transient,
+    Act, Backlog, Before, Cause, Codec, ControlError, Decision, Filter, HeldLane, Kind, LONG, Link, Mode,
+    Offspring, Order, Page, Policy, Published, Retention, Storage, StorageError, StorageOptions, Stuck,
+    Touched, Worker, is_transient,
 };
 pub use workflow::{Outcome, Workflow};

@@ -5,8 +5,9 @@
 //! the caller's transaction; a verb that needs one says so. Verbs take the time as an argument.
 //!
 //! Invariant: no query without a tenant, outside `resolution`, `accounts::signers`, `callbacks` (which find out
-//! whose a webhook is) and the catalogue in `plans`.
+//! whose a webhook is), the catalogue in `plans`, and `audit`, whose rows are asked for by the one thing that they are about.
 pub mod accounts;
+pub mod audit;
 pub mod billing;
 pub mod callbacks;
 pub mod contacts;

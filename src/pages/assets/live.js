@@ -148,11 +148,11 @@ if (line) {
   });
 }
 
-/** Ctrl-K leads to the line from everywhere: run ids, SIDs and numbers are found there. */
+/** Ctrl-K leads to the search from everywhere. */
+const search = document.querySelector("input[data-search]");
 addEventListener("keydown", (event) => {
   if (event.key !== "k" || !(event.ctrlKey || event.metaKey)) return;
   event.preventDefault();
-  if (line) line.select();
-  else location.href = "/#q";
+  if (search) search.select();
+  else location.href = "/search";
 });
-if (line && location.hash === "#q") line.focus();

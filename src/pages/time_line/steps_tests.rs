@@ -4,8 +4,14 @@ use recado_engine::{Event, EventKind, Run, RunState};
 use serde_json::{Value, json};
 
 use super::{
+    Span,
     attempt::Fate,
     steps::{Item, Step, StepState, read},
+};
+
+const WHOLE: Span = Span {
+    begins: true,
+    ends: true,
 };
 
 fn at(millis: i64) -> DateTime<Utc> {
@@ -81,7 +87,7 @@ fn a_step_that_failed_twice_is_one_line_with_three_attempts() {
         event(EventKind::ActivityAttempted, 2, 120, 130, fault("retry")),
         event(EventKind::ActivityCompleted, 3, 330, 340, json!("sent")),
     ];
-    let items = read(&run(RunState::Completed, None), &events);
+    let items = read(&run(RunState::Completed, None), &events, WHOLE);
     let steps = steps(&items);
     let fates: Vec<_> = steps[0].attempts.iter().map(|attempt| attempt.fate).collect();
     assert_eq!(
@@ -113,7 +119,7 @@ fn a_send_whose_sender_died_is_shown_as_unknown_and_then_found() {
         taken_over,
         event(EventKind::ActivityCompleted, 1, 610, 700, json!("SM9")),
     ];
-    let items = read(&run(RunState::Running, None), &events);
+    let items = read(&run(RunState::Running, None), &events, WHOLE);
     let attempt = &steps(&items)[0].attempts[0];
     assert_eq!((attempt.fate, attempt.ended), (Fate::Unknown, Some(at(610))));
     assert_eq!(attempt.found(), Some("it had happened, so it was not repeated"));
@@ -136,7 +142,7 @@ fn what_was_shown_not_to_have_happened_may_be_repeated() {
         event(EventKind::ActivityIntended, 2, 410, 412, Value::Null),
         event(EventKind::ActivityCompleted, 2, 410, 450, json!("SM9")),
     ];
-    let items = read(&run(RunState::Completed, None), &events);
+    let items = read(&run(RunState::Completed, None), &events, WHOLE);
     let attempts = &steps(&items)[0].attempts;
     assert_eq!(attempts[0].told.as_deref(), Some("timeout: no answer"));
     assert_eq!(
@@ -158,7 +164,7 @@ fn a_parked_run_that_is_retried_goes_on_in_the_same_line() {
         note(EventKind::Parked, 21),
         note(EventKind::Retried, 500),
     ];
-    let items = read(&run(RunState::Running, Some("activity:reply")), &events);
+    let items = read(&run(RunState::Running, Some("activity:reply")), &events, WHOLE);
     let steps = steps(&items);
     let fates: Vec<_> = steps[0].attempts.iter().map(|attempt| attempt.fate).collect();
     assert_eq!(
@@ -170,13 +176,13 @@ fn a_parked_run_that_is_retried_goes_on_in_the_same_line() {
 
 #[test]
 fn a_run_that_waits_says_so_even_if_its_journal_does_not() {
-    let items = read(&run(RunState::Waiting, Some("lane")), &[]);
+    let items = read(&run(RunState::Waiting, Some("lane")), &[], WHOLE);
     let steps = steps(&items);
     assert_eq!(
         (steps[0].name.as_str(), steps[0].state),
         ("enter lane", StepState::Waiting)
     );
     let failed = [event(EventKind::ActivityAttempted, 1, 10, 20, fault("retry"))];
-    let items = read(&run(RunState::Waiting, Some("retry:reply")), &failed);
+    let items = read(&run(RunState::Waiting, Some("retry:reply")), &failed, WHOLE);
     assert_eq!(self::steps(&items)[0].attempts[0].next, Some(at(5000)));
 }

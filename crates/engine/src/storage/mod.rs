@@ -8,6 +8,7 @@ mod asked;
 mod control;
 mod dialect;
 mod entering;
+mod excerpts;
 mod fair;
 mod family;
 mod filter;
@@ -51,6 +52,7 @@ use tokio::sync::{mpsc, oneshot};
 pub use control::{Act, ControlError, Decision, Mode, Touched};
 pub use dialect::is_transient;
 pub(crate) use entering::Entering;
+pub use excerpts::{Before, Offspring};
 pub use filter::{Filter, Order};
 #[cfg(feature = "testing")]
 pub(crate) use fold::encoded;
