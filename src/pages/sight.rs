@@ -14,22 +14,54 @@ pub(super) const REVEAL: &str = "reveal";
 /// For how long what was revealed stays so, in minutes.
 const LASTS: i64 = 15;
 /// Under such a name stands what somebody said, whatever it looks like.
-const SAID: [&str; 15] = [
+const SAID: [&str; 23] = [
     "answer",
     "body",
     "caption",
     "content",
     "data",
+    "description",
+    "digits",
+    "heard",
     "more",
     "profile_name",
     "profilename",
     "question",
+    "reply",
     "said",
     "say",
+    "speech",
+    "speechresult",
+    "summary",
     "text",
     "transcript",
     "variables",
     "waid",
+    "words",
+];
+
+/// Fields of Twilio's forms, whose names say nothing of a person.
+const FIELDS: [&str; 20] = [
+    "AccountSid",
+    "ApiVersion",
+    "Body",
+    "ChannelInstallSid",
+    "ChannelPrefix",
+    "From",
+    "MediaContentType0",
+    "MediaUrl0",
+    "MessageSid",
+    "MessageStatus",
+    "MessageType",
+    "MessagingServiceSid",
+    "NumMedia",
+    "NumSegments",
+    "ProfileName",
+    "SmsMessageSid",
+    "SmsSid",
+    "SmsStatus",
+    "To",
+    "WaId",
 ];
 
 /// Whether texts and numbers are to be seen.
@@ -107,9 +139,14 @@ fn covered(value: &Value) -> Value {
     match value {
         Value::String(text) if is_plain(text) => value.clone(),
         Value::String(text) => cover(text).into(),
-        // A field of a form.
-        Value::Array(pair) if matches!(pair.as_slice(), [Value::String(name), Value::String(_)] if is_said(name)) => {
-            Value::Array(vec![pair[0].clone(), blank(&pair[1])])
+        Value::Array(pair) if is_field(pair) => {
+            let hidden = pair[0].as_str().is_some_and(is_said);
+            let value = if hidden {
+                blank(&pair[1])
+            } else {
+                covered(&pair[1])
+            };
+            Value::Array(vec![pair[0].clone(), value])
         }
         Value::Array(items) => items.iter().map(covered).collect(),
         Value::Object(fields) => fields
@@ -152,6 +189,11 @@ fn cover(text: &str) -> String {
         _ if is_number => masked(text),
         length => format!("•••• ({length})"),
     }
+}
+
+/// A name and a value, of Twilio's form.
+fn is_field(pair: &[Value]) -> bool {
+    matches!(pair, [Value::String(name), Value::String(_)] if FIELDS.contains(&name.as_str()))
 }
 
 fn is_said(name: &str) -> bool {
@@ -198,7 +240,7 @@ mod tests {
         let document = json!({
             "owner": "default", "sid": "SM0123456789abcdef0123456789abcdef", "from": "whatsapp:+5511987654321",
             "body": "sim", "more": ["oi", ["ok"]], "unheard_of": "Rua das Flores 7", "single": "Ana", "units": 3,
-            "form": [["Body", "sim"], ["WaId", "5511987654321"], ["ProfileName", "ana"], ["NumMedia", "0"]],
+            "two": ["Ana", "bia"], "form": [["Body", "sim"], ["WaId", "5511987654321"], ["ProfileName", "ana"], ["NumMedia", "0"]],
             "conversation": "01JD0000000000000000000000", "at": "2026-01-31T10:00:00Z", "digits": "5511987654321",
             "run": "01JD0000000000000000000000-7", "url": "https://example.com/a b", "state": "human_handoff",
         });
@@ -209,8 +251,8 @@ mod tests {
                 "owner": "default", "sid": "SM0123456789abcdef0123456789abcdef", "from": "whatsapp:+55 •••• 4321",
                 "body": "•••• (3)", "more": ["•••• (2)", ["•••• (2)"]], "unheard_of": "•••• (16)",
                 "single": "•••• (3)", "units": 3,
-                "form": [["Body", "•••• (3)"], ["WaId", "•••• (13)"], ["ProfileName", "•••• (3)"],
-                    ["•••• (8)", "•••• (1)"]],
+                "two": ["•••• (3)", "bia"],
+                "form": [["Body", "•••• (3)"], ["WaId", "•••• (13)"], ["ProfileName", "•••• (3)"], ["NumMedia", "•••• (1)"]],
                 "conversation": "01JD0000000000000000000000", "at": "2026-01-31T10:00:00Z", "digits": "•••• (13)",
                 "run": "01JD0000000000000000000000-7", "url": "•••• (23)", "state": "human_handoff",
             })

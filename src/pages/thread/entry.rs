@@ -37,6 +37,7 @@ pub(super) struct Said {
     pub(super) error: Option<String>,
     pub(super) sid: Option<String>,
     pub(super) part: i64,
+    /// The run that received or sent it, if it is there.
     pub(super) run: Option<String>,
     pub(super) at: Moment,
     pub(super) heard: Vec<Heard>,
@@ -89,13 +90,18 @@ pub(super) fn merge<'a>(seen: &'a Seen, sight: &'a Sight) -> Vec<Entry<'a>> {
         } else {
             3
         };
-        let said = Said::of(message, heard, sight);
+        let known = |id: &&String| seen.runs.iter().any(|run| run.id.as_str() == id.as_str());
+        let run = message.run.as_ref().filter(known).cloned();
+        let said = Said {
+            run,
+            ..Said::of(message, heard, sight)
+        };
         ((message.created_at, order), Entry::Said(Box::new(said)))
     });
     let done = seen.runs.iter().map(|run| {
         let events = seen.events.iter().filter(|(id, _)| *id == run.id);
         let events: Vec<Event> = events.map(|(_, event)| event.clone()).collect();
-        // A run begins when its message was received, and is an effect of that.
+        // A run is an effect of its message, whatever two clocks say.
         let begun = seen
             .messages
             .iter()
@@ -137,7 +143,7 @@ impl Said {
                 .or_else(|| message.error_message.as_ref().map(told)),
             sid: message.twilio_sid.clone(),
             part: message.part,
-            run: message.run.clone(),
+            run: None,
             at: Moment::relative(message.created_at),
             heard: heard
                 .map(|heard| Heard {

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::{
     Span,
     attempt::Fate,
+    critical::Chain,
     steps::{Item, Step, StepState, read},
 };
 
@@ -185,4 +186,73 @@ fn a_run_that_waits_says_so_even_if_its_journal_does_not() {
     let failed = [event(EventKind::ActivityAttempted, 1, 10, 20, fault("retry"))];
     let items = read(&run(RunState::Waiting, Some("retry:reply")), &failed, WHOLE);
     assert_eq!(self::steps(&items)[0].attempts[0].next, Some(at(5000)));
+}
+
+/// An event of step `op`, without an attempt.
+fn of_step(op: i64, kind: EventKind, name: &str, written: i64, data: Value) -> Event {
+    Event {
+        op: Some(op),
+        name: Some(name.to_owned()),
+        attempt: None,
+        started_at: None,
+        ..event(kind, 1, 0, written, data)
+    }
+}
+
+#[test]
+fn a_timer_a_signal_and_a_child_are_lines_of_their_own() {
+    let events = [
+        of_step(1, EventKind::TimerSet, "sleep", 10, json!({"until": at(50)})),
+        of_step(1, EventKind::TimerFired, "sleep", 50, Value::Null),
+        of_step(2, EventKind::SignalAwaited, "approval", 60, Value::Null),
+        of_step(2, EventKind::SignalTimedOut, "approval", 90, Value::Null),
+        of_step(
+            3,
+            EventKind::ChildStarted,
+            "send_message",
+            100,
+            json!({"run": "01CHILD"}),
+        ),
+        of_step(4, EventKind::SignalAwaited, "later", 110, Value::Null),
+    ];
+    let items = read(&run(RunState::Waiting, Some("signal:later")), &events, WHOLE);
+    let steps = steps(&items);
+    let seen: Vec<_> = steps
+        .iter()
+        .map(|step| (step.name.as_str(), step.state))
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            ("sleep", StepState::Done),
+            ("signal approval", StepState::TimedOut),
+            ("start send_message", StepState::Done),
+            ("signal later", StepState::Waiting),
+        ],
+        "what it waits for now is there once"
+    );
+    assert_eq!(steps[0].waits, [(at(10), Some(at(50)))]);
+    assert_eq!(steps[2].run.as_deref(), Some("01CHILD"));
+}
+
+#[test]
+fn of_two_steps_side_by_side_the_slower_one_is_on_the_critical_path() {
+    let done = |op, name: &str, from, to| Event {
+        attempt: Some(1),
+        started_at: Some(at(from)),
+        ..of_step(op, EventKind::ActivityCompleted, name, to, Value::Null)
+    };
+    let events = [
+        done(1, "quick", 0, 100),
+        done(2, "slow", 0, 300),
+        done(3, "last", 300, 400),
+    ];
+    let mut items = read(&run(RunState::Completed, None), &events, WHOLE);
+    let chain = Chain::mark(&mut items, at(0), at(400));
+    let critical: Vec<_> = steps(&items)
+        .into_iter()
+        .map(|step| (step.name.as_str(), step.critical))
+        .collect();
+    assert_eq!(critical, [("quick", false), ("slow", true), ("last", true)]);
+    assert_eq!(chain.told(), "slow 300 ms (75 %), last 100 ms (25 %)");
 }

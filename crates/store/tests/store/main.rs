@@ -7,6 +7,7 @@ mod callbacks;
 mod contacts;
 mod conversations;
 mod errors;
+mod finding;
 mod fixture;
 mod messages;
 mod owners;
