@@ -49,13 +49,16 @@ async function bring(link) {
   }
 }
 
-const seen = new IntersectionObserver((entries) => {
-  for (const entry of entries) if (entry.isIntersecting) bring(entry.target);
-}, { rootMargin: "400px" });
-
+/** Brings them before one has scrolled quite to the end. */
 function watch() {
   const link = at("more-events");
-  if (link) seen.observe(link);
+  if (!link) return;
+  const seen = new IntersectionObserver((entries) => {
+    if (!entries.some((entry) => entry.isIntersecting)) return;
+    seen.disconnect();
+    bring(link);
+  }, { root: link.closest(".history"), rootMargin: "400px" });
+  seen.observe(link);
 }
 new MutationObserver(watch).observe(at("record"), { childList: true });
 watch();
