@@ -1,5 +1,7 @@
 //! The pages for those who look into one thing: a run, a conversation, what a SID or a text leads to, and what was
 //! turned away.
+use std::time::Duration;
+
 use sea_orm::{ConnectionTrait, DatabaseConnection};
 use serde_json::{Value, json};
 use thirtyfour::prelude::*;
@@ -125,7 +127,6 @@ async fn a_run_is_read_by_keys_and_by_links_and_says_where_its_time_went() -> We
     // The same without script: it is a link.
     world.open(&format!("/runs/{run}?zoom=4&view=full")).await?;
     world.see(".zooms [aria-current]", "4×").await;
-    world.click("#journal > summary").await?;
     world.see(".views [aria-current]", "Full").await;
     let link = world.attribute("#event-3 a", "href").await?;
     world.open("/").await?;
@@ -188,11 +189,18 @@ async fn a_run_of_ten_thousand_events_opens_with_a_part_and_scrolls_to_its_end()
     world.photograph("run-long").await?;
 
     // Scrolling brings the rest, part by part.
-    let scroll = "const history = document.getElementById('history');
-        history.scrollTop = history.scrollHeight;
-        return document.getElementById('event-10000') ? 1 : 0";
-    recado_testkit::eventually(std::time::Duration::from_secs(120), async || {
-        (world.number(scroll).await.ok()? == 1).then_some(())
+    let scroll =
+        "const done = arguments[0], until = Date.now() + 5000, history = document.getElementById('history');
+        const step = () => {
+            history.scrollTop = history.scrollHeight;
+            if (document.getElementById('event-10000')) done(1);
+            else if (Date.now() > until) done(0);
+            else setTimeout(step, 20);
+        };
+        step();";
+    recado_testkit::eventually(Duration::from_secs(120), async || {
+        let told = world.driver.execute_async(scroll, vec![]).await.ok()?;
+        (*told.json() == json!(1)).then_some(())
     })
     .await;
     let rows = "const rows = [...document.querySelectorAll('#history tbody tr')].map((row) => Number(row.id.slice(6)));

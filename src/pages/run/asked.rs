@@ -105,6 +105,11 @@ impl Asked {
         }
     }
 
+    /// Whether a link led to the journal, which is then unfolded.
+    pub(super) fn is_of_journal(&self) -> bool {
+        self.after.is_some() || self.view != View::default()
+    }
+
     pub(super) fn at(&self, after: i64) -> Self {
         Self {
             after: Some(after),
