@@ -21,6 +21,7 @@ mod m20261121_000016_media;
 mod m20261121_000018_calls;
 mod m20261121_000021_send_windows;
 mod m20261121_000022_campaigns;
+mod m20261121_000024_audit;
 mod m20261121_000026_minutes;
 mod m20261121_000027_views;
 
@@ -51,6 +52,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000018_calls::Migration),
             Box::new(m20261121_000021_send_windows::Migration),
             Box::new(m20261121_000022_campaigns::Migration),
+            Box::new(m20261121_000024_audit::Migration),
             Box::new(m20261121_000026_minutes::Migration),
             Box::new(m20261121_000027_views::Migration),
         ]

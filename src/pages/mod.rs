@@ -3,6 +3,7 @@ mod assets;
 mod by_message;
 mod communications;
 mod contact;
+mod conversations;
 pub(crate) mod language;
 mod layout;
 mod live;
@@ -10,16 +11,22 @@ pub(crate) mod login;
 pub(crate) mod media;
 mod moment;
 mod overview;
+mod owners;
 pub(crate) mod phone;
 mod problem;
 mod queues;
+mod reveal;
 mod run;
 mod runs;
 mod schedules;
+mod search;
+mod sight;
 mod state;
 mod stuck;
 mod text;
+mod thread;
 mod time_line;
+mod webhooks;
 mod workers;
 
 use poem::{Route, get, post};
@@ -42,6 +49,14 @@ pub(crate) fn routes() -> Route {
         .at("/overview/live", get(overview::live))
         .at("/queues", get(queues::show))
         .at("/queues/live", get(queues::live))
+        .at("/conversations", get(conversations::list))
+        .at("/conversations/live", get(conversations::live))
+        .at("/conversations/:id", get(thread::show))
+        .at("/conversations/:id/live", get(thread::live))
+        .at("/conversations/:id/reveal", post(reveal::conversation))
+        .at("/search", get(search::show))
+        .at("/webhooks", get(webhooks::show))
+        .at("/webhooks/live", get(webhooks::live))
         .at("/workers", get(workers::show))
         .at("/workers/live", get(workers::live))
         .at("/schedules", get(schedules::list))
@@ -74,6 +89,8 @@ pub(crate) fn routes() -> Route {
         .at("/runs/:id", get(run::show))
         .at("/runs/:id/live", get(run::live))
         .at("/runs/:id/act", post(run::acts::act))
+        .at("/runs/:id/events", get(run::more))
+        .at("/runs/:id/reveal", post(reveal::run))
         .at("/runs/by-message/:account/:sid", get(by_message::open))
         .at("/runs/by-message/:account/:sid/state", get(by_message::state))
         .at("/messages/:sid/attachments", get(media::of_message))

@@ -2,6 +2,7 @@
 use askama::Template;
 use poem::{Response, http::StatusCode};
 use recado_engine::StorageError;
+use recado_store::StoreError;
 
 use super::layout::{Here, Layout, html};
 use crate::t;
@@ -35,6 +36,14 @@ pub(super) fn problem_at(status: StatusCode, title: &str, detail: &str, link: (&
             link,
         },
     )
+}
+
+/// An error of the store as one of the storage, which pages tell of.
+pub(super) fn of_store(error: StoreError) -> StorageError {
+    StorageError::Database(match error {
+        StoreError::Db(error) => error,
+        other => sea_orm::DbErr::Custom(other.to_string()),
+    })
 }
 
 /// The page for an address that names nothing.

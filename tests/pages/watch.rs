@@ -12,7 +12,7 @@ const SOON: Duration = Duration::from_secs(60);
 
 impl World {
     /// A message of the `n`-th contact, without the telephone.
-    async fn receive(&self, n: u32, body: &str) -> WebDriverResult<()> {
+    pub(crate) async fn receive(&self, n: u32, body: &str) -> WebDriverResult<()> {
         let send = format!(
             "fetch('/_simulator/inbound', {{ method: 'POST', headers: {{ 'content-type': 'application/json' }},
                 body: JSON.stringify({{ from: 'whatsapp:+551198765000{n}', body: '{body}' }}) }})"
@@ -21,7 +21,7 @@ impl World {
     }
 
     /// Waits until a list has so many lines.
-    async fn count(&self, css: &str, lines: usize) {
+    pub(crate) async fn count(&self, css: &str, lines: usize) {
         let probe = async || (self.all(css).await.ok()?.len() == lines).then_some(());
         if tokio::time::timeout(SOON, eventually(Duration::MAX, probe))
             .await
@@ -40,7 +40,7 @@ impl World {
     }
 
     /// The status with which a path answers, and its text.
-    async fn get(&self, path: &str) -> WebDriverResult<(u64, String)> {
+    pub(crate) async fn get(&self, path: &str) -> WebDriverResult<(u64, String)> {
         let script = "const [path, done] = arguments;
             fetch(path).then(async (answer) => done([answer.status, await answer.text()]), (error) => done([0, String(error)]));";
         let told = self.driver.execute_async(script, vec![json!(path)]).await?;
@@ -52,7 +52,7 @@ impl World {
     }
 
     /// Twilio refuses what is sent from now on.
-    async fn refuse(&self) -> WebDriverResult<()> {
+    pub(crate) async fn refuse(&self) -> WebDriverResult<()> {
         self.misbehave(json!({"twilio": {"create": {"refuse": 21408}}}))
             .await
     }
@@ -373,14 +373,14 @@ async fn what_the_clock_starts_is_paused_triggered_and_backfilled_on_its_page() 
     world.see(".problem h1", "That cannot be done so").await;
     world.open("/schedules?owner=nobody").await?;
     world.see("h2", "No schedule is like that").await;
-    // From everywhere a key leads to the line that finds runs.
+    // From everywhere a key leads to the search.
     world
         .driver
         .find(By::Css("body"))
         .await?
         .send_keys(Key::Control + "k")
         .await?;
-    world.see("#q", "").await;
+    world.see("h1", "Search").await;
     world.end().await
 }
 

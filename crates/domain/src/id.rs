@@ -73,6 +73,8 @@ ids! {
     CallId,
     /// An owner's Twilio account, as a row of ours; not Twilio's SID.
     AccountId,
+    /// What somebody did that is written down for those who ask later.
+    AuditId,
 }
 
 #[cfg(test)]

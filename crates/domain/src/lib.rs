@@ -15,7 +15,7 @@ pub use address::{Address, Channel, InvalidAddress};
 pub use call::{CallStatus, MachineDetection, RecordingStatus};
 pub use campaign::{CampaignMessage, CampaignState, Fields, Gap};
 pub use conversation::{Actor, ConversationState, Transition};
-pub use id::{AccountId, CallId, ContactId, ConversationId, MessageId, OwnerId, UserId};
+pub use id::{AccountId, AuditId, CallId, ContactId, ConversationId, MessageId, OwnerId, UserId};
 pub use message::{Direction, MessageStatus};
 pub use opt_out::OptOut;
 pub use phone::{InvalidPhone, PhoneNumber};

@@ -5,8 +5,10 @@
 //! the caller's transaction; a verb that needs one says so. Verbs take the time as an argument.
 //!
 //! Invariant: no query without a tenant, outside `resolution`, `accounts::signers`, `callbacks` and `calls::reports`
-//! (which find out whose a webhook is), the catalogue in `plans`, and the operator's `minutes` and `views`.
+//! (which find out whose a webhook is), the catalogue in `plans`, the operator's `minutes` and `views`, and `audit`, whose
+//! rows are asked for by the one thing that they are about.
 pub mod accounts;
+pub mod audit;
 pub mod billing;
 pub mod callbacks;
 pub mod calls;

@@ -13,12 +13,16 @@ use crate::{
 };
 
 mod counts;
+mod find;
+mod heard;
 mod insert;
 mod sent;
 mod status;
 mod thread;
 
 pub use counts::{Count, counts_since};
+pub use find::{containing, find};
+pub use heard::{StatusEvent, status_events};
 pub use insert::{insert_inbound, insert_inbound_each, insert_outbound, insert_outbound_each};
 pub use sent::{SentAs, mark_sent, mark_sent_each};
 pub(crate) use status::{Heard, Report, report_each};

@@ -81,3 +81,20 @@ pub async fn exists(
     let values = vec![text(owner.as_str()), text(prospect)];
     Ok(conn.query_one_raw(statement(conn, sql, values)).await?.is_some())
 }
+
+/// The contacts that a prospect is, at all of its addresses.
+///
+/// # Errors
+/// Those of the database.
+pub async fn contacts(
+    conn: &impl ConnectionTrait,
+    owner: &OwnerId,
+    prospect: &str,
+) -> Result<Vec<ContactId>, StoreError> {
+    let sql = "select distinct contact from prospect_addresses where owner = $1 and prospect = $2 order by 1";
+    let values = vec![text(owner.as_str()), text(prospect)];
+    let rows = conn.query_all_raw(statement(conn, sql, values)).await?;
+    rows.iter()
+        .map(|row| Ok(ContactId::from(row.try_get::<String>("", "contact")?)))
+        .collect()
+}

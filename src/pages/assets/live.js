@@ -28,7 +28,8 @@ function replace(element, html) {
   const open = [...element.querySelectorAll("details[open][id]")].map((details) => details.id);
   const focused = element.contains(document.activeElement) ? document.activeElement : null;
   const place = focused && (focused.closest("[id]")?.id ?? null);
-  const scrolled = element.querySelector(".scroll")?.scrollLeft ?? 0;
+  const before = element.querySelector(".scroll");
+  const [left, top] = [before?.scrollLeft ?? 0, before?.scrollTop ?? 0];
   element.innerHTML = html;
   for (const id of open) document.getElementById(id)?.setAttribute("open", "");
   if (place) {
@@ -36,7 +37,7 @@ function replace(element, html) {
     (target?.matches("details") ? target.querySelector("summary") : target)?.focus({ preventScroll: true });
   }
   const scroll = element.querySelector(".scroll");
-  if (scroll) scroll.scrollLeft = scrolled;
+  if (scroll) [scroll.scrollLeft, scroll.scrollTop] = [left, top];
   showTimes(element);
 }
 
@@ -149,11 +150,11 @@ if (line) {
   });
 }
 
-/** Ctrl-K leads to the line from everywhere: run ids, SIDs and numbers are found there. */
+/** Ctrl-K leads to the search from everywhere. */
+const search = document.querySelector("input[data-search]");
 addEventListener("keydown", (event) => {
   if (event.key !== "k" || !(event.ctrlKey || event.metaKey)) return;
   event.preventDefault();
-  if (line) line.select();
-  else location.href = "/#q";
+  if (search) search.select();
+  else location.href = "/search";
 });
-if (line && location.hash === "#q") line.focus();

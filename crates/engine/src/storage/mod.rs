@@ -11,6 +11,7 @@ mod dialect;
 mod entering;
 mod error;
 mod events;
+mod excerpts;
 mod fair;
 mod family;
 mod filter;
@@ -61,6 +62,7 @@ pub use control::{Act, ControlError, Decision, Mode, Touched};
 pub use dialect::is_transient;
 pub(crate) use entering::Entering;
 pub use error::StorageError;
+pub use excerpts::{Before, Offspring};
 #[cfg(feature = "testing")]
 pub(crate) use events::encoded;
 pub(crate) use events::recorded;

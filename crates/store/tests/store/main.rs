@@ -8,6 +8,7 @@ mod calls;
 mod contacts;
 mod conversations;
 mod errors;
+mod finding;
 mod fixture;
 mod messages;
 mod owners;
