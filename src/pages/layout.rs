@@ -33,11 +33,11 @@ const ENTRIES: [(Here, &str, &str); 10] = [
     (Here::Overview, "/overview", "Overview"),
     (Here::Runs, "/", "Runs"),
     (Here::Conversations, "/conversations", "Conversations"),
+    (Here::Communications, "/communications", "Communications"),
     (Here::Stuck, "/stuck", "Stuck"),
     (Here::Queues, "/queues", "Queues"),
     (Here::Workers, "/workers", "Workers"),
     (Here::Schedules, "/schedules", "Schedules"),
-    (Here::Communications, "/communications", "Communications"),
     (Here::Webhooks, "/webhooks", "Webhooks"),
     (Here::Search, "/search", "Search"),
 ];
