@@ -6,6 +6,7 @@ mod config;
 mod dev;
 mod http;
 mod line;
+mod overview;
 mod pages;
 mod serve;
 mod telemetry;
@@ -28,7 +29,9 @@ async fn main() -> ExitCode {
     let _ = dotenvy::dotenv();
     let cli = cli::Cli::parse();
     telemetry::log();
-    match cli.run().await {
+    let done = cli.run().await;
+    telemetry::flush().await;
+    match done {
         Ok(code) => code,
         Err(error) => {
             tell(&format!("recado: {error:#}"));

@@ -11,7 +11,7 @@ use crate::{
     app::App,
     commands::migrate,
     config::Config,
-    http,
+    http, overview,
     telemetry::{self, Process},
 };
 
@@ -55,7 +55,14 @@ pub(crate) async fn serve(config: Config, worker: bool) -> anyhow::Result<()> {
         }
     };
     let housekeeping = housekeep(&app, stop.clone());
-    let (front, monitoring, (), ()) = tokio::join!(front, monitor(&app, stop.clone()), working, housekeeping);
+    let counting = overview::count_until(&app, stop.clone());
+    let (front, monitoring, (), (), ()) = tokio::join!(
+        front,
+        monitor(&app, stop.clone()),
+        working,
+        housekeeping,
+        counting
+    );
     front.context("HTTP_ADDR")?;
     monitoring
 }

@@ -4,7 +4,7 @@ use std::{future::Future, time::Duration};
 use poem::{Body, Request, Response, handler, http::StatusCode, web::Data};
 use recado_clients::twilio::{self, FormError, InboundForm, StatusForm};
 use recado_domain::{MessageStatus, OwnerId};
-use recado_engine::Start;
+use recado_engine::{Start, Started};
 use recado_store::accounts::Signers;
 use recado_workflows::InboundMessage;
 use url::Url;
@@ -43,6 +43,20 @@ pub(crate) async fn status(
     Ok(StatusCode::NO_CONTENT.into())
 }
 
+/// Tells the trace of a run of a webhook that came for it. A caller's own trace is linked, never joined.
+fn trace(
+    webhook: &'static str,
+    request: &Request,
+    started: &Started,
+    arrived: chrono::DateTime<chrono::Utc>,
+) {
+    drop(tracing::info_span!(
+        target: "recado::trace", parent: None, "webhook",
+        otel.name = format!("webhook {webhook}"), otel.kind = "server", run.id = %started.run,
+        begun = arrived.timestamp_micros(), repeated = !started.new, link = request.header("traceparent"),
+    ));
+}
+
 /// Counts a webhook that was taken.
 fn count(webhook: &'static str, begun: std::time::Instant) {
     metrics::counter!("recado_webhooks_accepted_total", "webhook" => webhook).increment(1);
@@ -51,6 +65,7 @@ fn count(webhook: &'static str, begun: std::time::Instant) {
 }
 
 async fn receive(app: &App, request: &Request, body: Body) -> Result<(), Problem> {
+    let arrived = chrono::Utc::now();
     let proved = proved(app, request, body, Webhook::Inbound).await?;
     let form = InboundForm::from_fields(&proved.fields).map_err(|error| malformed(app, request, &error))?;
     let start = Start {
@@ -75,7 +90,8 @@ async fn receive(app: &App, request: &Request, body: Body) -> Result<(), Problem
         lane: Some(call.lane()),
         ..start
     };
-    app.engine.start(&call, start).await?;
+    let started = app.engine.start(&call, start).await?;
+    trace("inbound", request, &started, arrived);
     Ok(())
 }
 

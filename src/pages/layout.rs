@@ -5,11 +5,16 @@ use poem::{
     http::{StatusCode, header},
 };
 
-use super::{assets, language::Language, problem};
+use super::{
+    assets,
+    language::{Language, t},
+    problem,
+};
 
 /// Which entry of the navigation is the present page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Here {
+    Overview,
     Runs,
     Conversations,
     Stuck,
@@ -23,7 +28,8 @@ pub(crate) enum Here {
 }
 
 /// The entries of the navigation that every front end has.
-const ENTRIES: [(Here, &str, &str); 8] = [
+const ENTRIES: [(Here, &str, &str); 9] = [
+    (Here::Overview, "/overview", "Overview"),
     (Here::Runs, "/", "Runs"),
     (Here::Conversations, "/conversations", "Conversations"),
     (Here::Stuck, "/stuck", "Stuck"),
@@ -77,7 +83,7 @@ impl Layout {
     }
 
     pub(crate) fn title(&self) -> &str {
-        &self.title
+        t(&self.title)
     }
 
     pub(crate) fn has_phone(&self) -> bool {
@@ -85,7 +91,7 @@ impl Layout {
     }
 
     /// Address and word of each entry, and whether it is the present page.
-    pub(crate) fn entries(&self) -> [(&'static str, &'static str, bool); 8] {
+    pub(crate) fn entries(&self) -> [(&'static str, &'static str, bool); 9] {
         ENTRIES.map(|(here, path, word)| (path, word, self.here == here))
     }
 

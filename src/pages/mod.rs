@@ -8,6 +8,7 @@ mod layout;
 mod live;
 pub(crate) mod login;
 mod moment;
+mod overview;
 mod owners;
 pub(crate) mod phone;
 mod problem;
@@ -37,8 +38,13 @@ pub(crate) fn routes() -> Route {
         .at("/runs/live", get(runs::live))
         .at("/runs/export", get(runs::export::export))
         .at("/runs/batch", get(runs::batch::preview).post(runs::batch::act))
+        .at("/runs/columns", post(runs::columns::choose))
+        .at("/runs/views", post(runs::views::keep))
+        .at("/runs/views/remove", post(runs::views::remove))
         .at("/stuck", get(stuck::show))
         .at("/stuck/live", get(stuck::live))
+        .at("/overview", get(overview::show))
+        .at("/overview/live", get(overview::live))
         .at("/queues", get(queues::show))
         .at("/queues/live", get(queues::live))
         .at("/conversations", get(conversations::list))

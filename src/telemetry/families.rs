@@ -85,6 +85,7 @@ pub(crate) const FAMILIES: &[Family] = &[
     family("recado_worker_runs", Gauge, "runs", &[], Worker, "runs in the memory of this worker"),
     family("recado_worker_places", Gauge, "runs", &[], Worker, "runs that this worker takes at the same time"),
     family("recado_live_readers", Gauge, "streams", &[], Front, "open streams of live pages"),
+    family("recado_spans_total", Counter, "spans", &[("result", Words(&["exported", "failed", "dropped"]))], Every, "spans of traces; `failed` where the collector did not take them, `dropped` where the queue was full; nothing without OTEL_EXPORTER_OTLP_ENDPOINT"),
     // Webhooks.
     family("recado_webhooks_accepted_total", Counter, "webhooks", &[WEBHOOK], Front, "webhooks taken, repeats included"),
     family("recado_webhooks_rejected_total", Counter, "webhooks", &[("reason", Reasons)], Front, "webhooks turned away"),

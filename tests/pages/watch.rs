@@ -382,3 +382,94 @@ async fn what_the_clock_starts_is_paused_triggered_and_backfilled_on_its_page() 
     world.see("h1", "Search").await;
     world.end().await
 }
+
+#[tokio::test]
+async fn a_list_of_runs_is_kept_under_a_name_with_its_columns() -> WebDriverResult<()> {
+    let world = World::start().await?;
+    world.open("/").await?;
+    world.receive(1, "Oi").await?;
+    world.count("table.runs tbody tr", 1).await;
+    world.see("table.runs .state", "completed").await;
+    world.click("#choose-columns summary").await?;
+    for column in ["took", "build"] {
+        world
+            .click(&format!("#choose-columns input[name={column}]"))
+            .await?;
+    }
+    world.click("#choose-columns button").await?;
+    world.see("th", "Build").await;
+    assert!(!world.all("th").await?.contains(&"Took".to_owned()));
+    // The browser remembers them, also where the page is followed.
+    world.receive(2, "Oi").await?;
+    world.count("table.runs tbody tr", 2).await;
+    world.see("th", "Build").await;
+
+    world.find("workflow:inbound_message outcome:answered").await?;
+    world.click("#keep summary").await?;
+    let hostile = "Ours & <b>theirs</b>";
+    world
+        .driver
+        .find(By::Css("#keep input[name=name]"))
+        .await?
+        .send_keys(hostile)
+        .await?;
+    world.click("#keep button").await?;
+    world.see(".view a", hostile).await;
+    world.photograph("runs-views").await?;
+    let link = world.attribute(".view a", "href").await?;
+    world.driver.delete_all_cookies().await?;
+    world.open("/").await?;
+    world.see("th", "Took").await;
+    world.open(&link).await?;
+    world.see("th", "Build").await;
+    let line = world.driver.find(By::Id("q")).await?.prop("value").await?;
+    assert_eq!(line.as_deref(), Some("workflow:inbound_message outcome:answered"));
+    world.click(".view button").await?;
+    world.see("dialog", "The runs stay.").await;
+    world.click("#confirm-yes").await?;
+    world.see("h1", "Runs").await;
+    world.see_no(".view").await;
+    world.end().await
+}
+
+#[tokio::test]
+async fn the_overview_draws_what_happens_and_pages_speak_portuguese() -> WebDriverResult<()> {
+    let world = World::start().await?;
+    world.open("/overview").await?;
+    world.see("h1", "Overview").await;
+    world.see(".following", "live").await;
+    world.mark_page().await?;
+    world.receive(1, "Oi").await?;
+    // It follows: the hour before it was there is counted, and drawn.
+    world
+        .see("#traffic figcaption", "Messages and answers a minute")
+        .await;
+    assert!(world.is_same_page().await?);
+    assert_eq!(world.overflow().await?, Value::Null);
+    world.stand_with_a_telephone().await?;
+    assert_eq!(world.overflow().await?, Value::Null);
+    world.sit_at_a_desk().await?;
+    world.click("#traffic details summary").await?;
+    world.photograph("overview").await?;
+
+    let cdp = world.driver.cdp();
+    cdp.send_raw("Network.enable", json!({})).await?;
+    let headers = json!({"headers": {"Accept-Language": "pt-BR,pt;q=0.9"}});
+    cdp.send_raw("Network.setExtraHTTPHeaders", headers).await?;
+    for (path, title) in [
+        ("/overview", "Visão geral"),
+        ("/", "Execuções"),
+        ("/stuck", "Parados"),
+        ("/queues", "Filas"),
+        ("/schedules", "Agendas"),
+        ("/workers", "Trabalhadores"),
+    ] {
+        world.open(path).await?;
+        world.see("h1", title).await;
+        world.see(".following", "ao vivo").await;
+    }
+    world.open("/").await?;
+    world.see("th", "Contato").await;
+    world.photograph("runs-portuguese").await?;
+    world.end().await
+}

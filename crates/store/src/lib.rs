@@ -5,7 +5,8 @@
 //! the caller's transaction; a verb that needs one says so. Verbs take the time as an argument.
 //!
 //! Invariant: no query without a tenant, outside `resolution`, `accounts::signers`, `callbacks` (which find out
-//! whose a webhook is), the catalogue in `plans`, and `audit`, whose rows are asked for by the one thing that they are about.
+//! whose a webhook is), the catalogue in `plans`, the operator's `minutes` and `views`, and `audit`, whose rows are asked
+//! for by the one thing that they are about.
 pub mod accounts;
 pub mod audit;
 pub mod billing;
@@ -16,6 +17,7 @@ mod dialect;
 mod error;
 pub mod knowledge;
 pub mod messages;
+pub mod minutes;
 pub mod opt_outs;
 pub mod owners;
 mod page;
@@ -32,6 +34,7 @@ mod statement;
 pub mod subscriptions;
 pub mod transitions;
 pub mod users;
+pub mod views;
 
 pub use error::StoreError;
 pub use page::Page;

@@ -1,12 +1,12 @@
 // Every page: replaces what changed on a followed page, shows time as a person says it, asks before a change.
 
 const units = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
-const relative = new Intl.RelativeTimeFormat("en", { numeric: "auto", style: "short" });
+const relative = new Intl.RelativeTimeFormat(document.documentElement.lang, { numeric: "auto", style: "short" });
 
 /** "12 sec. ago", "in 3 min." */
 function relativeTo(now, then) {
   const seconds = Math.round((then - now) / 1000);
-  if (Math.abs(seconds) < 1) return "now";
+  if (Math.abs(seconds) < 1) return relative.format(0, "second");
   const [unit, size] = units.find(([, size]) => Math.abs(seconds) >= size);
   return relative.format(Math.trunc(seconds / size), unit);
 }
@@ -45,7 +45,8 @@ function say(word) {
   const following = document.querySelector("[data-following]");
   if (!following || following.dataset.following === word) return;
   following.dataset.following = word;
-  following.querySelector("[data-word]").textContent = word;
+  const told = `say${word[0].toUpperCase()}${word.slice(1)}`;
+  following.querySelector("[data-word]").textContent = following.dataset[told] ?? word;
 }
 
 /** Follows `url`: hands the sections of every event to `show`. Returns what ends it. */

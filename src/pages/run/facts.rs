@@ -35,6 +35,7 @@ pub(super) struct Facts<'a> {
     ties: Vec<Tie>,
     more_children: bool,
     revealed: Option<(usize, Moment)>,
+    trace: Option<String>,
 }
 
 /// A tie to another run.
@@ -86,6 +87,7 @@ impl<'a> Facts<'a> {
                 .reveals
                 .first()
                 .map(|last| (seen.reveals.len(), Moment::relative(last.at))),
+            trace: crate::telemetry::trace_url(&run.id),
         }
     }
 

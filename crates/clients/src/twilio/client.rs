@@ -5,6 +5,7 @@ use std::time::Duration;
 use reqwest::RequestBuilder;
 use secrecy::ExposeSecret;
 use serde::de::DeserializeOwned;
+use tracing::Instrument;
 use url::Url;
 
 use super::{Credentials, TwilioError, Uncertainty};
@@ -72,7 +73,18 @@ impl Client {
     ) -> Result<T, TwilioError> {
         let token = credentials.auth_token.expose_secret();
         let request = request.basic_auth(&credentials.account_sid, Some(token));
-        let response = request.send().await.map_err(TwilioError::transport)?;
+        let (http, request) = request.build_split();
+        let request = request.map_err(TwilioError::transport)?;
+        let span = tracing::info_span!(target: "recado::trace", "twilio", otel.name = format!("twilio {}", request.method()), otel.kind = "client", status = tracing::field::Empty, error = tracing::field::Empty);
+        let answered = http.execute(request).instrument(span.clone()).await;
+        match &answered {
+            Ok(answer) => span
+                .record("status", answer.status().as_u16())
+                .record("error", !answer.status().is_success()),
+            Err(_) => span.record("error", true),
+        };
+        drop(span);
+        let response = answered.map_err(TwilioError::transport)?;
         let (status, headers) = (response.status(), response.headers().clone());
         let body = bounded_body(response, LONGEST_ANSWER).await;
         if !status.is_success() {
