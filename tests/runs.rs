@@ -372,3 +372,44 @@ async fn a_parked_run_is_skipped_retried_or_ended_at_the_terminal() {
         assert_ne!(runs(wrong).await.0, 0, "{wrong:?}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_pages_of_a_run_and_of_its_conversation_read_what_is_sealed_in_postgres() {
+    let world = World::new(Backend::Postgres).await;
+    let _front = world.serve_and_work().await;
+    let sid = world.say(&contact(1), "words of mine").await;
+    world.answers(&contact(1), 1).await;
+    let run = world.until(&sid, "completed").await;
+    let run = run["id"].as_str().unwrap();
+    let page = async |path: &str| {
+        let below_the_api = format!("{}{path}", world.url);
+        let request = world.api(Method::GET, "").build().unwrap();
+        let token = request.headers()["authorization"].to_str().unwrap().to_owned();
+        let request = reqwest::Client::new()
+            .get(below_the_api)
+            .header("authorization", token);
+        let answered = Answered::of(request).await.unwrap();
+        assert_eq!(answered.status, 200, "{path}: {}", answered.text);
+        answered.text
+    };
+    let found = page(&format!("/search?q={sid}")).await;
+    assert!(found.contains(&format!("/runs/{run}")), "{found}");
+    assert!(page("/search?q=WORDS+of").await.contains("Said in messages"));
+    let list = page("/conversations?text=words&state=pending").await;
+    let thread = list
+        .split("href=\"")
+        .find(|link| link.starts_with("/conversations/"))
+        .unwrap();
+    let thread = page(thread.split('"').next().unwrap()).await;
+    let shown = page(&format!("/runs/{run}?view=full")).await;
+    for page in [&thread, &shown] {
+        assert!(
+            page.contains("ask_specialist") && page.contains("completed"),
+            "{page}"
+        );
+        assert!(
+            !page.contains("words of mine") && !page.contains(&contact(1)),
+            "{page}"
+        );
+    }
+}

@@ -182,10 +182,10 @@ impl Following {
         let page = |after: i64| format!("/runs/{}{}#journal", self.id, self.asked.at(after).query());
         let before = window
             .earlier()
-            .map(|earlier| [(t("First"), page(0)), (t("Earlier"), page(earlier))]);
+            .map(|earlier| [(t("First events"), page(0)), (t("Earlier"), page(earlier))]);
         let behind = window
             .later()
-            .map(|later| [(t("Later"), page(later)), (t("Last"), page(window.end()))]);
+            .map(|later| [(t("Later"), page(later)), (t("Last events"), page(window.end()))]);
         Record {
             parts: before.into_iter().chain(behind).flatten().collect(),
             seen,

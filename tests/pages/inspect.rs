@@ -127,7 +127,7 @@ async fn a_run_is_read_by_keys_and_by_links_and_says_where_its_time_went() -> We
     // The same without script: it is a link.
     world.open(&format!("/runs/{run}?zoom=4&view=full")).await?;
     world.see(".zooms [aria-current]", "4×").await;
-    world.see(".views [aria-current]", "Full").await;
+    world.see(".journal-views [aria-current]", "Full").await;
     let link = world.attribute("#event-3 a", "href").await?;
     world.open("/").await?;
     world.open(&link).await?;
@@ -211,8 +211,13 @@ async fn a_run_of_ten_thousand_events_opens_with_a_part_and_scrolls_to_its_end()
     // Without scrolling: by the parts, and by the link of an event.
     world.open(&format!("/runs/{run}")).await?;
     world.click("#journal > summary").await?;
-    world.see(".views .pages", "1–200").await;
-    world.driver.find(By::LinkText("Last")).await?.click().await?;
+    world.see(".journal-views .pages", "1–200").await;
+    world
+        .driver
+        .find(By::LinkText("Last events"))
+        .await?
+        .click()
+        .await?;
     world.see("#event-10000", "look_10000").await;
     world.open(&format!("/runs/{run}?event=7321#event-7321")).await?;
     world.see("#event-7321", "look_7321").await;

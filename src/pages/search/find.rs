@@ -97,7 +97,7 @@ pub(super) async fn find(app: &App, owner: &OwnerId, sought: &str) -> Result<Vec
         let known = |run: &&Run| !found.runs.iter().any(|known| known.id == run.id);
         groups.push(Group {
             looked: Some(
-                t("Looked through the ids, keys, lanes and errors of the last 50,000 runs.").to_owned(),
+                t("Looked through the ids, keys, lanes and errors of the last 20,000 runs.").to_owned(),
             ),
             all: Some(runs_like(&line)),
             ..named(

@@ -66,6 +66,7 @@ pub use excerpts::{Before, Offspring};
 #[cfg(feature = "testing")]
 pub(crate) use events::encoded;
 pub(crate) use events::recorded;
+pub use excerpts::{Before, Offspring};
 pub use filter::{Filter, Order};
 pub(crate) use fold::{start_in, write_one};
 pub(crate) use gather::{Ending, Head, Taken, gather, lock_behind};

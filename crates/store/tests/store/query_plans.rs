@@ -67,6 +67,12 @@ insert into messages (id, owner, conversation, contact, direction, kind, body, t
     from people, generate_series(0, 1) m;
 insert into message_events (id, message, owner, status, raw, at)
     select 'event-' || id, id, owner, 'sent', 'r', now() from messages where token is not null;
+insert into audit (id, actor, act, subject, at)
+    select 'audit-' || n, 'operator', 'reveal', 'conversation:conversation-' || n, now()
+    from generate_series(1, 100000) n;
+insert into prospect_addresses (owner, prospect, address, contact, created_at)
+    select 'owner-' || n, 'prospect-' || n, 'whatsapp:+1415' || n, 'contact-' || n, now()
+    from generate_series(1, 100000) n;
 insert into orphan_callbacks (id, account_sid, token, twilio_sid, status, raw, at)
     select 'orphan-' || n, 'AC-' || n, 'none-' || n, 'SMnone-' || n, 'sent', 'r', now() from generate_series(1, 100000) n;
 insert into usage (run, feature, owner, quantity, state, period_start, at)
