@@ -8,6 +8,7 @@ mod contacts;
 mod conversations;
 mod errors;
 mod fixture;
+mod media;
 mod messages;
 mod owners;
 mod prospects;
