@@ -16,6 +16,10 @@ use crate::{
 
 /// Where Twilio reports what became of a message, below the public URL.
 pub(crate) const STATUS_PATH: &str = "/api/v1/twilio/webhooks/status";
+/// Where Twilio reports how far a call has come, below the public URL.
+pub(crate) const CALL_PATH: &str = "/api/v1/twilio/webhooks/call-status";
+/// Where Twilio reports how far a recording has come, below the public URL.
+pub(crate) const RECORDING_PATH: &str = "/api/v1/twilio/webhooks/recording-status";
 
 /// What every request sees.
 #[derive(Clone)]
@@ -132,7 +136,8 @@ fn environment(config: &Config, storage: &Storage) -> anyhow::Result<Environment
     let public = config
         .public_url
         .as_ref()
-        .map(|url| url.as_str().trim_end_matches('/').to_owned());
+        .map(|url| url.as_str().trim_end_matches('/').to_owned())
+        .unwrap_or_default();
     Ok(Environment {
         database: storage.reader().clone(),
         secret: Secret::new(&secret).context("SECRET_KEY")?,
@@ -148,7 +153,9 @@ fn environment(config: &Config, storage: &Storage) -> anyhow::Result<Environment
             .transpose()
             .context("TRANSCRIBE_URL")?,
         quiet_period: config.quiet_period,
-        status_callback: format!("{}{STATUS_PATH}", public.unwrap_or_default()),
+        status_callback: format!("{public}{STATUS_PATH}"),
+        call_callback: format!("{public}{CALL_PATH}"),
+        recording_callback: format!("{public}{RECORDING_PATH}"),
         in_common: InCommon::default(),
     })
 }

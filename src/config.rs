@@ -33,6 +33,8 @@ pub(crate) struct Config {
     pub(crate) admin_token: Option<SecretString>,
     pub(crate) twilio: TwilioConfig,
     pub(crate) models: ModelsConfig,
+    /// Where traces are shown, with `{trace}` in the place of a trace's id.
+    pub(crate) trace_url: Option<String>,
     /// Where what contacts attach is kept: `file://` or `s3://`.
     pub(crate) media_url: Url,
     /// What turns voice into text, if anything does.
@@ -70,6 +72,47 @@ pub(crate) struct ModelsConfig {
     pub(crate) providers: Vec<Provider>,
     /// The longest that a request to one of them may take.
     pub(crate) timeout: Duration,
+}
+
+/// Where spans go.
+#[derive(Clone, Debug)]
+pub(crate) struct TracesConfig {
+    /// The collector's address, without the path.
+    pub(crate) endpoint: String,
+    /// The share of runs that are traced, from 0 to 1.
+    pub(crate) share: f64,
+}
+
+impl TracesConfig {
+    /// Reads the environment; `None` where nothing is to be exported.
+    pub(crate) fn from_env() -> Option<Self> {
+        let mut read = Reader {
+            lookup: &|name| std::env::var(name).ok(),
+            problems: Vec::new(),
+        };
+        read.traces()
+    }
+}
+
+/// How lines of the log look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    /// An object a line.
+    Json,
+    /// For people.
+    Text,
+}
+
+impl FromStr for LogFormat {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "json" => Ok(Self::Json),
+            "text" => Ok(Self::Text),
+            _ => Err("is neither json nor text"),
+        }
+    }
 }
 
 impl Config {
@@ -111,9 +154,13 @@ impl Config {
             admin_token: read.text("ADMIN_TOKEN").map(SecretString::from),
             twilio: read.twilio(),
             models: read.models(),
+            trace_url: read.checked("TRACE_URL", trace_url),
             quiet_period: read.seconds_up_to("QUIET_PERIOD", 0.0, LONGEST_QUIET_PERIOD),
             dev: read.text("RECADO_DEV").is_some(),
         };
+        // These two are read before the others, when the log begins; what is wrong with them is told here.
+        let _ = read.traces();
+        let _: Option<LogFormat> = read.parsed("LOG_FORMAT");
         if read.problems.is_empty() {
             Ok(config)
         } else {
@@ -200,6 +247,15 @@ fn public_url(text: &str) -> Result<Url, String> {
     match url.scheme() {
         "http" | "https" if url.query().is_none() && url.fragment().is_none() => Ok(url),
         "http" | "https" => Err("must have no query and no fragment".to_owned()),
+        other => Err(format!("`{other}://` is not http:// or https://")),
+    }
+}
+
+fn trace_url(text: &str) -> Result<String, String> {
+    let url = Url::parse(text).map_err(|error| error.to_string())?;
+    match url.scheme() {
+        "http" | "https" if text.contains("{trace}") => Ok(text.to_owned()),
+        "http" | "https" => Err("must have {trace} where the id of a trace belongs".to_owned()),
         other => Err(format!("`{other}://` is not http:// or https://")),
     }
 }
@@ -346,6 +402,17 @@ impl Reader<'_> {
         }
     }
 
+    fn traces(&mut self) -> Option<TracesConfig> {
+        let share = self.checked("OTEL_TRACES_SAMPLER_ARG", |text| match text.parse::<f64>() {
+            Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
+            _ => Err("must be a number from 0 to 1".to_owned()),
+        });
+        Some(TracesConfig {
+            endpoint: self.url("OTEL_EXPORTER_OTLP_ENDPOINT")?,
+            share: share.unwrap_or(1.0),
+        })
+    }
+
     fn models(&mut self) -> ModelsConfig {
         let mut providers = Vec::new();
         let openai_url = self.url("OPENAI_BASE_URL");
@@ -421,6 +488,10 @@ mod tests {
             ("TWILIO_TIMEOUT", "soon"),
             ("OLLAMA_URL", "nowhere"),
             ("QUIET_PERIOD", "61"),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318"),
+            ("OTEL_TRACES_SAMPLER_ARG", "2"),
+            ("TRACE_URL", "http://localhost:9411/"),
+            ("LOG_FORMAT", "xml"),
             ("MEDIA_URL", "ftp://files"),
             ("TRANSCRIBE_URL", "somewhere"),
         ];

@@ -15,6 +15,8 @@ use self::values::{attempts, order, span, state, tag, time, words};
 
 /// How many runs are looked through at once where no index leads to those that are asked for.
 const DEPTH: u64 = 50_000;
+/// The same where a text is looked for in each of them, which takes several times as long.
+const DEPTH_OF_TEXT: u64 = 20_000;
 
 /// What may stand before a colon, and what it means.
 pub(crate) const NAMES: [(&str, &str); 14] = [
@@ -189,7 +191,10 @@ impl Line {
                 "since" => filter.created_from = Some(time("since", value, now)?),
                 "before" => filter.created_before = Some(time("before", value, now)?),
                 "sort" => filter.order = order(value)?,
-                _ => filter.text = text,
+                _ => {
+                    filter.text = text;
+                    filter.depth = Some(DEPTH_OF_TEXT);
+                }
             }
         }
         Ok(filter)

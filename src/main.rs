@@ -1,5 +1,6 @@
 //! Recado answers a business's WhatsApp, SMS and calls over Twilio, durably.
 mod app;
+mod campaigns;
 mod cli;
 mod commands;
 mod config;
@@ -7,7 +8,9 @@ mod dev;
 mod http;
 mod line;
 mod media;
+mod overview;
 mod pages;
+mod reconciling;
 mod serve;
 mod telemetry;
 
@@ -29,7 +32,9 @@ async fn main() -> ExitCode {
     let _ = dotenvy::dotenv();
     let cli = cli::Cli::parse();
     telemetry::log();
-    match cli.run().await {
+    let done = cli.run().await;
+    telemetry::flush().await;
+    match done {
         Ok(code) => code,
         Err(error) => {
             tell(&format!("recado: {error:#}"));

@@ -3,7 +3,7 @@ use std::{future::Future, net::SocketAddr, time::Duration};
 
 use anyhow::Context as _;
 use poem::{Endpoint, Response, Server, listener::TcpListener};
-use recado_store::{callbacks, owners, plans, seed};
+use recado_store::{callbacks, calls, owners, plans, seed};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -11,7 +11,7 @@ use crate::{
     app::App,
     commands::migrate,
     config::Config,
-    http, media,
+    http, media, overview, reconciling,
     telemetry::{self, Process},
 };
 
@@ -45,6 +45,7 @@ pub(crate) async fn serve(config: Config, worker: bool) -> anyhow::Result<()> {
     );
     app.environment.media.prepare().context("MEDIA_URL")?;
     claim_default(&app).await?;
+    reconciling::schedule(&app).await?;
     let stop = stop_on_signal()?;
     let front = listen(app.config.http_addr, http::routes(app.clone()), stop.clone());
     let working = async {
@@ -57,7 +58,14 @@ pub(crate) async fn serve(config: Config, worker: bool) -> anyhow::Result<()> {
         }
     };
     let housekeeping = housekeep(&app, stop.clone());
-    let (front, monitoring, (), ()) = tokio::join!(front, monitor(&app, stop.clone()), working, housekeeping);
+    let counting = overview::count_until(&app, stop.clone());
+    let (front, monitoring, (), (), ()) = tokio::join!(
+        front,
+        monitor(&app, stop.clone()),
+        working,
+        housekeeping,
+        counting
+    );
     front.context("HTTP_ADDR")?;
     monitoring
 }
@@ -120,6 +128,8 @@ async fn housekeep(app: &App, stop: CancellationToken) {
                 let now = chrono::Utc::now();
                 callbacks::adopt_all(tx, now).await?;
                 callbacks::purge(tx, now - ORPHANS_KEPT).await?;
+                calls::reports::adopt_all(tx, now).await?;
+                calls::reports::purge(tx, now - ORPHANS_KEPT).await?;
                 Ok::<_, anyhow::Error>(())
             })
         });

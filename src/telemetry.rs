@@ -1,17 +1,23 @@
-//! Logs and metrics.
+//! Logs, metrics and traces.
 mod families;
+mod logs;
+mod redact;
 mod resources;
+mod traces;
 
 use std::{sync::OnceLock, time::Duration};
 
 use metrics::{Label, Level, Metadata};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use recado_domain::MessageStatus;
-use tracing_subscriber::EnvFilter;
+use recado_engine::RunId;
 
 use self::families::{CODES, FAMILIES, Family, Kind, Owner, Values};
+pub(crate) use self::{logs::log, traces::flush};
 use crate::{app::App, http::rejected::Reason};
 
+/// Where traces are shown.
+static TRACE_URL: OnceLock<String> = OnceLock::new();
 static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
 
 /// Seconds, from a millisecond to a minute.
@@ -19,7 +25,7 @@ const SECONDS: &[f64] = &[
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
 ];
 /// Seconds that a run may take, which may wait for hours.
-const RUN_SECONDS: &[f64] = &[
+pub(crate) const RUN_SECONDS: &[f64] = &[
     0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 21600.0, 86400.0,
 ];
 /// How often what was measured is put into its buckets; until then each measurement takes memory.
@@ -54,21 +60,6 @@ impl Process {
     }
 }
 
-/// Sends the log to the standard error: for people on a terminal, as JSON elsewhere. `LOG` sets the level.
-pub(crate) fn log() {
-    let filter = std::env::var("LOG").ok().filter(|text| !text.is_empty());
-    let filter =
-        EnvFilter::new(filter.unwrap_or_else(|| "info,sqlx=warn,sea_orm=warn,apalis=warn".to_owned()));
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
-    if std::io::IsTerminal::is_terminal(&std::io::stderr()) || std::env::var_os("RECADO_DEV").is_some() {
-        subscriber.init();
-    } else {
-        subscriber.json().flatten_event(true).init();
-    }
-}
-
 /// Collects metrics from here on.
 ///
 /// # Errors
@@ -89,8 +80,17 @@ pub(crate) fn measure() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Where the trace of `run` is shown, if `TRACE_URL` says.
+pub(crate) fn trace_url(run: &RunId) -> Option<String> {
+    let template = TRACE_URL.get()?;
+    Some(template.replace("{trace}", &run.trace_id()))
+}
+
 /// Describes all families, and puts those of this process there, at zero.
 pub(crate) fn begin(app: &App, process: Process) {
+    if let Some(template) = &app.config.trace_url {
+        let _ = TRACE_URL.set(template.clone());
+    }
     for family in FAMILIES {
         describe(family);
         if process.owns(family) {

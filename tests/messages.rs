@@ -294,6 +294,110 @@ on_both! {
         assert_eq!((&sent["success"], &sent["failed"]), (&json!(1), &json!(1)), "{sent}");
     }
 
+    async fn the_same_request_finds_its_run_whatever_has_changed_since(backend) {
+        let world = World::new(backend).await;
+        let _process = world.serve_and_work().await;
+        let db = world.database.connect().await;
+        let row = |at: &str| json!({"to": phone(1), "body": "oi", "prospect": "ana", "send_at": at});
+        // A time that was past already, and one that is past when it is asked for again.
+        let soon = (Utc::now() + TimeDelta::seconds(2)).to_rfc3339();
+        let batch = json!({"messages": [row("2020-01-01T00:00:00Z"), row(&soon), {"to": phone(2), "body": "oi", "prospect": "bia"}]});
+        let first = world.send_as("batch", "/messages/batch", &batch).await.json();
+        assert_eq!((&first["success"], &first["failed"]), (&json!(2), &json!(1)), "{first}");
+        assert_eq!(world.put("/owners/default/prospect-limit", json!({"per_minute": 2})).await.status, 200);
+        let sms = json!({"prospect": "eva", "to": phone(3), "body": "oi"});
+        let sent = world.send_as("sms", "/messages/sms", &sms).await.json();
+        // Another number is the oldest now, and members may come in another order.
+        let before = "update channel_numbers set address = '+14155238880' where address = '+14155238886'";
+        sea_orm::ConnectionTrait::execute_unprepared(&db, before).await.unwrap();
+        assert_eq!(world.send_as("batch", "/messages/batch", &batch).await.json(), first);
+        for _ in 0..3 {
+            let again = json!({"to": phone(3), "body": "oi", "prospect": "eva"});
+            assert_eq!(world.send_as("sms", "/messages/sms", &again).await.json(), sent, "and it is not counted again");
+        }
+        let other = json!({"to": phone(3), "body": "outro", "prospect": "eva"});
+        world.send_as("sms", "/messages/sms", &other).await.problem(409);
+        assert_eq!(world.send("/messages/sms", other.clone()).await.status, 200, "nor is what was refused");
+        world.send("/messages/sms", other).await.problem(429);
+    }
+
+    async fn limits_and_quiet_hours_of_an_owner_tell_when_a_message_may_go(backend) {
+        let world = World::new(backend).await;
+        let _process = world.serve_and_work().await;
+        let sms = |n: usize| json!({"to": phone(n), "body": "oi", "prospect": format!("p{n}")});
+        let limits = "/owners/default/send-limits";
+        assert_eq!(world.put(limits, json!({"per_sender": 0})).await.problem(422)["field"], "per_sender");
+        assert_eq!(world.put(limits, json!({"per_sender": 2, "per_owner": 3})).await.status, 200);
+        assert_eq!(world.get(limits).await.json(), json!({"per_sender": 2, "per_owner": 3}));
+        for n in [1, 2] {
+            assert_eq!(world.send("/messages/sms", sms(n)).await.status, 200);
+        }
+        let refused = world.send("/messages/sms", sms(3)).await;
+        assert!(refused.problem(429)["detail"].as_str().unwrap().contains("from one sender"), "{}", refused.text);
+        assert!((1..=61).contains(&refused.header("Retry-After").parse::<u64>().unwrap()));
+        // Who writes is answered all the same.
+        world.say(&phone(1), "olá").await;
+        assert_eq!(world.answers(&phone(1), 2).await[1], echo("olá"));
+        assert_eq!(world.put(limits, json!({"per_sender": null, "per_owner": null})).await.status, 200);
+
+        let quiet = "/owners/default/quiet-hours";
+        let clock = |hours| (Utc::now() + TimeDelta::hours(hours)).format("%H:%M").to_string();
+        assert_eq!(world.put(quiet, json!({"from": "9", "to": "10:00", "zone": "UTC"})).await.problem(422)["field"], "from");
+        assert_eq!(world.put(quiet, json!({"from": clock(-1), "to": clock(1), "zone": "UTC"})).await.status, 200);
+        let refused = world.send("/messages/sms", sms(4)).await;
+        let until = refused.problem(429)["retry_at"].as_str().unwrap().to_owned();
+        assert!(refused.header("Retry-After").parse::<u64>().unwrap() <= 3601, "{}", refused.text);
+        let after = |path: &str, at: &str| {
+            let mut message = sms(5);
+            message["send_at"] = json!(at);
+            world.request(path, &message)
+        };
+        let night = (Utc::now() + TimeDelta::minutes(1)).to_rfc3339();
+        assert_eq!(Answered::of(after("/messages/sms", &night)).await.unwrap().problem(422)["field"], "send_at");
+        assert_eq!(Answered::of(after("/messages/sms", &until)).await.unwrap().status, 202);
+        assert_eq!(world.send("/messages/batch", json!({"messages": [sms(6)]})).await.problem(429)["retry_at"], until);
+        world.say(&phone(1), "alguém?").await;
+        assert_eq!(world.answers(&phone(1), 3).await[2], echo("alguém?"));
+    }
+
+    async fn a_message_goes_from_its_pool_and_counts_for_the_plan(backend) {
+        let world = World::new(backend).await;
+        let _process = world.serve_and_work().await;
+        let db = world.database.connect().await;
+        let owner = OwnerId::from("default");
+        let service = "MG0123456789abcdef0123456789abcdef";
+        recado_store::accounts::add_service(&db, &owner, ACCOUNT, service, Utc::now()).await.unwrap();
+        for (n, from) in [(1, "pool"), (2, service)] {
+            let sms = json!({"to": phone(n), "body": "oi", "prospect": "ana", "from": from});
+            let sent = world.send("/messages/sms", sms).await;
+            assert_eq!(sent.status, 200, "{}", sent.text);
+        }
+        let params = |n| creates(world.simulator.book(), &phone(n))[0].params.clone();
+        assert_eq!((&params(1)["From"], params(1).get("MessagingServiceSid")), (&json!(NUMBER), None));
+        assert_eq!((&params(2)["MessagingServiceSid"], params(2).get("From")), (&json!(service), None));
+        let other = json!({"to": phone(3), "body": "oi", "prospect": "ana", "from": service.replace('0', "1")});
+        assert_eq!(world.send("/messages/sms", other).await.problem(422)["field"], "from");
+
+        let used = async || {
+            let usage = recado_store::billing::usage_of(&db, &owner, Utc::now()).await.unwrap();
+            usage.iter().find(|usage| usage.feature == "messages").map_or(0, |usage| usage.used)
+        };
+        assert_eq!(used().await, 2);
+        // What Twilio refuses is given back.
+        world.misbehave(|faults| faults.twilio.create = CreateFault::Refuse(21614));
+        let sms = json!({"to": phone(4), "body": "oi", "prospect": "bia"});
+        world.send("/messages/sms", sms.clone()).await.problem(422);
+        assert_eq!(used().await, 2);
+        world.misbehave(|_| {});
+        let quota = recado_store::billing::Override { feature: "messages", quota: Some(2), who: "test", why: "test", until: None };
+        recado_store::billing::grant_override(&db, &owner, quota, Utc::now()).await.unwrap();
+        let told = world.send("/messages/sms", sms).await.problem(402);
+        assert!(told["detail"].as_str().unwrap().contains("the plan has no message left"), "{told}");
+        assert_eq!(creates(world.simulator.book(), &phone(4)).len(), 1);
+        let large = world.api(Method::POST, "/messages/sms").body(vec![b' '; 9 * 1024 * 1024]);
+        Answered::of(large.header("content-type", "application/json")).await.unwrap().problem(413);
+    }
+
     async fn of_twenty_messages_at_once_to_one_prospect_ten_are_taken(backend) {
         let world = World::new(backend).await;
         let _process = world.serve().await;

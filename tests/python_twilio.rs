@@ -197,7 +197,7 @@ async fn twilios_own_library_works_with_the_simulator_and_agrees_with_us_on_what
         .collect();
     let answer = ask_library(&json!({
         "url": simulator.url(), "account": ACCOUNT, "token": TOKEN, "number": NUMBER, "contact": CONTACT,
-        "requests": documents,
+        "hook": format!("{url}/calls"), "requests": documents,
     }))
     .await;
     assert_eq!(answer["valid"], json!(ours));
@@ -244,4 +244,26 @@ async fn twilios_own_library_works_with_the_simulator_and_agrees_with_us_on_what
     assert_eq!(answer["refused"], json!({"status": 400, "code": 21211}));
     assert_eq!(answer["stranger"], json!({"status": 401, "code": 20003}));
     assert_eq!(answer["account"], "active");
+
+    let calls = &answer["calls"];
+    let book = simulator.book().calls();
+    let newest_first: Vec<_> = book.iter().rev().map(|call| call.sid.clone()).collect();
+    assert_eq!(sids(&calls["listed"]), newest_first);
+    assert_eq!(calls["paged"], json!(newest_first));
+    assert_eq!(
+        sids(&calls["created"]),
+        [book[0].sid.clone(), book[1].sid.clone()]
+    );
+    let first = &calls["created"][0];
+    assert_eq!(
+        (&first["direction"], &first["status"], &first["created"]),
+        (&json!("outbound-api"), &json!("queued"), &json!(true))
+    );
+    assert_eq!(calls["fetched"]["sid"], book[0].sid.as_str());
+    assert_eq!(calls["refused"], json!({"status": 400, "code": 21215}));
+    assert!(book[0].record && book[0].machine_detection.as_deref() == Some("Enable"));
+    assert_eq!(
+        book[0].status_events,
+        ["initiated", "ringing", "answered", "completed"]
+    );
 }

@@ -10,7 +10,7 @@ use crate::{
     group::{self, Member},
 };
 
-/// Inbound messages, as a feature of a plan.
+/// Messages of contacts, and those that an owner sends of its own accord, as a feature of a plan.
 pub(crate) const MESSAGES: &str = "messages";
 /// Answers by an agent, as a feature of a plan.
 pub(crate) const AGENT_ANSWERS: &str = "agent_answers";

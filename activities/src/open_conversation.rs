@@ -1,8 +1,9 @@
 //! Whom an owner wants to write to enters the books: contact, prospect, conversation.
+use chrono::{DateTime, Utc};
 use recado_domain::{Address, ContactId, ConversationId, OwnerId};
 use recado_engine::{Activity, Attempt, Effect, Fault, Joint};
 use recado_store::{
-    StoreError, contacts,
+    StoreError, billing, contacts,
     conversations::{self, Parties},
     prospects,
 };
@@ -11,11 +12,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Environment,
+    check_billing::MESSAGES,
     faults::of_store,
     group::{self, Member},
 };
 
-/// Finds or opens the conversation in which an owner writes to somebody.
+/// Finds or opens the conversation in which an owner writes to somebody, and reserves the message.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct OpenConversation {
     /// Who writes.
@@ -35,6 +37,14 @@ pub struct Opened {
     pub contact: ContactId,
     /// The conversation.
     pub conversation: ConversationId,
+    /// Whether the plan has no message left for it, so that nothing may be sent.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub over_quota: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 impl Activity<Environment> for OpenConversation {
@@ -53,13 +63,14 @@ impl Activity<Environment> for OpenConversation {
 }
 
 async fn open(members: &[Member<'_, OpenConversation>]) -> Result<Vec<Opened>, Fault> {
-    let (tx, _) = group::act(members)?;
-    write(tx, members).await.map_err(of_store)
+    let (tx, now) = group::act(members)?;
+    write(tx, members, now).await.map_err(of_store)
 }
 
 async fn write(
     tx: &DatabaseTransaction,
     members: &[Member<'_, OpenConversation>],
+    now: DateTime<Utc>,
 ) -> Result<Vec<Opened>, StoreError> {
     let writers: Vec<_> = members
         .iter()
@@ -95,12 +106,24 @@ async fn write(
         })
         .collect();
     prospects::link_each(tx, &links).await?;
-    let opened = contacts
-        .iter()
-        .zip(conversations)
-        .map(|(contact, conversation)| Opened {
-            contact: contact.clone(),
-            conversation: conversation.id,
-        });
+    // Nobody is told of a refusal: the notice, once a period, is for those who wrote themselves.
+    let want = |member| {
+        let Member { call, .. }: &Member<'_, OpenConversation> = member;
+        billing::Want {
+            owner: &call.owner,
+            run: member.run(),
+            features: &[MESSAGES],
+            quantity: 1,
+            contact: &call.from,
+        }
+    };
+    let wants: Vec<_> = members.iter().map(want).collect();
+    let grants = billing::reserve_each(tx, &wants, now).await?;
+    let opened = contacts.iter().zip(conversations).zip(grants);
+    let opened = opened.map(|((contact, conversation), grant)| Opened {
+        contact: contact.clone(),
+        conversation: conversation.id,
+        over_quota: grant != billing::Grant::Granted,
+    });
     Ok(opened.collect())
 }

@@ -5,16 +5,14 @@ use chrono::{DateTime, TimeDelta, Utc};
 use recado_clients::twilio::{
     self, CreateMessage, ErrorClass, ListMessages, Sender, TwilioError, code_label,
 };
-use recado_domain::{
-    Address, Channel, ContactId, ConversationId, ConversationState, OwnerId, Template, UnknownSend,
-};
+use recado_domain::{Address, Channel, ContactId, ConversationId, ConversationState, OwnerId, Template};
 use recado_engine::{Activity, Attempt, Effect, Fault, Joint, Prepared, Reconciled, Retry, Undecided};
-use recado_store::{StoreError, billing, messages, opt_outs, owners, sending::Reachable};
+use recado_store::{StoreError, billing, messages, opt_outs, sending::Reachable};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Environment,
-    check_billing::AGENT_ANSWERS,
+    check_billing::{AGENT_ANSWERS, MESSAGES},
     faults::{of_store, of_twilio, twilio_code},
     group,
 };
@@ -40,6 +38,9 @@ pub struct Reply {
     pub contact: ContactId,
     /// Our address.
     pub from: Address,
+    /// The messaging service that chooses the number from which it really goes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
     /// The contact's address.
     pub to: Address,
     /// The text, at most 1600 characters; empty where media or a template say it.
@@ -117,7 +118,10 @@ impl Activity<Environment> for Reply {
     async fn run(&self, env: &Environment, attempt: &Attempt<'_>) -> Result<Sent, Fault> {
         let message = CreateMessage {
             to: self.to.to_twilio(),
-            sender: Sender::Number(self.from.to_twilio()),
+            sender: match &self.service {
+                Some(service) => Sender::Service(service.clone()),
+                None => Sender::Number(self.from.to_twilio()),
+            },
             body: self.body.clone(),
             media_urls: self.media_urls.clone(),
             template: self.template.as_ref().map(as_twilio),
@@ -125,7 +129,7 @@ impl Activity<Environment> for Reply {
         };
         match env
             .twilio
-            .create_message(&self.credentials(env).await?, &message)
+            .create_message(&env.at_twilio(&self.owner, &self.account).await?, &message)
             .await
         {
             Ok(message) => {
@@ -174,19 +178,14 @@ impl Activity<Environment> for Reply {
             Ok(_) | Err(StoreError::NotFound(_)) => {}
             Err(error) => return Err(of_store(error)),
         }
-        billing::release(tx, &self.owner, run, AGENT_ANSWERS, now)
+        billing::release(tx, &self.owner, run, self.feature(), now)
             .await
             .map(drop)
             .map_err(of_store)
     }
 
     async fn undecided(&self, env: &Environment, _: &Attempt<'_>) -> Result<Undecided, Fault> {
-        let policy = owners::unknown_send(&env.database, &self.owner).await;
-        Ok(match policy.map_err(of_store)? {
-            UnknownSend::Hold => Undecided::Hold,
-            UnknownSend::Resend => Undecided::Resend,
-            UnknownSend::GiveUp => Undecided::GiveUp,
-        })
+        env.undecided(&self.owner).await
     }
 
     /// A status callback that carried our token proves it; else Twilio's list does, messages already ours left out.
@@ -203,12 +202,12 @@ impl Activity<Environment> for Reply {
         }
         let wanted = ListMessages {
             to: Some(self.to.to_twilio()),
-            from: Some(self.from.to_twilio()),
+            from: self.service.is_none().then(|| self.from.to_twilio()),
             sent_after: attempt.intended_at().unwrap_or_else(|| attempt.now()),
         };
         let listed = env
             .twilio
-            .list_messages(&self.credentials(env).await?, &wanted)
+            .list_messages(&env.at_twilio(&self.owner, &self.account).await?, &wanted)
             .await;
         let listed = listed.map_err(|error| Fault::retry("twilio_list", error.to_string()))?;
         let candidates: Vec<_> = listed
@@ -235,28 +234,20 @@ impl Activity<Environment> for Reply {
 }
 
 impl Reply {
-    async fn credentials(&self, env: &Environment) -> Result<recado_clients::twilio::Credentials, Fault> {
-        let found = env
-            .credentials(&self.owner, &self.account)
-            .await?
-            .ok_or_else(|| {
-                Fault::fatal(
-                    "no_credentials",
-                    "the owner does not hold the Twilio account that the message came in on",
-                )
-            })?;
-        Ok(recado_clients::twilio::Credentials {
-            account_sid: found.account_sid,
-            auth_token: found.auth_token,
-        })
-    }
-
     /// Whether what Twilio lists may be this message. Of a template it lists what became of it, which we do not know:
     /// that it was sent through the API to this contact meanwhile must do, since nothing else of ours is.
     fn may_be(&self, listed: &twilio::Message) -> bool {
         match self.template {
             Some(_) => listed.direction == "outbound-api",
             None => !listed.is_inbound() && is_ours(&listed.body, &self.body),
+        }
+    }
+
+    /// What it uses up of the plan.
+    fn feature(&self) -> &'static str {
+        match self.purpose {
+            Purpose::Answer | Purpose::Notice => AGENT_ANSWERS,
+            Purpose::Outreach => MESSAGES,
         }
     }
 
@@ -296,15 +287,18 @@ impl Reply {
     async fn take_up_again(&self, attempt: &Attempt<'_>) -> Result<(), Fault> {
         let (tx, run, now) = (attempt.transaction()?, attempt.run().as_str(), attempt.now());
         let reopened = messages::reopen(tx, &self.owner, &attempt.key(), now).await;
-        if !reopened.map_err(of_store)? || self.purpose != Purpose::Answer {
+        if !reopened.map_err(of_store)? || self.purpose == Purpose::Notice {
             return Ok(());
         }
         // What it gave back it must ask for.
         let request = billing::Request {
             run,
-            feature: AGENT_ANSWERS,
+            feature: self.feature(),
             quantity: 1,
-            contact: &self.to,
+            contact: match self.purpose {
+                Purpose::Outreach => &self.from,
+                _ => &self.to,
+            },
         };
         let grant = billing::reserve(tx, &self.owner, request, now).await;
         match grant.map_err(of_store)? {

@@ -18,6 +18,12 @@ mod m20261121_000013_usage_counters;
 mod m20261121_000014_fewer_indexes;
 mod m20261121_000015_prospects;
 mod m20261121_000016_media;
+mod m20261121_000018_calls;
+mod m20261121_000021_send_windows;
+mod m20261121_000022_campaigns;
+mod m20261121_000024_audit;
+mod m20261121_000026_minutes;
+mod m20261121_000027_views;
 
 /// Every migration, oldest first.
 #[derive(Debug)]
@@ -43,6 +49,12 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000014_fewer_indexes::Migration),
             Box::new(m20261121_000015_prospects::Migration),
             Box::new(m20261121_000016_media::Migration),
+            Box::new(m20261121_000018_calls::Migration),
+            Box::new(m20261121_000021_send_windows::Migration),
+            Box::new(m20261121_000022_campaigns::Migration),
+            Box::new(m20261121_000024_audit::Migration),
+            Box::new(m20261121_000026_minutes::Migration),
+            Box::new(m20261121_000027_views::Migration),
         ]
     }
 }

@@ -51,7 +51,11 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         .with_context(|| format!("the folder {} cannot be made", folder.display()))?;
     let address = format!("http://{}", config.http_addr);
     let webhook = format!("{address}/api/v1/twilio/webhooks/inbound#rc=5&rp=all");
-    let account = Account::new(ACCOUNT, TOKEN).webhook(webhook).number(NUMBER);
+    let hooks = format!("{address}/api/v1/twilio/webhooks");
+    let account = Account::new(ACCOUNT, TOKEN)
+        .webhook(webhook)
+        .voice(format!("{hooks}/voice"), format!("{hooks}/call-status"))
+        .number(NUMBER);
     let simulator = Simulator::start(Simulated::new(folder.join("twilio.jsonl")).account(account)).await?;
     let stop = serve::stop_on_signal()?;
     let child = Child::start(&config, &address, simulator.url(), stop.clone())?;

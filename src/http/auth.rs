@@ -161,7 +161,8 @@ pub(crate) async fn log_in(
     if !is_operators(app, given.token.trim()) {
         // Guessing is to be slow for the one who guesses, not for the process.
         tokio::time::sleep(Duration::from_millis(500)).await;
-        let told = "That is not the token. It is the text in ADMIN_TOKEN where `recado serve` runs.";
+        let told =
+            crate::t("That is not the token. It is the text in ADMIN_TOKEN where `recado serve` runs.");
         return pages::login::page(Some(told), &next)
             .with_status(StatusCode::UNAUTHORIZED)
             .into_response();

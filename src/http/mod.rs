@@ -1,6 +1,7 @@
 //! The front end: starts workflows, serves status. Nothing slow happens here.
-mod api;
+pub(crate) mod api;
 pub(crate) mod auth;
+mod body_limit;
 mod health;
 mod problem;
 pub(crate) mod rejected;
@@ -20,10 +21,13 @@ const BODY_LIMIT: usize = 1024 * 1024;
 pub(crate) fn routes(app: App) -> impl Endpoint<Output = Response> {
     let webhooks = Route::new()
         .at("/inbound", post(webhooks::inbound))
-        .at("/status", post(webhooks::status));
+        .at("/status", post(webhooks::status))
+        .at("/voice", post(webhooks::calls::voice))
+        .at("/call-status", post(webhooks::calls::call_status))
+        .at("/recording-status", post(webhooks::calls::recording_status));
     let (routes, api) = api::documented(Route::new());
     let guarded = Route::new()
-        .nest("/api/v1", api)
+        .nest("/api/v1", api.around(body_limit::bound))
         .at("/metrics", get(health::metrics))
         .nest("/", pages::routes())
         .with(auth::Guard);

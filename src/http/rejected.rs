@@ -1,6 +1,6 @@
 //! The last webhooks that were turned away, without their bodies, for the operator.
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     sync::{Mutex, PoisonError},
 };
 
@@ -61,16 +61,23 @@ pub(crate) struct RejectedWebhook {
     pub(crate) detail: String,
 }
 
-/// A ring of the last ones, in memory.
+/// A ring of the last ones, in memory, and how many there were of each reason since the process started.
 #[derive(Debug, Default)]
-pub(crate) struct Rejected(Mutex<VecDeque<RejectedWebhook>>);
+pub(crate) struct Rejected(Mutex<Ring>);
+
+#[derive(Debug, Default)]
+struct Ring {
+    last: VecDeque<RejectedWebhook>,
+    counts: BTreeMap<&'static str, u64>,
+}
 
 impl Rejected {
     pub(crate) fn push(&self, path: &str, reason: Reason, detail: impl Into<String>) {
         metrics::counter!("recado_webhooks_rejected_total", "reason" => reason.as_str()).increment(1);
         let mut ring = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        ring.truncate(KEPT - 1);
-        ring.push_front(RejectedWebhook {
+        *ring.counts.entry(reason.as_str()).or_default() += 1;
+        ring.last.truncate(KEPT - 1);
+        ring.last.push_front(RejectedWebhook {
             at: Utc::now(),
             path: path.to_owned(),
             reason,
@@ -83,8 +90,15 @@ impl Rejected {
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+            .last
             .iter()
             .cloned()
             .collect()
+    }
+
+    /// How many were turned away for `reason` since the process started.
+    pub(crate) fn count(&self, reason: Reason) -> u64 {
+        let ring = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        ring.counts.get(reason.as_str()).copied().unwrap_or_default()
     }
 }

@@ -135,7 +135,7 @@ impl Report {
 }
 
 /// Why reports were not written down.
-enum Refused {
+pub(super) enum Refused {
     Store(StoreError),
     Storage(StorageError),
 }

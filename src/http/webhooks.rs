@@ -4,13 +4,16 @@ use std::{future::Future, time::Duration};
 use poem::{Body, Request, Response, handler, http::StatusCode, web::Data};
 use recado_clients::twilio::{self, FormError, InboundForm, StatusForm};
 use recado_domain::{MessageStatus, OwnerId};
-use recado_engine::Start;
+use recado_engine::{Start, Started};
 use recado_store::accounts::Signers;
 use recado_workflows::InboundMessage;
 use url::Url;
 
 use super::{BODY_LIMIT, Problem, rejected::Reason, reports::Report};
 use crate::app::App;
+
+pub(super) mod calls;
+mod twiml;
 
 /// Twilio sends some fifty fields at most.
 const FIELDS: usize = 300;
@@ -43,6 +46,20 @@ pub(crate) async fn status(
     Ok(StatusCode::NO_CONTENT.into())
 }
 
+/// Tells the trace of a run of a webhook that came for it. A caller's own trace is linked, never joined.
+fn trace(
+    webhook: &'static str,
+    request: &Request,
+    started: &Started,
+    arrived: chrono::DateTime<chrono::Utc>,
+) {
+    drop(tracing::info_span!(
+        target: "recado::trace", parent: None, "webhook",
+        otel.name = format!("webhook {webhook}"), otel.kind = "server", run.id = %started.run,
+        begun = arrived.timestamp_micros(), repeated = !started.new, link = request.header("traceparent"),
+    ));
+}
+
 /// Counts a webhook that was taken.
 fn count(webhook: &'static str, begun: std::time::Instant) {
     metrics::counter!("recado_webhooks_accepted_total", "webhook" => webhook).increment(1);
@@ -51,6 +68,7 @@ fn count(webhook: &'static str, begun: std::time::Instant) {
 }
 
 async fn receive(app: &App, request: &Request, body: Body) -> Result<(), Problem> {
+    let arrived = chrono::Utc::now();
     let proved = proved(app, request, body, Webhook::Inbound).await?;
     let form = InboundForm::from_fields(&proved.fields).map_err(|error| malformed(app, request, &error))?;
     let start = Start {
@@ -75,18 +93,14 @@ async fn receive(app: &App, request: &Request, body: Body) -> Result<(), Problem
         lane: Some(call.lane()),
         ..start
     };
-    app.engine.start(&call, start).await?;
+    let started = app.engine.start(&call, start).await?;
+    trace("inbound", request, &started, arrived);
     Ok(())
 }
 
 async fn note(app: &App, request: &Request, body: Body) -> Result<(), Problem> {
     let fields = proved(app, request, body, Webhook::Status).await?.fields;
     let form = StatusForm::from_fields(&fields).map_err(|error| malformed(app, request, &error))?;
-    let token = request.uri().query().and_then(|query| {
-        url::form_urlencoded::parse(query.as_bytes())
-            .find(|(name, _)| name == "token")
-            .map(|(_, token)| token.into_owned())
-    });
     let raw = serde_json::to_string(&fields).unwrap_or_default();
     let Ok(reported) = MessageStatus::parse(&form.message_status) else {
         // New ones arrive unannounced: it is acknowledged, and told to the operator instead of to Twilio.
@@ -98,7 +112,7 @@ async fn note(app: &App, request: &Request, body: Body) -> Result<(), Problem> {
     };
     let report = Report {
         account_sid: form.account_sid,
-        token,
+        token: token(request),
         sid: form.message_sid,
         status: reported,
         error_code: form.error_code.map(i64::from),
@@ -110,6 +124,14 @@ async fn note(app: &App, request: &Request, body: Body) -> Result<(), Problem> {
     metrics::counter!("recado_status_reports_total", "status" => reported.as_str(), "code" => code)
         .increment(1);
     Ok(())
+}
+
+/// Our token, which the URL that we gave Twilio carries.
+fn token(request: &Request) -> Option<String> {
+    let query = request.uri().query()?;
+    url::form_urlencoded::parse(query.as_bytes())
+        .find(|(name, _)| name == "token")
+        .map(|(_, token)| token.into_owned())
 }
 
 /// A webhook whose signature is that of its account.
@@ -124,7 +146,7 @@ struct Proved {
 enum Webhook {
     /// In `To`.
     Inbound,
-    /// Nowhere: the message tells, and all of an account's are signed alike.
+    /// Nowhere: the message or call tells, and all of an account's are signed alike.
     Status,
 }
 

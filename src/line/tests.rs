@@ -30,7 +30,7 @@ fn a_line_becomes_a_filter() {
         step: text(""),
         text: text("a:b c"),
         order: Order::Oldest,
-        depth: Some(DEPTH),
+        depth: Some(DEPTH_OF_TEXT),
         ..Filter::default()
     };
     assert_eq!(filter, expected);

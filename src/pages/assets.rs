@@ -14,9 +14,10 @@ const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 const SVG: &str = "image/svg+xml";
 
 /// Name, content type, content.
-const FILES: [(&str, &str, &str); 5] = [
+const FILES: [(&str, &str, &str); 6] = [
     ("style.css", CSS, include_str!("assets/style.css")),
     ("live.js", JAVASCRIPT, include_str!("assets/live.js")),
+    ("run.js", JAVASCRIPT, include_str!("assets/run.js")),
     ("phone.js", JAVASCRIPT, include_str!("assets/phone.js")),
     ("world.js", JAVASCRIPT, include_str!("assets/world.js")),
     ("icon.svg", SVG, include_str!("assets/icon.svg")),

@@ -9,10 +9,11 @@ use recado_workflows::InboundMessage;
 use serde_json::json;
 
 use super::{
+    language::tell,
     problem::{no_database, problem},
     runs::Waits,
 };
-use crate::app::App;
+use crate::{app::App, t};
 
 /// Opens the page of the run.
 #[handler]
@@ -20,12 +21,13 @@ pub(crate) async fn open(Path((account, sid)): Path<(String, String)>, Data(app)
     match find(app, &account, &sid).await {
         Ok(Some(run)) => Redirect::see_other(format!("/runs/{run}")).into_response(),
         Ok(None) => {
-            let detail = format!(
+            let detail = tell(
                 "No run was started by message {sid} of account {account}. If it was sent just now, load this page \
                  again. If it stays away, its webhook did not reach us, or was refused: see whether the account's \
-                 webhook points at /api/v1/twilio/webhooks/inbound, and whether its auth token is the one we know."
+                 webhook points at /api/v1/twilio/webhooks/inbound, and whether its auth token is the one we know.",
+                &[("sid", sid), ("account", account)],
             );
-            problem(StatusCode::NOT_FOUND, "No run answers this message", &detail)
+            problem(StatusCode::NOT_FOUND, t("No run answers this message"), &detail)
         }
         Err(error) => no_database(&error),
     }

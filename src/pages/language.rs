@@ -99,6 +99,9 @@ pub(super) fn as_now<T>(events: impl Stream<Item = T> + Send) -> impl Stream<Ite
 }
 
 #[cfg(test)]
+mod words_tests;
+
+#[cfg(test)]
 mod tests {
     use futures::future;
 

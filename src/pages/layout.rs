@@ -5,27 +5,41 @@ use poem::{
     http::{StatusCode, header},
 };
 
-use super::{assets, language::Language, problem};
+use super::{
+    assets,
+    language::{Language, t},
+    problem,
+};
 
 /// Which entry of the navigation is the present page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Here {
+    Overview,
     Runs,
+    Conversations,
     Stuck,
     Queues,
     Workers,
     Schedules,
+    Communications,
+    Webhooks,
+    Search,
     Phone,
     Elsewhere,
 }
 
 /// The entries of the navigation that every front end has.
-const ENTRIES: [(Here, &str, &str); 5] = [
+const ENTRIES: [(Here, &str, &str); 10] = [
+    (Here::Overview, "/overview", "Overview"),
     (Here::Runs, "/", "Runs"),
+    (Here::Conversations, "/conversations", "Conversations"),
     (Here::Stuck, "/stuck", "Stuck"),
     (Here::Queues, "/queues", "Queues"),
     (Here::Workers, "/workers", "Workers"),
     (Here::Schedules, "/schedules", "Schedules"),
+    (Here::Communications, "/communications", "Communications"),
+    (Here::Webhooks, "/webhooks", "Webhooks"),
+    (Here::Search, "/search", "Search"),
 ];
 
 /// The frame of a page.
@@ -71,7 +85,7 @@ impl Layout {
     }
 
     pub(crate) fn title(&self) -> &str {
-        &self.title
+        t(&self.title)
     }
 
     pub(crate) fn has_phone(&self) -> bool {
@@ -79,7 +93,7 @@ impl Layout {
     }
 
     /// Address and word of each entry, and whether it is the present page.
-    pub(crate) fn entries(&self) -> [(&'static str, &'static str, bool); 5] {
+    pub(crate) fn entries(&self) -> [(&'static str, &'static str, bool); 10] {
         ENTRIES.map(|(here, path, word)| (path, word, self.here == here))
     }
 

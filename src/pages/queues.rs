@@ -4,6 +4,7 @@ use poem::{Response, handler, http::StatusCode, web::Data};
 use recado_engine::{Backlog, HeldLane, StorageError};
 
 use super::{
+    language::tell,
     layout::{Here, Layout, html},
     live::{Followed, Sections, cursor, follow},
     moment::Moment,
@@ -138,8 +139,11 @@ impl Owner {
             running: line.running,
             oldest: line.oldest.map(Moment::relative),
             share: match line.most_running {
-                Some(most) => format!("{} a turn, {most} at a time", line.weight),
-                None => format!("{} a turn", line.weight),
+                Some(most) => tell(
+                    "{n} a turn, {most} at a time",
+                    &[("n", line.weight.to_string()), ("most", most.to_string())],
+                ),
+                None => tell("{n} a turn", &[("n", line.weight.to_string())]),
             },
             queued_list: list("queued"),
             running_list: list("running"),

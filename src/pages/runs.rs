@@ -1,8 +1,10 @@
 //! `/`: the runs that a line asks for, and how many of them have not ended.
 pub(super) mod batch;
+pub(super) mod columns;
 pub(super) mod export;
 mod query;
 mod row;
+pub(super) mod views;
 
 use std::collections::BTreeSet;
 
@@ -10,7 +12,7 @@ use askama::Template;
 use poem::{
     Response, handler,
     http::StatusCode,
-    web::{Data, Query},
+    web::{Data, Query, cookie::CookieJar},
 };
 use recado_engine::{Page, Run, RunState, StorageError, Workflow};
 use recado_workflows::InboundMessage;
@@ -18,8 +20,10 @@ use recado_workflows::InboundMessage;
 pub(super) use self::query::{batch_of, runs_like};
 pub(crate) use self::row::Waits;
 use self::{
+    columns::Columns,
     query::{Asked, Query as Given},
     row::Row,
+    views::View,
 };
 use super::{
     layout::{Here, Layout, html},
@@ -30,6 +34,7 @@ use super::{
 use crate::{
     app::App,
     line::{NAMES, TEXT},
+    t,
 };
 
 /// Runs on one page.
@@ -50,6 +55,7 @@ struct Runs<'a> {
     names: [(&'static str, &'static str); 14],
     /// What the line is completed with.
     words: BTreeSet<String>,
+    views: Vec<View>,
     live: bool,
     counts: Counts<'a>,
     list: List<'a>,
@@ -68,6 +74,7 @@ impl askama::filters::HtmlSafe for Counts<'_> {}
 #[template(path = "list.html")]
 struct List<'a> {
     asked: &'a Asked,
+    columns: &'a Columns,
     rows: Vec<Row>,
     next: Option<String>,
     dev: bool,
@@ -83,10 +90,11 @@ impl List<'_> {
 }
 
 #[handler]
-pub(crate) async fn list(Query(given): Query<Given>, Data(app): Data<&App>) -> Response {
-    let followed = Following {
-        app: app.clone(),
-        asked: given.into(),
+pub(crate) async fn list(Query(given): Query<Given>, cookies: &CookieJar, Data(app): Data<&App>) -> Response {
+    let followed = Following::of(app, given.into(), cookies);
+    let views = match views::kept(app).await {
+        Ok(views) => views,
+        Err(error) => return no_database(&error),
     };
     let asked = &followed.asked;
     let (status, seen) = match asked.filter() {
@@ -102,6 +110,7 @@ pub(crate) async fn list(Query(given): Query<Given>, Data(app): Data<&App>) -> R
         states: RunState::ALL,
         names: NAMES,
         words: words(&seen),
+        views,
         live: asked.is_first() && asked.told().is_none(),
         counts: followed.counts(&seen),
         list: followed.list(&seen),
@@ -110,14 +119,11 @@ pub(crate) async fn list(Query(given): Query<Given>, Data(app): Data<&App>) -> R
 }
 
 #[handler]
-pub(crate) async fn live(Query(given): Query<Given>, Data(app): Data<&App>) -> Response {
+pub(crate) async fn live(Query(given): Query<Given>, cookies: &CookieJar, Data(app): Data<&App>) -> Response {
     let asked = Asked::from(given);
     match asked.filter() {
-        Ok(_) => follow(Following {
-            app: app.clone(),
-            asked,
-        }),
-        Err(told) => problem(StatusCode::BAD_REQUEST, "That cannot be looked for", &told),
+        Ok(_) => follow(Following::of(app, asked, cookies)),
+        Err(told) => problem(StatusCode::BAD_REQUEST, t("That cannot be looked for"), &told),
     }
 }
 
@@ -165,10 +171,19 @@ impl Seen {
 
 struct Following {
     app: App,
+    columns: Columns,
     asked: Asked,
 }
 
 impl Following {
+    fn of(app: &App, asked: Asked, cookies: &CookieJar) -> Self {
+        Self {
+            app: app.clone(),
+            columns: asked.columns().unwrap_or_else(|| Columns::remembered(cookies)),
+            asked,
+        }
+    }
+
     fn counts(&self, seen: &Seen) -> Counts<'_> {
         let count = |state| {
             seen.open
@@ -186,6 +201,7 @@ impl Following {
     fn list(&self, seen: &Seen) -> List<'_> {
         List {
             asked: &self.asked,
+            columns: &self.columns,
             rows: seen.page.items.iter().map(Row::of).collect(),
             next: seen.page.next.clone(),
             dev: self.app.config.dev,

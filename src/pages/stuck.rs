@@ -9,6 +9,7 @@ use recado_engine::{Cause, Kind, StorageError, Stuck};
 use serde::Deserialize;
 
 use super::{
+    language::tell,
     layout::{Here, Layout, html},
     live::{Followed, Sections, cursor, follow},
     moment::Moment,
@@ -16,7 +17,7 @@ use super::{
     runs::{batch_of, runs_like},
     text::{masked, short},
 };
-use crate::{app::App, line::Line};
+use crate::{app::App, line::Line, t};
 
 /// Whose runs; everybody's, if it is empty.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -142,9 +143,9 @@ impl Followed for Following {
 impl Section {
     fn title(&self) -> &'static str {
         match self.kind {
-            Kind::Parked => "Cannot go on without a person",
-            Kind::Failing => "Fails again and again",
-            Kind::Slow => "Waits for too long",
+            Kind::Parked => t("Cannot go on without a person"),
+            Kind::Failing => t("Fails again and again"),
+            Kind::Slow => t("Waits for too long"),
         }
     }
 }
@@ -189,26 +190,31 @@ fn split(waiting_for: &str) -> (&str, &str) {
 
 fn waits(what: &str, name: &str) -> String {
     match (what, name) {
-        ("", _) => "no error".to_owned(),
-        ("worker", _) => "no worker takes them".to_owned(),
-        ("lane", _) => "their turn does not come".to_owned(),
-        ("resume", _) => "paused by a person".to_owned(),
-        ("activity", _) => "at work for long".to_owned(),
-        ("reconcile", name) => format!("nobody can tell whether {name} happened"),
-        (what, "") => format!("waits for {what}"),
-        (what, name) => format!("waits for {what} {name}"),
+        ("", _) => t("no error").to_owned(),
+        ("worker", _) => t("no worker takes them").to_owned(),
+        ("lane", _) => t("their turn does not come").to_owned(),
+        ("resume", _) => t("paused by a person").to_owned(),
+        ("activity", _) => t("at work for long").to_owned(),
+        ("reconcile", name) => tell(
+            "nobody can tell whether {name} happened",
+            &[("name", name.to_owned())],
+        ),
+        (what, "") => tell("waits for {what}", &[("what", what.to_owned())]),
+        (what, name) => tell("waits for {what}", &[("what", format!("{what} {name}"))]),
     }
 }
 
 /// What a person can do about it.
 fn advice(kind: Kind, what: &str) -> &'static str {
     match (kind, what) {
-        (Kind::Parked, _) => "Mend what the error names, then retry them all.",
-        (Kind::Failing, _) => "They are tried again by themselves. Mend what the error names.",
-        (_, "worker") => "See under Workers whether any is alive, and under Queues whose line is long.",
-        (_, "lane") => "See under Queues which run is at the head of their lane.",
-        (_, "reconcile") => "Open one: where Twilio's console shows the message, say that it happened.",
-        (_, "resume") => "Resume them when their time has come: others of the same lanes wait behind them.",
-        _ => "Open one to see what it does.",
+        (Kind::Parked, _) => t("Mend what the error names, then retry them all."),
+        (Kind::Failing, _) => t("They are tried again by themselves. Mend what the error names."),
+        (_, "worker") => t("See under Workers whether any is alive, and under Queues whose line is long."),
+        (_, "lane") => t("See under Queues which run is at the head of their lane."),
+        (_, "reconcile") => t("Open one: where Twilio's console shows the message, say that it happened."),
+        (_, "resume") => {
+            t("Resume them when their time has come: others of the same lanes wait behind them.")
+        }
+        _ => t("Open one to see what it does."),
     }
 }

@@ -49,7 +49,10 @@ pub(crate) enum Values {
 /// Codes that somebody is woken for: the carrier's filter, and the daily limit.
 pub(crate) const CODES: &[&str] = &["0", "30007", "63038"];
 
-const WEBHOOK: (&str, Values) = ("webhook", Words(&["inbound", "status"]));
+const WEBHOOK: (&str, Values) = (
+    "webhook",
+    Words(&["inbound", "status", "voice", "call_status", "recording_status"]),
+);
 const WORKFLOW: (&str, Values) = ("workflow", Workflows);
 const ACTIVITY: (&str, Values) = ("activity", Activities);
 const PROVIDER: (&str, Values) = ("provider", Providers);
@@ -57,20 +60,30 @@ const CODE: (&str, Values) = ("code", Codes);
 const OUTCOME: (&str, Values) = (
     "outcome",
     Words(&[
+        "anonymous",
         "answered",
+        "called",
         "cancelled",
         "given_up",
         "handed_over",
+        "in_order",
+        "kept",
         "left_to_people",
+        "lost",
         "measured",
+        "mended",
         "merged",
         "not_sent",
         "partly_sent",
+        "recorded",
         "refused",
         "sent",
         "silent",
         "terminated",
+        "unfinished",
+        "unknown",
         "unread",
+        "voicemail",
         "withheld",
     ]),
 );
@@ -86,6 +99,7 @@ pub(crate) const FAMILIES: &[Family] = &[
     family("recado_worker_runs", Gauge, "runs", &[], Worker, "runs in the memory of this worker"),
     family("recado_worker_places", Gauge, "runs", &[], Worker, "runs that this worker takes at the same time"),
     family("recado_live_readers", Gauge, "streams", &[], Front, "open streams of live pages"),
+    family("recado_spans_total", Counter, "spans", &[("result", Words(&["exported", "failed", "dropped"]))], Every, "spans of traces; `failed` where the collector did not take them, `dropped` where the queue was full; nothing without OTEL_EXPORTER_OTLP_ENDPOINT"),
     // Webhooks.
     family("recado_webhooks_accepted_total", Counter, "webhooks", &[WEBHOOK], Front, "webhooks taken, repeats included"),
     family("recado_webhooks_rejected_total", Counter, "webhooks", &[("reason", Reasons)], Front, "webhooks turned away"),
@@ -111,7 +125,10 @@ pub(crate) const FAMILIES: &[Family] = &[
     family("recado_activity_seconds", Histogram, "seconds", &[ACTIVITY], Worker, "time of an attempt, whatever its result"),
     // Twilio.
     family("recado_sends_total", Counter, "requests", &[("outcome", Words(&["accepted", "opted_out", "refused", "unknown", "unreachable"])), CODE], Worker, "requests to Twilio to send a message"),
+    family("recado_calls_total", Counter, "requests", &[("outcome", Words(&["accepted", "refused", "unknown", "unreachable"])), CODE], Worker, "requests to Twilio to make a call"),
+    family("recado_call_reports_total", Counter, "reports", &[("status", Words(&["queued", "initiated", "ringing", "in-progress", "completed", "busy", "failed", "no-answer", "canceled"])), CODE], Front, "what Twilio reported of calls, repeats included"),
     family("recado_status_reports_total", Counter, "reports", &[("status", Statuses), CODE], Front, "what Twilio reported of our messages, repeats included"),
+    family("recado_mended_total", Counter, "messages and calls", &[("what", Words(&["message_status", "call_status", "inbound"]))], Worker, "what the daily comparison with Twilio's lists found: ends that were not reported, messages whose webhook never came"),
     family("recado_reconciles_total", Counter, "sends", &[("outcome", Words(&["did_not_happen", "given_up", "happened", "resent", "undecided"]))], Worker, "sends of unknown fate that were looked for"),
     // Models.
     family("recado_model_seconds", Histogram, "seconds", &[PROVIDER, ("result", Words(&["ok", "busy", "down", "garbage", "refused"]))], Worker, "time of a call of a model; its count is the number of calls"),

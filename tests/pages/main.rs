@@ -1,5 +1,7 @@
 //! The pages in a real browser, in front of the real program.
 mod attach;
+mod communications;
+mod inspect;
 mod watch;
 mod world;
 
@@ -91,6 +93,8 @@ async fn a_message_full_of_markup_stays_text_everywhere() -> WebDriverResult<()>
 
     world.click(".bubble.mine .meta a").await?;
     world.see(".present .state", "completed").await;
+    world.click("#reveal").await?;
+    world.see("#sight a.button", "Mask them again").await;
     world
         .js("for (const details of document.querySelectorAll('details')) details.open = true")
         .await?;

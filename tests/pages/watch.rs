@@ -12,7 +12,7 @@ const SOON: Duration = Duration::from_secs(60);
 
 impl World {
     /// A message of the `n`-th contact, without the telephone.
-    async fn receive(&self, n: u32, body: &str) -> WebDriverResult<()> {
+    pub(crate) async fn receive(&self, n: u32, body: &str) -> WebDriverResult<()> {
         let send = format!(
             "fetch('/_simulator/inbound', {{ method: 'POST', headers: {{ 'content-type': 'application/json' }},
                 body: JSON.stringify({{ from: 'whatsapp:+551198765000{n}', body: '{body}' }}) }})"
@@ -21,7 +21,7 @@ impl World {
     }
 
     /// Waits until a list has so many lines.
-    async fn count(&self, css: &str, lines: usize) {
+    pub(crate) async fn count(&self, css: &str, lines: usize) {
         let probe = async || (self.all(css).await.ok()?.len() == lines).then_some(());
         if tokio::time::timeout(SOON, eventually(Duration::MAX, probe))
             .await
@@ -40,7 +40,7 @@ impl World {
     }
 
     /// The status with which a path answers, and its text.
-    async fn get(&self, path: &str) -> WebDriverResult<(u64, String)> {
+    pub(crate) async fn get(&self, path: &str) -> WebDriverResult<(u64, String)> {
         let script = "const [path, done] = arguments;
             fetch(path).then(async (answer) => done([answer.status, await answer.text()]), (error) => done([0, String(error)]));";
         let told = self.driver.execute_async(script, vec![json!(path)]).await?;
@@ -52,7 +52,7 @@ impl World {
     }
 
     /// Twilio refuses what is sent from now on.
-    async fn refuse(&self) -> WebDriverResult<()> {
+    pub(crate) async fn refuse(&self) -> WebDriverResult<()> {
         self.misbehave(json!({"twilio": {"create": {"refuse": 21408}}}))
             .await
     }
@@ -305,7 +305,8 @@ async fn workers_and_lines_are_followed_while_one_dies() -> WebDriverResult<()> 
 async fn what_the_clock_starts_is_paused_triggered_and_backfilled_on_its_page() -> WebDriverResult<()> {
     let world = World::start().await?;
     world.open("/schedules").await?;
-    world.see("h2", "The clock starts nothing yet").await;
+    // What every account has from the start.
+    world.see("[id^='schedule-reconcile.']", "reconcile").await;
     world.see(".following", "live").await;
     world.mark_page().await?;
     world.receive(1, "Vocês fazem entrega?").await?;
@@ -372,13 +373,104 @@ async fn what_the_clock_starts_is_paused_triggered_and_backfilled_on_its_page() 
     world.see(".problem h1", "That cannot be done so").await;
     world.open("/schedules?owner=nobody").await?;
     world.see("h2", "No schedule is like that").await;
-    // From everywhere a key leads to the line that finds runs.
+    // From everywhere a key leads to the search.
     world
         .driver
         .find(By::Css("body"))
         .await?
         .send_keys(Key::Control + "k")
         .await?;
-    world.see("#q", "").await;
+    world.see("h1", "Search").await;
+    world.end().await
+}
+
+#[tokio::test]
+async fn a_list_of_runs_is_kept_under_a_name_with_its_columns() -> WebDriverResult<()> {
+    let world = World::start().await?;
+    world.open("/").await?;
+    world.receive(1, "Oi").await?;
+    world.count("table.runs tbody tr", 1).await;
+    world.see("table.runs .state", "completed").await;
+    world.click("#choose-columns summary").await?;
+    for column in ["took", "build"] {
+        world
+            .click(&format!("#choose-columns input[name={column}]"))
+            .await?;
+    }
+    world.click("#choose-columns button").await?;
+    world.see("th", "Build").await;
+    assert!(!world.all("th").await?.contains(&"Took".to_owned()));
+    // The browser remembers them, also where the page is followed.
+    world.receive(2, "Oi").await?;
+    world.count("table.runs tbody tr", 2).await;
+    world.see("th", "Build").await;
+
+    world.find("workflow:inbound_message outcome:answered").await?;
+    world.click("#keep summary").await?;
+    let hostile = "Ours & <b>theirs</b>";
+    world
+        .driver
+        .find(By::Css("#keep input[name=name]"))
+        .await?
+        .send_keys(hostile)
+        .await?;
+    world.click("#keep button").await?;
+    world.see(".view a", hostile).await;
+    world.photograph("runs-views").await?;
+    let link = world.attribute(".view a", "href").await?;
+    world.driver.delete_all_cookies().await?;
+    world.open("/").await?;
+    world.see("th", "Took").await;
+    world.open(&link).await?;
+    world.see("th", "Build").await;
+    let line = world.driver.find(By::Id("q")).await?.prop("value").await?;
+    assert_eq!(line.as_deref(), Some("workflow:inbound_message outcome:answered"));
+    world.click(".view button").await?;
+    world.see("dialog", "The runs stay.").await;
+    world.click("#confirm-yes").await?;
+    world.see("h1", "Runs").await;
+    world.see_no(".view").await;
+    world.end().await
+}
+
+#[tokio::test]
+async fn the_overview_draws_what_happens_and_pages_speak_portuguese() -> WebDriverResult<()> {
+    let world = World::start().await?;
+    world.open("/overview").await?;
+    world.see("h1", "Overview").await;
+    world.see(".following", "live").await;
+    world.mark_page().await?;
+    world.receive(1, "Oi").await?;
+    // It follows: the hour before it was there is counted, and drawn.
+    world
+        .see("#traffic figcaption", "Messages and answers a minute")
+        .await;
+    assert!(world.is_same_page().await?);
+    assert_eq!(world.overflow().await?, Value::Null);
+    world.stand_with_a_telephone().await?;
+    assert_eq!(world.overflow().await?, Value::Null);
+    world.sit_at_a_desk().await?;
+    world.click("#traffic details summary").await?;
+    world.photograph("overview").await?;
+
+    let cdp = world.driver.cdp();
+    cdp.send_raw("Network.enable", json!({})).await?;
+    let headers = json!({"headers": {"Accept-Language": "pt-BR,pt;q=0.9"}});
+    cdp.send_raw("Network.setExtraHTTPHeaders", headers).await?;
+    for (path, title) in [
+        ("/overview", "Visão geral"),
+        ("/", "Execuções"),
+        ("/stuck", "Parados"),
+        ("/queues", "Filas"),
+        ("/schedules", "Agendas"),
+        ("/workers", "Trabalhadores"),
+    ] {
+        world.open(path).await?;
+        world.see("h1", title).await;
+        world.see(".following", "ao vivo").await;
+    }
+    world.open("/").await?;
+    world.see("th", "Contato").await;
+    world.photograph("runs-portuguese").await?;
     world.end().await
 }

@@ -2,6 +2,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use recado_testkit::{Chromedriver, Process, eventually, free_port};
+use sea_orm::{Database, DatabaseConnection};
 use serde_json::{Value, json};
 use thirtyfour::{ChromiumLikeCapabilities, LoggingPrefsLogLevel, error::WebDriverErrorInner, prelude::*};
 
@@ -16,7 +17,7 @@ pub(crate) struct World {
     pub(crate) driver: WebDriver,
     url: String,
     _chromedriver: Chromedriver,
-    _dev: Process,
+    dev: Process,
 }
 
 impl World {
@@ -40,7 +41,7 @@ impl World {
             driver,
             url,
             _chromedriver: chromedriver,
-            _dev: dev,
+            dev,
         };
         world.look_from(DESK).await?;
         Ok(world)
@@ -57,6 +58,13 @@ impl World {
             .collect();
         assert!(bad.is_empty(), "{bad:?}");
         self.driver.quit().await
+    }
+
+    /// What is in the program's own database, while it runs.
+    pub(crate) async fn database(&self) -> DatabaseConnection {
+        let file = self.dev.dir().join("data/recado.db");
+        let url = format!("sqlite://{}", file.display());
+        Database::connect(url).await.expect("the program's database")
     }
 
     pub(crate) async fn open(&self, path: &str) -> WebDriverResult<()> {

@@ -1,7 +1,7 @@
 """What Twilio's own library does with a simulated Twilio: reads a JSON document, writes one.
 
 Given: url, account, token, number, contact; requests: [{url, fields: [[name, value]], signature}].
-Answers: created, listed, pages, fetched, refused, account; valid: [bool], one for each request.
+Answers: created, listed, pages, fetched, refused, account; calls: the same of calls; valid: [bool], one for each request.
 """
 
 import json
@@ -56,6 +56,48 @@ def seen(message):
     }
 
 
+def heard(call):
+    return {
+        "sid": call.sid,
+        "to": call.to,
+        "from": call.from_,
+        "direction": call.direction,
+        "status": call.status,
+        "created": call.date_created is not None,
+    }
+
+
+def call(client, number, contact, hook):
+    """Makes calls as the library's users do, with every parameter that we use."""
+    made = [
+        client.calls.create(
+            to=contact,
+            from_=number,
+            twiml="<Response><Say>Olá & até já</Say></Response>".replace("&", "&amp;"),
+            record=True,
+            recording_status_callback=hook,
+            recording_status_callback_event=["in-progress", "completed", "absent"],
+            status_callback=hook,
+            status_callback_event=["initiated", "ringing", "answered", "completed"],
+            machine_detection="Enable",
+            timeout=30,
+        ),
+        client.calls.create(to=contact, from_=number, url=hook),
+    ]
+    try:
+        client.calls.create(to="+15005550003", from_=number, url=hook)
+        refused = None
+    except TwilioRestException as error:
+        refused = {"status": error.status, "code": error.code}
+    return {
+        "created": [heard(one) for one in made],
+        "listed": [heard(one) for one in client.calls.list(to=contact, limit=20)],
+        "paged": [one.sid for one in client.calls.list(page_size=1, limit=20)],
+        "fetched": heard(client.calls(made[0].sid).fetch()),
+        "refused": refused,
+    }
+
+
 def main():
     given = json.load(sys.stdin)
     client = Client(given["account"], given["token"], http_client=Redirected(given["url"]))
@@ -91,6 +133,7 @@ def main():
         "refused": refused,
         "stranger": stranger,
         "account": client.api.v2010.accounts(given["account"]).fetch().status,
+        "calls": call(client, number, contact, given["hook"]),
         "valid": [
             validator.validate(request["url"], Fields(request["fields"]), request["signature"])
             for request in given["requests"]

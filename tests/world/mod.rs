@@ -64,7 +64,11 @@ impl World {
         let url = format!("http://{addr}");
         let account = Account::new(ACCOUNT, TOKEN)
             .number(NUMBER)
-            .webhook(webhook::inbound_url(&url));
+            .webhook(webhook::inbound_url(&url))
+            .voice(
+                format!("{url}/api/v1/twilio/webhooks/voice"),
+                format!("{url}/api/v1/twilio/webhooks/call-status"),
+            );
         let simulator = Simulator::start(Config::new(book.path().join("book")).account(account))
             .await
             .unwrap();

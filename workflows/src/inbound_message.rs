@@ -387,6 +387,7 @@ impl Receive {
                 conversation: self.arrival.conversation.clone(),
                 contact: self.arrival.contact.clone(),
                 from: self.ours.clone(),
+                service: None,
                 to: self.theirs.clone(),
                 body,
                 media_urls: Vec::new(),

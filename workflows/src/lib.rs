@@ -1,14 +1,24 @@
 //! Recado's durable workflows, one per file. They name no database, no client and no clock.
 mod attachments;
 mod bench_steps;
+mod campaign;
 mod inbound_message;
+mod keep_recording;
+mod make_call;
+mod receive_call;
+mod reconcile;
 mod send_batch;
 mod send_message;
 
 pub use bench_steps::{BenchSteps, BenchStepsDone};
+pub use campaign::{Campaign, CampaignChanged, CampaignEnd};
 pub use inbound_message::{InboundMessage, Reception};
+pub use keep_recording::{KeepRecording, Keeping};
+pub use make_call::MakeCall;
 use recado_activities::Environment;
 use recado_engine::EngineBuilder;
+pub use receive_call::{CallReception, ReceiveCall};
+pub use reconcile::{Mended, Reconcile};
 pub use send_batch::{BatchReport, BatchRow, Limited, RowError, RowReport, SendBatch};
 pub use send_message::{Delivery, Ending, SendError, SendMessage};
 
@@ -19,5 +29,10 @@ pub fn register(engine: EngineBuilder<Environment>) -> EngineBuilder<Environment
         .workflow::<InboundMessage>()
         .workflow::<SendMessage>()
         .workflow::<SendBatch>()
+        .workflow::<MakeCall>()
+        .workflow::<ReceiveCall>()
+        .workflow::<KeepRecording>()
+        .workflow::<Reconcile>()
+        .workflow::<Campaign>()
         .workflow::<BenchSteps>()
 }

@@ -1,9 +1,17 @@
 //! Up to a hundred messages at once: each goes by itself, and a bad one keeps no other back.
+use std::time::Duration;
+
 use recado_domain::OwnerId;
-use recado_engine::{Child, Context, Fault, OnClose, Outcome, Workflow};
+use recado_engine::{Child, Context, Fault, OnClose, Outcome, Race, Sleep, Workflow};
 use serde::{Deserialize, Serialize};
 
 use crate::{Delivery, SendMessage};
+
+/// How long the rows that go now are waited for; who hangs longer, as a run does that waits for a person, is told as
+/// unknown.
+const PATIENCE: Duration = Duration::from_secs(900);
+/// How long the others are waited for after that.
+const HURRY: Duration = Duration::from_millis(500);
 
 /// Messages to be sent, each by a run of its own.
 #[derive(Debug, Serialize, Deserialize)]
@@ -15,6 +23,9 @@ pub struct SendBatch {
     /// Those among them that go too soon after others to the same prospect, in order: they are not sent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub limited: Vec<Limited>,
+    /// A hash of the request, by which a repeated one is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<String>,
 }
 
 /// A row that is not sent, because too many went to its prospect.
@@ -108,6 +119,8 @@ impl Workflow for SendBatch {
     async fn run(self, ctx: &mut Context) -> Result<BatchReport, Fault> {
         ctx.tag_owner(self.owner.as_str());
         let mut rows = Vec::with_capacity(self.rows.len());
+        let hurries = ctx.version("rows_are_not_waited_for_ever").await;
+        let mut patience = PATIENCE;
         let mut limited = self.limited.into_iter().peekable();
         for (index, row) in (0..).zip(self.rows) {
             let limited = limited.next_if(|limited| limited.row == index);
@@ -119,10 +132,15 @@ impl Workflow for SendBatch {
                     let child = Child {
                         // One that waits for its time takes its place when that has come.
                         lane: message.send_at.is_none().then(|| message.lane()),
-                        on_close: OnClose::Cancel,
+                        // What goes now goes on without the batch; what waits for its time goes with it.
+                        on_close: match message.send_at {
+                            None if hurries => OnClose::Abandon,
+                            _ => OnClose::Cancel,
+                        },
                         ..Child::default()
                     };
-                    Ok((ctx.start(&message, child).await?, message.to))
+                    let sending = ctx.start(&message, child).await?;
+                    Ok((sending, message.to, message.send_at.is_none()))
                 }
                 BatchRow::Bad { to, error } => Err(RowReport::failed(to, error)),
             });
@@ -130,10 +148,18 @@ impl Workflow for SendBatch {
         let mut details = Vec::with_capacity(rows.len());
         for (index, row) in (0..).zip(rows) {
             let report = match row {
-                Ok((sending, to)) => {
+                Ok((sending, to, is_now)) => {
                     let run = Some(sending.run_id().to_string());
-                    let report = match ctx.ask(sending).await {
-                        Ok(delivery) => RowReport::of(delivery),
+                    let asked = match is_now && hurries {
+                        true => ctx.race(sending, Sleep(patience)).await,
+                        false => ctx.ask(sending).await.map(Race::First),
+                    };
+                    let report = match asked {
+                        Ok(Race::First(delivery)) => RowReport::of(delivery),
+                        Ok(Race::Second(())) => {
+                            patience = HURRY;
+                            RowReport::held(to.to_twilio())
+                        }
                         Err(fault @ Fault::Cancelled { .. }) => return Err(fault),
                         Err(fault) => {
                             RowReport::failed(to.to_twilio(), told(fault.failure().message.clone()))
@@ -175,6 +201,17 @@ impl RowReport {
                 code: error.code,
                 message: error.message,
             }),
+        }
+    }
+
+    /// It may still be sent, or has been: its run knows.
+    fn held(to: String) -> Self {
+        Self {
+            status: "unknown".to_owned(),
+            ..Self::failed(
+                to,
+                told("the run that sends it has not ended; look at it".to_owned()),
+            )
         }
     }
 

@@ -1,4 +1,6 @@
 //! One message that an owner sends of its own accord, now or at a time.
+use std::ops::ControlFlow;
+
 use chrono::{DateTime, Utc};
 use recado_activities::{OpenConversation, Opened, Purpose, Reply, Sent, Withheld, twilio_code};
 use recado_domain::{Address, OwnerId, Template, text};
@@ -19,6 +21,9 @@ pub struct SendMessage {
     pub account: String,
     /// Our address.
     pub from: Address,
+    /// The messaging service through which it goes, and which chooses the number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
     /// The contact's address, on the same channel.
     pub to: Address,
     /// The owner's own id of the contact.
@@ -35,6 +40,9 @@ pub struct SendMessage {
     /// When it is to be sent; at once if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub send_at: Option<DateTime<Utc>>,
+    /// A hash of the request, by which a repeated one is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<String>,
 }
 
 impl std::fmt::Debug for SendMessage {
@@ -72,12 +80,16 @@ pub struct Delivery {
 pub enum Ending {
     /// Twilio took it.
     Sent,
+    /// Twilio took it, and it is a call.
+    Called,
     /// At the moment of sending something forbade it, and Twilio was not asked.
     Withheld,
     /// Twilio refused it for good, or could not be reached in all attempts.
     Refused,
     /// Nobody can tell whether it was sent; its owner, or a person, gave it up.
     GivenUp,
+    /// The plan has no message left, and Twilio was not asked.
+    OverQuota,
 }
 
 /// Why a message was not sent.
@@ -94,14 +106,16 @@ impl Outcome for Delivery {
     fn word(&self) -> &'static str {
         match self.ending {
             Ending::Sent => "sent",
+            Ending::Called => "called",
             Ending::Withheld => "withheld",
             Ending::Refused => "refused",
             Ending::GivenUp => "given_up",
+            Ending::OverQuota => "over_quota",
         }
     }
 
     fn failed(&self) -> bool {
-        self.ending != Ending::Sent
+        !matches!(self.ending, Ending::Sent | Ending::Called)
     }
 }
 
@@ -112,7 +126,8 @@ impl Workflow for SendMessage {
     async fn run(mut self, ctx: &mut Context) -> Result<Delivery, Fault> {
         ctx.tag_owner(self.owner.as_str());
         if let Some(at) = self.send_at.take() {
-            return self.send_later(ctx, at).await;
+            let lane = self.lane();
+            return at_its_time(ctx, at, &self, lane).await;
         }
         ctx.enter_lane().await?;
         let opened = ctx
@@ -134,30 +149,13 @@ impl SendMessage {
         format!("{}/{ours}/{theirs}", self.account)
     }
 
-    /// Waits, then has another run send it: a place in the lane is for those who are to send now, and nobody shall stand
-    /// behind a message of next week.
-    async fn send_later(self, ctx: &mut Context, at: DateTime<Utc>) -> Result<Delivery, Fault> {
-        let wait = at - ctx.now().await;
-        ctx.sleep(wait.to_std().unwrap_or_default()).await?;
-        let child = Child {
-            lane: Some(self.lane()),
-            on_close: OnClose::Cancel,
-            ..Child::default()
-        };
-        let sending = ctx.start(&self, child).await?;
-        ctx.ask(sending).await
-    }
-
     /// Sends it in as many parts as it needs, in order; what is attached goes with the first.
     async fn send(&self, ctx: &mut Context, opened: &Opened) -> Result<Delivery, Fault> {
-        let mut delivery = Delivery {
-            ending: Ending::Sent,
-            sid: None,
-            more_sids: Vec::new(),
-            status: String::new(),
-            to: self.to.clone(),
-            error: None,
-        };
+        let mut delivery = Delivery::begun(Ending::Sent, &self.to);
+        if opened.over_quota {
+            let message = "the plan has no message left in this period".to_owned();
+            return Ok(delivery.ended(Ending::OverQuota, SendError { code: None, message }));
+        }
         for (part, body) in self.parts().into_iter().enumerate() {
             let reply = Reply {
                 owner: self.owner.clone(),
@@ -165,6 +163,7 @@ impl SendMessage {
                 conversation: opened.conversation.clone(),
                 contact: opened.contact.clone(),
                 from: self.from.clone(),
+                service: self.service.clone(),
                 to: self.to.clone(),
                 body,
                 media_urls: match part {
@@ -175,17 +174,10 @@ impl SendMessage {
                 part: part as u32,
                 purpose: Purpose::Outreach,
             };
-            match ctx.run(reply).await {
-                Ok(Sent::Accepted { sid, status }) => delivery.accepted(sid, status),
-                Ok(Sent::Withheld(why)) => return Ok(delivery.ended(Ending::Withheld, withheld(why))),
-                Err(fault) if fault.is_given_up() => {
-                    return Ok(delivery.ended(Ending::GivenUp, refused(&fault)));
-                }
-                Err(fault) if is_final(&fault) => {
-                    return Ok(delivery.ended(Ending::Refused, refused(&fault)));
-                }
-                Err(fault) => return Err(fault),
-            }
+            delivery = match delivery.after(ctx.run(reply).await)? {
+                ControlFlow::Continue(delivery) => delivery,
+                ControlFlow::Break(delivery) => return Ok(delivery),
+            };
         }
         Ok(delivery)
     }
@@ -199,7 +191,59 @@ impl SendMessage {
     }
 }
 
+/// Waits, then has another run do it: a place in the lane is for those who are to send now, and nobody shall stand
+/// behind a message of next week.
+pub(crate) async fn at_its_time<W: Workflow<Output = Delivery>>(
+    ctx: &mut Context,
+    at: DateTime<Utc>,
+    call: &W,
+    lane: String,
+) -> Result<Delivery, Fault> {
+    let wait = at - ctx.now().await;
+    ctx.sleep(wait.to_std().unwrap_or_default()).await?;
+    let child = Child {
+        lane: Some(lane),
+        on_close: OnClose::Cancel,
+        ..Child::default()
+    };
+    let sending = ctx.start(call, child).await?;
+    ctx.ask(sending).await
+}
+
 impl Delivery {
+    /// One that ends like this if nothing is against it.
+    pub(crate) fn begun(ending: Ending, to: &Address) -> Self {
+        Self {
+            ending,
+            sid: None,
+            more_sids: Vec::new(),
+            status: String::new(),
+            to: to.clone(),
+            error: None,
+        }
+    }
+
+    /// What it is after a request to Twilio; it breaks off where there is to be no other.
+    ///
+    /// # Errors
+    /// What is ours, and for a person to look at.
+    pub(crate) fn after(mut self, sent: Result<Sent, Fault>) -> Result<ControlFlow<Self, Self>, Fault> {
+        Ok(match sent {
+            Ok(Sent::Accepted { sid, status }) => {
+                self.accepted(sid, status);
+                ControlFlow::Continue(self)
+            }
+            Ok(Sent::Withheld(why)) => ControlFlow::Break(self.ended(Ending::Withheld, withheld(why))),
+            Err(fault) if fault.is_given_up() => {
+                ControlFlow::Break(self.ended(Ending::GivenUp, refused(&fault)))
+            }
+            Err(fault) if is_final(&fault) => {
+                ControlFlow::Break(self.ended(Ending::Refused, refused(&fault)))
+            }
+            Err(fault) => return Err(fault),
+        })
+    }
+
     fn accepted(&mut self, sid: String, status: String) {
         self.status = status;
         match self.sid {

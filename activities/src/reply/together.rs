@@ -10,7 +10,6 @@ use sea_orm::DatabaseTransaction;
 
 use super::{Purpose, Reply, Sent, Withheld};
 use crate::{
-    check_billing::AGENT_ANSWERS,
     faults::of_store,
     group::{self, Member},
 };
@@ -116,12 +115,12 @@ pub(super) async fn write_down(members: &[Member<'_, Reply>], sent: &[Sent]) -> 
 }
 
 impl<'a> Member<'a, Reply> {
-    /// What becomes of the answer that the run reserved.
+    /// What becomes of what the run reserved.
     fn settle(&'a self, end: End) -> Settlement<'a> {
         Settlement {
             owner: &self.call.owner,
             run: self.run(),
-            feature: AGENT_ANSWERS,
+            feature: self.call.feature(),
             end,
         }
     }

@@ -72,6 +72,8 @@ impl World {
             speech: None,
             quiet_period: Duration::ZERO,
             status_callback: String::new(),
+            call_callback: String::new(),
+            recording_callback: String::new(),
             in_common: InCommon::default(),
         };
         let world = Self {

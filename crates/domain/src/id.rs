@@ -69,8 +69,12 @@ ids! {
     ConversationId,
     /// One message, received or sent; one part where a text was split.
     MessageId,
+    /// One telephone call, made or received.
+    CallId,
     /// An owner's Twilio account, as a row of ours; not Twilio's SID.
     AccountId,
+    /// What somebody did that is written down for those who ask later.
+    AuditId,
 }
 
 #[cfg(test)]

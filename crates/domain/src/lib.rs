@@ -1,5 +1,7 @@
 //! Leaf types of the domain: what a message, a number or a conversation *is*. No input or output here.
 mod address;
+mod call;
+mod campaign;
 mod conversation;
 mod id;
 mod message;
@@ -10,8 +12,10 @@ pub mod text;
 mod unknown_send;
 
 pub use address::{Address, Channel, InvalidAddress};
+pub use call::{CallStatus, MachineDetection, RecordingStatus};
+pub use campaign::{CampaignMessage, CampaignState, Fields, Gap};
 pub use conversation::{Actor, ConversationState, Transition};
-pub use id::{AccountId, ContactId, ConversationId, MessageId, OwnerId, UserId};
+pub use id::{AccountId, AuditId, CallId, ContactId, ConversationId, MessageId, OwnerId, UserId};
 pub use message::{Direction, MessageStatus};
 pub use opt_out::OptOut;
 pub use phone::{InvalidPhone, PhoneNumber};

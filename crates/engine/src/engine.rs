@@ -1,5 +1,6 @@
 //! The engine: starts runs, and knows what it takes to work on them.
 mod control;
+mod counted;
 
 use std::{
     collections::HashMap,

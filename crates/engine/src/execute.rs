@@ -1,8 +1,11 @@
 //! One run in the hands of a worker: replay, go on, and put the end down.
 use std::sync::{Arc, PoisonError};
 
+use tracing::Instrument;
+
 use crate::{
-    Context, Failure, RunId, context::Leave, engine::Shared, lease::Lease, mailbox::Mailbox, storage::Claimed,
+    Context, Failure, RunId, context::Leave, engine::Shared, lease::Lease, mailbox::Mailbox, spans,
+    storage::Claimed,
 };
 
 /// A run whose worker fell silent so often in a row, without a checkpoint between, is not tried again.
@@ -10,6 +13,11 @@ const MOST_TAKEOVERS: i64 = 10;
 
 /// Works on a claimed run until it ends, waits, or is lost.
 pub(crate) async fn execute(shared: Arc<Shared>, lease: Arc<Lease>, claimed: Claimed) {
+    let span = spans::work(&claimed.run);
+    work(shared, lease, claimed).instrument(span).await;
+}
+
+async fn work(shared: Arc<Shared>, lease: Arc<Lease>, claimed: Claimed) {
     let (workflow, input) = (claimed.run.workflow.clone(), claimed.run.input.clone());
     let refused = refused(&claimed);
     let delivery = Delivery::begin(shared.clone(), &claimed.run.id);

@@ -12,6 +12,7 @@ mod desk;
 pub mod dispatch;
 mod ends;
 mod engine;
+mod erased;
 mod execute;
 mod export;
 mod fault;
@@ -25,6 +26,7 @@ mod run;
 mod schedule;
 mod schedules;
 mod settings;
+mod spans;
 mod storage;
 mod surroundings;
 #[cfg(feature = "testing")]
@@ -48,8 +50,8 @@ pub use schedule::{Backfilled, Fired, NewSchedule, Overlap, Schedule, ScheduleEr
 pub use schedules::Schedules;
 pub use settings::Settings;
 pub use storage::{
-    Act, Backlog, Cause, Codec, ControlError, Decision, Filter, HeldLane, Kind, LONG, Link, Mode, Order,
-    Page, Policy, Published, Retention, Storage, StorageError, StorageOptions, Stuck, Touched, Worker,
-    is_transient,
+    Act, Backlog, Before, Began, Cause, Codec, ControlError, Decision, Filter, Finished, HeldLane, Kind, LONG, Link, Mode,
+    Offspring, Order, Page, Policy, Published, Retention, Storage, StorageError, StorageOptions, Stuck,
+    Touched, Worker, is_transient,
 };
 pub use workflow::{Outcome, Workflow};

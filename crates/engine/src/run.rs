@@ -20,6 +20,13 @@ impl RunId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The id of the run's trace, 32 hexadecimal digits: the same 128 bits. Zeros, which no trace has, where the id is
+    /// none that a run was ever given.
+    pub fn trace_id(&self) -> String {
+        let bits = ulid::Ulid::from_string(&self.0).map_or(0, u128::from);
+        format!("{bits:032x}")
+    }
 }
 
 impl From<String> for RunId {

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use anyhow::Context as _;
 use tokio::sync::{broadcast, watch};
 
+use crate::calls::Call;
 use crate::entry::{Delivery, Direction, Entry, Message, RequestRecord};
 use crate::index::Index;
 
@@ -83,6 +84,16 @@ impl Book {
     /// The last `limit` messages to and from `address`, oldest first.
     pub fn conversation(&self, address: &str, limit: usize) -> Vec<Arc<Message>> {
         self.lock().index.with(address, limit)
+    }
+
+    /// All calls of both directions, in the order of their creation.
+    pub fn calls(&self) -> Vec<Arc<Call>> {
+        self.lock().index.calls().to_vec()
+    }
+
+    /// The call with this SID.
+    pub fn call(&self, sid: &str) -> Option<Arc<Call>> {
+        self.lock().index.call(sid).cloned()
     }
 
     /// The latest requests (as many as [`crate::Config::log_size`]), oldest first.

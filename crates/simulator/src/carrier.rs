@@ -91,7 +91,7 @@ async fn tell(state: &Arc<State>, message: &Message, faults: &CallbackFaults, st
         auth_token: &account.auth_token,
         params: callback_params(message, step.0, step.1),
         sid: &message.sid,
-        status: step.0,
+        status: step.0.as_str(),
     };
     for _ in 0..if faults.doubled { 2 } else { 1 } {
         let Ok(_permit) = state.posting.acquire().await else {

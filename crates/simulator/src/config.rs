@@ -58,6 +58,12 @@ pub struct Account {
     /// Where inbound messages are posted, with its `#rc=…` fragment if any.
     #[serde(default)]
     pub webhook_url: Option<String>,
+    /// Where it is asked what to do with an inbound call.
+    #[serde(default)]
+    pub voice_url: Option<String>,
+    /// Where the end of an inbound call is posted.
+    #[serde(default)]
+    pub call_status_url: Option<String>,
     /// The senders it owns, E.164. A plain number also owns its `whatsapp:` form. Empty: any.
     #[serde(default)]
     pub numbers: Vec<String>,
@@ -70,6 +76,8 @@ impl Account {
             sid: sid.into(),
             auth_token: auth_token.into(),
             webhook_url: None,
+            voice_url: None,
+            call_status_url: None,
             numbers: Vec::new(),
         }
     }
@@ -78,6 +86,14 @@ impl Account {
     #[must_use]
     pub fn webhook(mut self, url: impl Into<String>) -> Self {
         self.webhook_url = Some(url.into());
+        self
+    }
+
+    /// Where it is asked what to do with an inbound call, and where the end of such a call is posted.
+    #[must_use]
+    pub fn voice(mut self, asked: impl Into<String>, ended: impl Into<String>) -> Self {
+        self.voice_url = Some(asked.into());
+        self.call_status_url = Some(ended.into());
         self
     }
 

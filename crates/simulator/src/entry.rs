@@ -5,6 +5,8 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::calls::Call;
+
 /// One line of the book.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -19,6 +21,8 @@ pub enum Entry {
         #[serde(flatten)]
         change: StatusChange,
     },
+    /// A call, as it stands from now on.
+    Call(Arc<Call>),
     /// Somebody asked us for something.
     Request(Arc<RequestRecord>),
     /// We posted a webhook, once.
@@ -181,10 +185,10 @@ pub struct RequestRecord {
 pub struct Delivery {
     /// When it began.
     pub at: DateTime<Utc>,
-    /// The message it is about.
+    /// The message, call or recording it is about.
     pub sid: String,
     /// The status it reports; `received` for an inbound message.
-    pub status: Status,
+    pub status: String,
     /// The URL, without its fragment.
     pub url: String,
     /// 1 for the first attempt of a webhook.

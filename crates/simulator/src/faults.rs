@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::calls::CallStatus;
+
 /// Everything that can go wrong. The default is a vendor without faults.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -10,6 +12,8 @@ pub struct Faults {
     pub twilio: TwilioFaults,
     /// Of the status callbacks.
     pub callbacks: CallbackFaults,
+    /// Of the telephone network.
+    pub calls: CallFaults,
     /// Of the language model.
     pub model: ModelFaults,
     /// Of the files that are attached to messages.
@@ -24,12 +28,17 @@ pub struct Faults {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TwilioFaults {
-    /// What happens to a message that is created.
+    /// What happens to a message or call that is created.
     pub create: CreateFault,
     /// Only the next so many creates are hit; absent: all.
     pub times: Option<u32>,
     /// Only creates to this address are hit; absent: all.
     pub to: Option<String>,
+    /// Only one of so many creates is hit, as 20 for 5 %; absent: each.
+    pub every: Option<u32>,
+    /// How many creates came since the last that was hit.
+    #[serde(skip)]
+    pub since: u32,
     /// Every create is answered this many milliseconds after it was written to the book.
     pub latency_ms: u64,
     /// Every `GET` answers this status instead.
@@ -78,6 +87,16 @@ pub struct CallbackFaults {
     pub undelivered: Option<u32>,
     /// Messages end as `failed` with this error, without having been sent.
     pub failed: Option<u32>,
+}
+
+/// Faults of the telephone network.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CallFaults {
+    /// Outbound calls end like this; absent: they are answered.
+    pub ends: Option<CallStatus>,
+    /// Who answers where that is asked for, such as `machine_start`; absent: `human`.
+    pub answered_by: Option<String>,
 }
 
 /// Faults of the language model.
@@ -156,6 +175,11 @@ impl TwilioFaults {
         if self.create == CreateFault::None || self.to.as_deref().is_some_and(|only| only != to) {
             return CreateFault::None;
         }
+        self.since += 1;
+        if self.every.is_some_and(|every| self.since < every) {
+            return CreateFault::None;
+        }
+        self.since = 0;
         if spend(&mut self.times) {
             self.create.clone()
         } else {

@@ -27,6 +27,8 @@ pub struct Inbound {
     pub profile_name: Option<String>,
     /// A SID of its own choice; one that is in the book already is delivered again.
     pub sid: Option<String>,
+    /// Its webhook is never posted, as when nobody can be reached: it is in the book, and in Twilio's list.
+    pub lost: bool,
     /// SIDs of files that it carries, see [`State::put_media`].
     pub media: Vec<String>,
     /// The words of a voice note that it carries: made up, without a microphone; a transcription hears them again.
@@ -116,6 +118,12 @@ impl State {
             inbound.media.push(self.put_media(&note)?);
         }
         let message = self.receive(&inbound, &account.sid, to)?;
+        if inbound.lost {
+            return Ok(Received {
+                sid: message.sid.clone(),
+                attempts: Vec::new(),
+            });
+        }
         let mut extra = self.attached(&message);
         extra.retain(|(name, _)| !inbound.extra.iter().any(|(given, _)| given == name));
         extra.extend(inbound.extra.iter().cloned());
@@ -124,7 +132,7 @@ impl State {
             auth_token: &account.auth_token,
             params: inbound_params(&message, inbound.profile_name.as_deref(), &extra),
             sid: &message.sid,
-            status: Status::Received,
+            status: Status::Received.as_str(),
         };
         let attempts = webhook::post(self, &hook).await?;
         Ok(Received {
@@ -158,7 +166,7 @@ impl State {
         fields
     }
 
-    fn receiver(&self, sid: &str) -> Result<Arc<crate::Account>, InboundError> {
+    pub(crate) fn receiver(&self, sid: &str) -> Result<Arc<crate::Account>, InboundError> {
         let found = match self.accounts().as_slice() {
             [only] if sid.is_empty() => Some(Arc::clone(only)),
             _ => self.account(sid),

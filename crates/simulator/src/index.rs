@@ -3,6 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
+use crate::calls::Call;
 use crate::entry::{Delivery, Entry, Message, RequestRecord};
 
 /// What of the book is kept at hand. Messages are never forgotten; requests and deliveries are
@@ -13,6 +14,8 @@ pub(crate) struct Index {
     by_sid: HashMap<String, usize>,
     by_to: HashMap<String, Vec<usize>>,
     by_from: HashMap<String, Vec<usize>>,
+    calls: Vec<Arc<Call>>,
+    calls_by_sid: HashMap<String, usize>,
     requests: VecDeque<Arc<RequestRecord>>,
     deliveries: VecDeque<Arc<Delivery>>,
     log_size: usize,
@@ -25,6 +28,8 @@ impl Index {
             by_sid: HashMap::new(),
             by_to: HashMap::new(),
             by_from: HashMap::new(),
+            calls: Vec::new(),
+            calls_by_sid: HashMap::new(),
             requests: VecDeque::new(),
             deliveries: VecDeque::new(),
             log_size,
@@ -42,6 +47,13 @@ impl Index {
                         .push(change.clone());
                 }
             }
+            Entry::Call(call) => match self.calls_by_sid.get(&call.sid) {
+                Some(&at) => self.calls[at] = Arc::clone(call),
+                None => {
+                    self.calls_by_sid.insert(call.sid.clone(), self.calls.len());
+                    self.calls.push(Arc::clone(call));
+                }
+            },
             Entry::Request(request) => push(&mut self.requests, request, self.log_size),
             Entry::Delivery(delivery) => push(&mut self.deliveries, delivery, self.log_size),
         }
@@ -65,6 +77,15 @@ impl Index {
 
     pub(crate) fn messages(&self) -> &[Arc<Message>] {
         &self.messages
+    }
+
+    /// In the order of their creation.
+    pub(crate) fn calls(&self) -> &[Arc<Call>] {
+        &self.calls
+    }
+
+    pub(crate) fn call(&self, sid: &str) -> Option<&Arc<Call>> {
+        self.calls_by_sid.get(sid).map(|&at| &self.calls[at])
     }
 
     pub(crate) fn requests(&self) -> &VecDeque<Arc<RequestRecord>> {

@@ -8,6 +8,7 @@
 
 mod address;
 mod book;
+mod calls;
 mod carrier;
 mod config;
 mod connection;
@@ -33,9 +34,12 @@ mod voice;
 mod webhook;
 
 pub use book::Book;
+pub use calls::{Call, CallStatus, Recording, inbound::Ring};
 pub use config::{Account, Config};
 pub use entry::{Delivery, Direction, Entry, Message, RequestRecord, Status, StatusChange};
-pub use faults::{CallbackFaults, CreateFault, Faults, MediaFaults, ModelFaults, SpeechFaults, TwilioFaults};
+pub use faults::{
+    CallFaults, CallbackFaults, CreateFault, Faults, MediaFaults, ModelFaults, SpeechFaults, TwilioFaults,
+};
 pub use inbound::{Inbound, InboundError, Received};
 pub use media::Media;
 pub use routes::routes;

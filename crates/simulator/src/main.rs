@@ -32,6 +32,9 @@ struct Options {
     /// Where its inbound messages are posted, with a fragment such as `#rc=5&rp=all` if wanted.
     #[arg(long)]
     webhook: Option<String>,
+    /// Where it is asked what to do with inbound calls.
+    #[arg(long)]
+    voice: Option<String>,
     /// A number that it owns, E.164; may be repeated. Without any, it may send from all.
     #[arg(long = "number")]
     numbers: Vec<String>,
@@ -50,6 +53,8 @@ async fn main() -> anyhow::Result<()> {
         sid: options.account,
         auth_token: options.token,
         webhook_url: options.webhook,
+        voice_url: options.voice,
+        call_status_url: None,
         numbers: options.numbers,
     };
     let config = Config {

@@ -9,6 +9,7 @@ use poem::listener::{Acceptor, Listener, TcpListener};
 use tokio::task::JoinHandle;
 
 use crate::book::Book;
+use crate::calls::{Call, inbound::Ring};
 use crate::config::Config;
 use crate::faults::Faults;
 use crate::inbound::{Inbound, InboundError, Received};
@@ -107,6 +108,14 @@ impl Simulator {
     /// Only if nothing was posted.
     pub async fn send_inbound(&self, inbound: Inbound) -> Result<Received, InboundError> {
         self.state.send_inbound(inbound).await
+    }
+
+    /// See [`State::ring`].
+    ///
+    /// # Errors
+    /// Only if nobody could be asked.
+    pub async fn ring(&self, ring: Ring) -> Result<Call, InboundError> {
+        self.state.ring(ring).await
     }
 
     /// See [`State::wait_for`].

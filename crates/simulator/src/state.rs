@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::book::Book;
+use crate::calls::outbound;
 use crate::carrier;
 use crate::config::{Account, Config};
 use crate::faults::Faults;
@@ -63,6 +64,7 @@ impl State {
             base: OnceLock::new(),
         });
         carrier::resume(&state);
+        outbound::resume(&state);
         Ok(state)
     }
 

@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::sync::broadcast::error::RecvError;
 
+use crate::calls::inbound::Ring;
 use crate::config::Account;
 use crate::entry::Entry;
 use crate::faults::Faults;
@@ -37,6 +38,8 @@ pub(crate) async fn answer(state: &Arc<State>, raw: &Raw, rest: &[&str]) -> Resp
         (&Method::GET, ["accounts"]) => Ok(show_accounts(state)),
         (&Method::PUT, ["accounts", sid]) => put_account(state, raw, sid),
         (&Method::POST, ["inbound"]) => send_inbound(state, raw).await,
+        (&Method::POST, ["calls"]) => ring(state, raw).await,
+        (&Method::GET, ["calls"]) => to_json(&state.book.calls()),
         (&Method::GET, ["messages"]) => Ok(show_messages(state, raw)),
         (&Method::GET, ["requests"]) => to_json(&state.book.requests()),
         (&Method::GET, ["deliveries"]) => to_json(&state.book.deliveries()),
@@ -125,6 +128,8 @@ fn show_accounts(state: &State) -> Value {
             "sid": account.sid,
             "numbers": account.numbers,
             "webhook_url": account.webhook_url,
+            "voice_url": account.voice_url,
+            "call_status_url": account.call_status_url,
         })
     };
     json!({"items": state.accounts().iter().map(show).collect::<Vec<_>>()})
@@ -148,19 +153,35 @@ async fn send_inbound(state: &Arc<State>, raw: &Raw) -> Answered {
         .spawn(async move { sender.send_inbound(inbound).await });
     match sending.await {
         Ok(Ok(received)) => to_json(&received),
-        Ok(Err(error)) => {
-            let status = match error {
-                InboundError::Account(_) | InboundError::Address { .. } => StatusCode::UNPROCESSABLE_ENTITY,
-                InboundError::NoWebhook(_) => StatusCode::CONFLICT,
-                InboundError::Book(_) => StatusCode::INTERNAL_SERVER_ERROR,
-            };
-            Err(Problem::new(status, error))
-        }
+        Ok(Err(error)) => Err(of_inbound(&error)),
         Err(_) => Err(Problem::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "the sending broke off",
         )),
     }
+}
+
+/// Somebody calls; the answer is the call once it has ended.
+async fn ring(state: &Arc<State>, raw: &Raw) -> Answered {
+    let ring: Ring = parse(raw)?;
+    let caller = Arc::clone(state);
+    match state.tasks.spawn(async move { caller.ring(ring).await }).await {
+        Ok(Ok(call)) => to_json(&call),
+        Ok(Err(error)) => Err(of_inbound(&error)),
+        Err(_) => Err(Problem::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the call broke off",
+        )),
+    }
+}
+
+fn of_inbound(error: &InboundError) -> Problem {
+    let status = match error {
+        InboundError::Account(_) | InboundError::Address { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+        InboundError::NoWebhook(_) => StatusCode::CONFLICT,
+        InboundError::Book(_) => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    Problem::new(status, error)
 }
 
 /// Both directions, oldest first; of one contact if it is named.
@@ -203,6 +224,7 @@ fn to_event(change: u64, entry: &Entry) -> Event {
     let kind = match entry {
         Entry::Message(_) => "message",
         Entry::Status { .. } => "status",
+        Entry::Call(_) => "call",
         Entry::Request(_) => "request",
         Entry::Delivery(_) => "delivery",
     };

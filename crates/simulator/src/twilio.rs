@@ -1,5 +1,6 @@
 //! Twilio's REST API, as much of it as a messaging platform needs.
 
+mod calls;
 mod create;
 mod error;
 mod list;
@@ -45,6 +46,16 @@ pub(crate) async fn answer(state: &Arc<State>, raw: &Raw, rest: &[&str]) -> Resp
             Ok(page) => ok(page),
             Err(error) => error.into_response(),
         },
+        (&Method::POST, ["Calls.json"]) => calls::create(state, raw, &account).await,
+        (&Method::GET, ["Calls.json"]) => ok(calls::list(state, raw, &account)),
+        (&Method::GET, ["Calls", file]) => {
+            let call = state.book.call(file.trim_end_matches(".json"));
+            match call.filter(|call| call.account == account.sid) {
+                Some(call) => ok(resource::call(&call)),
+                None => not_found(&raw.path),
+            }
+        }
+        (&Method::GET, ["Recordings", file]) => calls::recording(state, raw, &account, file),
         (&Method::GET, ["Messages", file]) => {
             let message = state.book.message(file.trim_end_matches(".json"));
             match message.filter(|message| message.account == account.sid) {
@@ -52,6 +63,10 @@ pub(crate) async fn answer(state: &Arc<State>, raw: &Raw, rest: &[&str]) -> Resp
                 None => not_found(&raw.path),
             }
         }
+        (&Method::GET, ["Messages", message, "Media.json"]) => match state.book.message(message) {
+            Some(message) if message.account == account.sid => ok(resource::media_list(state, &message)),
+            _ => not_found(&raw.path),
+        },
         (&Method::GET, ["Messages", message, "Media", sid]) => {
             crate::media::redirect(state, raw, message, sid).await
         }

@@ -18,7 +18,6 @@ pub(crate) fn speak(words: &str) -> Vec<u8> {
     head.extend(u32::try_from(RATE).unwrap_or_default().to_le_bytes());
     head.extend([0, 0, 0]);
     let mut tags = b"OpusTags".to_vec();
-    let comment = [SAYS, words.as_bytes()].concat();
     for text in [b"simulator".as_slice(), &[]] {
         // A vendor, and one comment.
         match text.is_empty() {
@@ -27,8 +26,7 @@ pub(crate) fn speak(words: &str) -> Vec<u8> {
         }
         tags.extend(text);
     }
-    tags.extend(length(&comment));
-    tags.extend(&comment);
+    tags.extend(comment(words));
     let mut file = Vec::new();
     let mut pages = 0;
     let mut page = |kind, granule, packets: &[&[u8]]| {
@@ -42,6 +40,12 @@ pub(crate) fn speak(words: &str) -> Vec<u8> {
         page(kind, second * RATE, &[SILENCE; A_SECOND as usize]);
     }
     file
+}
+
+/// The words of a recording, with their length in front: how [`words`] finds them in a file of whatever kind.
+pub(crate) fn comment(words: &str) -> Vec<u8> {
+    let comment = [SAYS, words.as_bytes()].concat();
+    [length(&comment).as_slice(), &comment].concat()
 }
 
 /// What a recording says, if it is one of ours.

@@ -8,7 +8,7 @@ use chrono::Utc;
 use reqwest::StatusCode;
 use secrecy::SecretString;
 
-use crate::entry::{Delivery, Entry, Status};
+use crate::entry::{Delivery, Entry};
 use crate::signature::sign;
 use crate::state::State;
 
@@ -18,7 +18,7 @@ pub(crate) struct Hook<'a> {
     pub(crate) auth_token: &'a SecretString,
     pub(crate) params: Vec<(String, String)>,
     pub(crate) sid: &'a str,
-    pub(crate) status: Status,
+    pub(crate) status: &'a str,
 }
 
 /// Posts it, again if the fragment asks for it; every attempt is in the book.
@@ -26,11 +26,22 @@ pub(crate) struct Hook<'a> {
 /// # Errors
 /// If the book cannot be written.
 pub(crate) async fn post(state: &Arc<State>, hook: &Hook<'_>) -> io::Result<Vec<Arc<Delivery>>> {
+    Ok(ask(state, hook).await?.0)
+}
+
+/// [`post`], and what the last attempt was answered, if that was a 2xx.
+///
+/// # Errors
+/// If the book cannot be written.
+pub(crate) async fn ask(
+    state: &Arc<State>,
+    hook: &Hook<'_>,
+) -> io::Result<(Vec<Arc<Delivery>>, Option<String>)> {
     let (url, fragment) = hook.url.split_once('#').unwrap_or((hook.url, ""));
     let overrides = Overrides::parse(fragment);
     let signature = sign(hook.auth_token, url, &hook.params);
     let token = new_token();
-    let mut attempts = Vec::new();
+    let (mut attempts, mut told) = (Vec::new(), None);
     for attempt in 1..=overrides.retries + 1 {
         let at = Utc::now();
         let begun = Instant::now();
@@ -42,11 +53,14 @@ pub(crate) async fn post(state: &Arc<State>, hook: &Hook<'_>) -> io::Result<Vec<
             .header("I-Twilio-Idempotency-Token", &token)
             .header("User-Agent", "TwilioProxy/1.1")
             .form(&hook.params);
-        let answer = exchange(request).await;
+        let answer = exchange(request).await.map(|(status, body)| {
+            told = status.is_success().then_some(body);
+            status
+        });
         let delivery = Arc::new(Delivery {
             at,
             sid: hook.sid.to_owned(),
-            status: hook.status,
+            status: hook.status.to_owned(),
             url: url.to_owned(),
             attempt,
             token: token.clone(),
@@ -61,15 +75,14 @@ pub(crate) async fn post(state: &Arc<State>, hook: &Hook<'_>) -> io::Result<Vec<
         }
         tokio::time::sleep(pause_after(attempt)).await;
     }
-    Ok(attempts)
+    Ok((attempts, told))
 }
 
-/// The status of the answer, which is read to its end: only then is the connection used again.
-async fn exchange(request: reqwest::RequestBuilder) -> reqwest::Result<StatusCode> {
+/// The answer, read to its end: only then is the connection used again.
+async fn exchange(request: reqwest::RequestBuilder) -> reqwest::Result<(StatusCode, String)> {
     let answer = request.send().await?;
     let status = answer.status();
-    answer.bytes().await?;
-    Ok(status)
+    Ok((status, answer.text().await?))
 }
 
 /// Twilio's connection overrides (`#rc=5&rp=all&rt=5000`); its defaults are one retry of a failed

@@ -248,6 +248,39 @@ pub async fn senders(conn: &impl ConnectionTrait, owner: &OwnerId) -> Result<Vec
         .collect()
 }
 
+/// A messaging service of an owner.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Service {
+    /// The account that it belongs to.
+    pub account_sid: String,
+    /// Twilio's `MG…`.
+    pub sid: String,
+}
+
+#[derive(FromQueryResult)]
+struct ServiceRow {
+    service_sid: String,
+    twilio_account_sid: String,
+}
+
+/// The messaging services through which an owner can send, oldest first.
+///
+/// # Errors
+/// Those of the database.
+pub async fn services(conn: &impl ConnectionTrait, owner: &OwnerId) -> Result<Vec<Service>, StoreError> {
+    let sql = "
+        select service_sid, twilio_account_sid from channel_services where owner = $1
+        order by created_at, service_sid";
+    let rows = ServiceRow::find_by_statement(statement(conn, sql, vec![text(owner.as_str())]))
+        .all(conn)
+        .await?;
+    let service = |row: ServiceRow| Service {
+        account_sid: row.twilio_account_sid,
+        sid: row.service_sid,
+    };
+    Ok(rows.into_iter().map(service).collect())
+}
+
 /// The accounts an owner holds, oldest first.
 ///
 /// # Errors

@@ -9,8 +9,10 @@ use crate::{
     statement::{statement, text},
 };
 
+mod find;
 mod open;
 
+pub use find::{LOOKED_THROUGH, Sought, find};
 pub use open::{Encounter, heard, open_or_find, open_or_find_each};
 
 /// One conversation on one channel.

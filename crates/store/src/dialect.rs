@@ -3,6 +3,14 @@ use sea_orm::DatabaseBackend;
 
 use crate::rows::Column;
 
+/// Where `needle` stands in `text`, from 1; 0 where it does not.
+pub(crate) fn position(backend: DatabaseBackend, text: &str, needle: &str) -> String {
+    match backend {
+        DatabaseBackend::Postgres => format!("strpos({text}, {needle})"),
+        _ => format!("instr({text}, {needle})"),
+    }
+}
+
 /// The JSON rows in `$1` as a table `t` of these columns.
 pub(crate) fn rows(backend: DatabaseBackend, columns: &[Column]) -> String {
     match backend {

@@ -121,6 +121,14 @@ struct Row {
 const READ: &str = "select m.id, m.message, m.place, m.state, m.content_type, m.bytes, m.seconds, m.name, m.sha256, \
                     m.error, m.created_at";
 
+/// What is kept of messages and of calls: a recording is an attachment of no message, under Twilio's id of it.
+const FILES: &str = "(
+    select id, owner, message, place, state, content_type, bytes, seconds, name, sha256, error, created_at from media
+    union all
+    select twilio_sid, owner, '', cast(0 as bigint), case when sha256 is null then 'expired' else 'stored' end,
+        content_type, bytes, duration, cast(null as text), sha256, cast(null as text), created_at
+    from recordings where bytes is not null)";
+
 impl TryFrom<Row> for Media {
     type Error = StoreError;
 
@@ -200,7 +208,7 @@ pub async fn find(
     owner: &OwnerId,
     id: &str,
 ) -> Result<Option<Media>, StoreError> {
-    let sql = format!("{READ} from media m where m.id = $1 and m.owner = $2");
+    let sql = format!("{READ} from {FILES} m where m.id = $1 and m.owner = $2");
     let row = Row::find_by_statement(statement(conn, sql, vec![text(id), text(owner.as_str())]))
         .one(conn)
         .await?;
@@ -239,7 +247,7 @@ pub async fn older(
     limit: u64,
 ) -> Result<Vec<Media>, StoreError> {
     let sql = format!(
-        "{READ} from media m where m.owner = $1 and m.state = 'stored' and m.created_at < $2 order by m.created_at \
+        "{READ} from {FILES} m where m.owner = $1 and m.state = 'stored' and m.created_at < $2 order by m.created_at \
          limit $3"
     );
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
@@ -263,7 +271,10 @@ pub async fn is_needed(
     sha256: &str,
     until: DateTime<Utc>,
 ) -> Result<bool, StoreError> {
-    let sql = "select 1 from media where owner = $1 and sha256 = $2 and state = 'stored' and created_at >= $3 limit 1";
+    let sql = format!(
+        "select 1 from {FILES} m where m.owner = $1 and m.sha256 = $2 and m.state = 'stored' and m.created_at >= $3
+         limit 1"
+    );
     let values = vec![text(owner.as_str()), text(sha256), until.into()];
     Ok(conn.query_one_raw(statement(conn, sql, values)).await?.is_some())
 }
@@ -274,7 +285,10 @@ pub async fn is_needed(
 /// Those of the database.
 pub async fn expire(conn: &impl ConnectionTrait, owner: &OwnerId, id: &str) -> Result<(), StoreError> {
     let sql = "update media set state = 'expired', sha256 = null, name = null where owner = $1 and id = $2";
-    execute(conn, sql, vec![text(owner.as_str()), text(id)]).await?;
+    let values = || vec![text(owner.as_str()), text(id)];
+    execute(conn, sql, values()).await?;
+    let sql = "update recordings set sha256 = null where owner = $1 and twilio_sid = $2";
+    execute(conn, sql, values()).await?;
     Ok(())
 }
 
@@ -284,5 +298,7 @@ pub async fn expire(conn: &impl ConnectionTrait, owner: &OwnerId, id: &str) -> R
 /// Those of the database.
 pub async fn expire_all(conn: &impl ConnectionTrait, owner: &OwnerId) -> Result<u64, StoreError> {
     let sql = "update media set state = 'expired', sha256 = null, name = null where owner = $1 and state = 'stored'";
-    Ok(execute(conn, sql, vec![text(owner.as_str())]).await?)
+    let attachments = execute(conn, sql, vec![text(owner.as_str())]).await?;
+    let sql = "update recordings set sha256 = null where owner = $1 and sha256 is not null";
+    Ok(attachments + execute(conn, sql, vec![text(owner.as_str())]).await?)
 }

@@ -12,15 +12,22 @@ use crate::{
     statement::{execute, statement, text},
 };
 
+mod counts;
+mod find;
+mod heard;
 mod insert;
 mod sent;
 mod status;
 mod thread;
 
+pub use counts::{Count, counts_since};
+pub use find::{containing, find};
+pub use heard::{StatusEvent, status_events};
 pub use insert::{insert_inbound, insert_inbound_each, insert_outbound, insert_outbound_each};
 pub use sent::{SentAs, mark_sent, mark_sent_each};
 pub(crate) use status::{Heard, Report, report_each};
 pub use status::{mark_refused, reopen};
+pub(crate) use thread::claimed_in;
 pub use thread::{Turn, claimed_sids, recent_turns, thread};
 
 /// One message. `Debug` leaves out what it says.

@@ -8,10 +8,14 @@ use serde::{Deserialize, Serialize};
 pub use entity::Model as Owner;
 
 use crate::{
-    Secret, StoreError, accounts, plans,
+    QuietHours, Secret, StoreError, accounts, plans,
     statement::{execute, statement, text, without_nul},
     subscriptions::{self, Period, SubscriptionState},
 };
+
+mod voice;
+
+pub use voice::{LONGEST_GREETING, LONGEST_VOICEMAIL, Voice, set_voice};
 
 /// The owner of the account in the environment.
 pub const DEFAULT: &str = "default";
@@ -63,9 +67,21 @@ pub struct Settings {
     /// How many messages may go to one prospect within a minute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prospect_limit: Option<u32>,
+    /// What somebody who calls hears.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub voice: Option<Voice>,
     /// Whether WhatsApp contacts see that their message was read and that an answer is being written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub typing: Option<bool>,
+    /// How many messages may go from one sender within a minute; without limit if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sender_limit: Option<u32>,
+    /// How many messages may go in all within a minute; without limit if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner_limit: Option<u32>,
+    /// The hours in which nothing goes of the owner's own accord.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quiet_hours: Option<QuietHours>,
     /// What another version knows.
     #[serde(flatten)]
     rest: serde_json::Map<String, serde_json::Value>,
@@ -136,6 +152,41 @@ pub async fn set_typing(
 ) -> Result<bool, StoreError> {
     let shown = (typing == Typing::Shown).then_some(true);
     change(conn, id, |settings| settings.typing = shown).await
+}
+
+/// The highest limit of messages of one sender, or of all senders, within a minute.
+pub const HIGHEST_SEND_LIMIT: u32 = 100_000;
+
+/// Sets how many messages may go from each sender, and in all, within a minute, from 1 to [`HIGHEST_SEND_LIMIT`]; `None`
+/// is without limit. Returns whether there is such an owner. Needs a transaction.
+///
+/// # Errors
+/// Those of the database.
+pub async fn set_send_limits(
+    conn: &impl ConnectionTrait,
+    id: &OwnerId,
+    per_sender: Option<u32>,
+    in_all: Option<u32>,
+) -> Result<bool, StoreError> {
+    let bounded = |limit: Option<u32>| limit.map(|limit| limit.clamp(1, HIGHEST_SEND_LIMIT));
+    change(conn, id, |settings| {
+        settings.sender_limit = bounded(per_sender);
+        settings.owner_limit = bounded(in_all);
+    })
+    .await
+}
+
+/// Sets the hours in which nothing goes of this owner's own accord, which are checked. Returns whether there is such an
+/// owner. Needs a transaction.
+///
+/// # Errors
+/// Those of the database.
+pub async fn set_quiet_hours(
+    conn: &impl ConnectionTrait,
+    id: &OwnerId,
+    hours: Option<QuietHours>,
+) -> Result<bool, StoreError> {
+    change(conn, id, |settings| settings.quiet_hours = hours).await
 }
 
 /// Changes one of an owner's further settings, and keeps the others.

@@ -10,10 +10,11 @@ use crate::{
 };
 
 mod history;
-mod limit;
 
-pub use history::{Communication, Filter, history};
-pub use limit::{Admitted, PER_MINUTE, WINDOW, admit};
+pub use history::{Communication, Filter, Medium, history};
+
+/// How many messages to one prospect are taken within a minute, where the owner says nothing else.
+pub const PER_MINUTE: u32 = 10;
 
 /// A prospect is written to at an address.
 #[derive(Clone, Copy, Debug)]
@@ -79,4 +80,21 @@ pub async fn exists(
     let sql = "select 1 from prospects where owner = $1 and id = $2";
     let values = vec![text(owner.as_str()), text(prospect)];
     Ok(conn.query_one_raw(statement(conn, sql, values)).await?.is_some())
+}
+
+/// The contacts that a prospect is, at all of its addresses.
+///
+/// # Errors
+/// Those of the database.
+pub async fn contacts(
+    conn: &impl ConnectionTrait,
+    owner: &OwnerId,
+    prospect: &str,
+) -> Result<Vec<ContactId>, StoreError> {
+    let sql = "select distinct contact from prospect_addresses where owner = $1 and prospect = $2 order by 1";
+    let values = vec![text(owner.as_str()), text(prospect)];
+    let rows = conn.query_all_raw(statement(conn, sql, values)).await?;
+    rows.iter()
+        .map(|row| Ok(ContactId::from(row.try_get::<String>("", "contact")?)))
+        .collect()
 }

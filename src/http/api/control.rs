@@ -416,15 +416,22 @@ fn filter(given: BatchFilter, owner: Owner) -> Result<Filter, Problem> {
         ..lists::line(text(given.q))?
     };
     let filter = Filter {
-        workflow: text(given.workflow).or(line.workflow),
-        state: lists::word("state", given.state, RunState::parse)?.or(line.state),
-        outcome: text(given.outcome).or(line.outcome),
-        owner: text(given.owner).or(line.owner),
-        created_from: given.created_from.or(line.created_from),
-        created_before: given.created_before.or(line.created_before),
-        error: text(given.error).or(line.error),
-        waiting_for: text(given.waiting_for).or(line.waiting_for),
-        tag: tag.or(line.tag),
+        workflow: both("workflow", text(given.workflow), line.workflow)?,
+        state: both(
+            "state",
+            lists::word("state", given.state, RunState::parse)?,
+            line.state,
+        )?,
+        outcome: both("outcome", text(given.outcome), line.outcome)?,
+        owner: both("owner", text(given.owner), line.owner)?,
+        created_from: given.created_from.max(line.created_from),
+        created_before: [given.created_before, line.created_before]
+            .into_iter()
+            .flatten()
+            .min(),
+        error: longer("error", text(given.error), line.error)?,
+        waiting_for: longer("waiting_for", text(given.waiting_for), line.waiting_for)?,
+        tag: both("tag", tag, line.tag)?,
         order: Order::Newest,
         ..line
     };
@@ -441,6 +448,33 @@ fn filter(given: BatchFilter, owner: Owner) -> Result<Filter, Problem> {
         }),
         (None, _) => Ok(filter),
     }
+}
+
+/// What field and line ask for together. A batch never touches more than either of them says.
+fn both<T: PartialEq>(name: &'static str, field: Option<T>, line: Option<T>) -> Result<Option<T>, Problem> {
+    match (field, line) {
+        (Some(field), Some(line)) if field != line => Err(contradiction(name)),
+        (field, line) => Ok(field.or(line)),
+    }
+}
+
+/// The same of what something begins with: the longer of the two says more, if it begins with the other.
+fn longer(
+    name: &'static str,
+    field: Option<String>,
+    line: Option<String>,
+) -> Result<Option<String>, Problem> {
+    match (field, line) {
+        (Some(field), Some(line)) if field.starts_with(&line) => Ok(Some(field)),
+        (Some(field), Some(line)) if line.starts_with(&field) => Ok(Some(line)),
+        (Some(_), Some(_)) => Err(contradiction(name)),
+        (field, line) => Ok(field.or(line)),
+    }
+}
+
+fn contradiction(name: &'static str) -> Problem {
+    let told = format!("filter.{name} and the line in filter.q ask for different things: no run is both");
+    Problem::unprocessable(name, told)
 }
 
 /// The act of that name.

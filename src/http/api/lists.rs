@@ -37,6 +37,13 @@ pub(super) fn owner(header: Option<String>) -> OwnerId {
     )
 }
 
+/// What an owner's `Idempotency-Key` names among those of all owners. A key is its owner's own: a colon in the owner's id
+/// is written otherwise, so that no other owner and key give the same.
+pub(super) fn key(owner: &OwnerId, key: &str) -> String {
+    let owner = owner.as_str().replace('%', "%25").replace(':', "%3A");
+    format!("{owner}:{key}")
+}
+
 /// A word of a set, or a problem that names the parameter.
 ///
 /// # Errors
@@ -52,4 +59,17 @@ pub(super) fn word<T>(
             parse(&text).ok_or_else(|| Problem::unprocessable(name, format!("there is no {name} `{text}`")))
         })
         .transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_of_two_owners_are_never_the_same() {
+        let named = |owner: &str, name| key(&OwnerId::from(owner.to_owned()), name);
+        assert_eq!(named("default", "a:b"), "default:a:b");
+        assert_ne!(named("a", "b:c"), named("a:b", "c"));
+        assert_ne!(named("a:b", "c"), named("a%3Ab", "c"));
+    }
 }

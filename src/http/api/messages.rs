@@ -1,38 +1,40 @@
 //! Messages that answer nobody, as JSON; a hundred at once are in [`batch`].
-use std::collections::BTreeMap;
-
-use chrono::Utc;
-use poem::web::Data;
-use poem_openapi::{ApiResponse, Object, OpenApi, param::Header, payload::Json};
-use recado_domain::{Channel, OwnerId};
-use recado_engine::{Run, RunState, Start, Workflow};
+use chrono::{DateTime, SecondsFormat, Utc};
+use poem::{http::StatusCode, web::Data};
+use poem_openapi::{
+    ApiResponse, Object, OpenApi,
+    param::Header,
+    payload::Json,
+    types::{ParseFromJSON, ToJSON},
+};
+use recado_domain::{Address, CampaignMessage, Channel, OwnerId};
+use recado_engine::{Run, RunId, RunState, Start, Workflow};
 use recado_store::{
-    accounts, owners,
-    prospects::{self, Admitted},
+    QuietHours,
+    limits::{self, Admission, Limit, Limits, Wish},
+    owners,
+    senders::Senders,
 };
 use recado_workflows::{Delivery, SendMessage};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
-use super::{
-    Operator, Tag,
-    conversations::Refused,
-    lists,
-    runs::RunItem,
-    send_error,
-    starts::{begin, patience},
-};
+use super::{Operator, Tag, lists, runs::RunItem, send_error, starts::patience};
 use crate::{app::App, http::Problem};
 
 mod batch;
-mod new_message;
+pub(super) mod new_message;
 
 use batch::{BatchAnswer, NewMessages, send_batch};
-use new_message::{NewMessage, Times};
+pub(super) use new_message::NewMessage;
+
+/// How long a page waits for Twilio's answer to what a person sends.
+const PAGE_PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Messages.
 pub(super) struct Messages;
 
-/// A message that Twilio took.
+/// A message or call that Twilio took.
 #[derive(Object)]
 pub(super) struct SentMessage {
     /// The run that sent it.
@@ -47,7 +49,7 @@ pub(super) struct SentMessage {
     to: String,
 }
 
-/// A message that was asked for.
+/// A message or call that was asked for.
 #[derive(ApiResponse)]
 pub(super) enum SendAnswer {
     /// Twilio took it in the time that the caller would wait.
@@ -65,7 +67,8 @@ impl Messages {
     /// A run of `send_message` sends it, once. The same `Idempotency-Key` finds the same run, for ever. With `Prefer:
     /// wait=N` the answer waits up to N seconds, 60 at most, for Twilio's answer; a message that is not sent is a problem
     /// then, with Twilio's `code`, its `meaning` and a `remedy`; 409 where nobody can tell. More than 10 messages a minute
-    /// to one prospect are answered 429.
+    /// to one prospect, more than the owner's limits let through, and what comes in its quiet hours is answered 429, with
+    /// `Retry-After`. 402 where the plan has no message left.
     #[oai(path = "/messages/sms", method = "post")]
     async fn sms(
         &self,
@@ -124,46 +127,49 @@ impl Messages {
 }
 
 /// Who asks, by which key, and how long for.
-struct Request {
-    owner: OwnerId,
+pub(super) struct Request {
+    pub(super) owner: OwnerId,
     key: Option<String>,
     patience: std::time::Duration,
 }
 
 impl Request {
-    fn of(owner: Option<String>, key: Option<String>, prefer: Option<&str>) -> Result<Self, Problem> {
+    pub(super) fn of(
+        owner: Option<String>,
+        key: Option<String>,
+        prefer: Option<&str>,
+    ) -> Result<Self, Problem> {
         let owner = lists::owner(owner);
-        // A key is its owner's own: the engine's name a run among those of all owners.
-        let key = key
-            .filter(|key| !key.is_empty())
-            .map(|key| format!("{owner}:{key}"));
         Ok(Self {
+            key: key
+                .filter(|key| !key.is_empty())
+                .map(|key| lists::key(&owner, &key)),
             owner,
-            key,
             patience: patience(prefer)?,
         })
     }
 
-    /// What the owner has to send with.
-    async fn means(&self, app: &App) -> Result<Means, Problem> {
-        let database = &app.environment.database;
-        let known = owners::find(database, &self.owner).await?;
-        let settings = known.ok_or_else(|| Problem::not_found("owner"))?.settings()?;
-        Ok(Means {
-            senders: accounts::senders(database, &self.owner).await?,
-            per_minute: settings.prospect_limit.unwrap_or(prospects::PER_MINUTE),
-        })
-    }
-
-    /// Whether the key has started a run of this workflow before.
-    async fn is_repeated(&self, app: &App, workflow: &str) -> Result<bool, Problem> {
-        match &self.key {
-            None => Ok(false),
-            Some(key) => Ok(app.engine.storage().run_by_key(workflow, key).await?.is_some()),
+    /// The run that the key has started before, at its end if that comes in time.
+    ///
+    /// # Errors
+    /// When it was started by another request than `asked`.
+    pub(super) async fn before(
+        &self,
+        app: &App,
+        workflow: &str,
+        asked: &str,
+    ) -> Result<Option<Run>, Problem> {
+        let Some(key) = &self.key else { return Ok(None) };
+        match app.engine.storage().run_by_key(workflow, key).await? {
+            None => Ok(None),
+            Some(id) => {
+                let run = found(app, &id, self.patience).await?;
+                same(run, asked).map(Some)
+            }
         }
     }
 
-    fn start(&self, lane: Option<String>) -> Start {
+    pub(super) fn start(&self, lane: Option<String>) -> Start {
         Start {
             key: self.key.clone(),
             owner: Some(self.owner.to_string()),
@@ -173,46 +179,228 @@ impl Request {
     }
 }
 
-/// What an owner has to send with.
-struct Means {
-    senders: Vec<accounts::Sender>,
-    /// How many messages may go to one prospect within a minute.
-    per_minute: u32,
+async fn found(app: &App, id: &RunId, patience: std::time::Duration) -> Result<Run, Problem> {
+    let run = match app.engine.ended(id, patience).await? {
+        Some(run) => Some(run),
+        None => app.engine.storage().run(id).await?,
+    };
+    run.ok_or_else(|| Problem::not_found("run"))
 }
 
-fn times(is_repeated: bool) -> Times {
-    match is_repeated {
-        true => Times::Known,
-        false => Times::Ahead(Utc::now()),
+/// The run, if the same request started it. What is asked for is compared, not what becomes of it: that changes with the
+/// time, and with what the owner has to send with.
+fn same(run: Run, asked: &str) -> Result<Run, Problem> {
+    match run.input.get("asked").and_then(Value::as_str) {
+        Some(known) if known != asked => Err(Problem::new(
+            StatusCode::CONFLICT,
+            format!(
+                "this Idempotency-Key started {} with another input; nothing was started",
+                run.id
+            ),
+        )),
+        _ => Ok(run),
     }
 }
 
+/// What a request asks for, in short.
+pub(super) fn hash(kind: &str, asked: &impl serde::Serialize) -> Result<String, Problem> {
+    let mut text = json(&(kind, asked))?;
+    text.sort_all_objects();
+    let digest = Sha256::digest(text.to_string());
+    Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// What an owner has to send with, and when it may.
+pub(super) struct Means {
+    pub(super) senders: Senders,
+    limits: Limits,
+    quiet: Option<QuietHours>,
+    pub(super) now: DateTime<Utc>,
+}
+
+impl Means {
+    pub(super) async fn of(app: &App, owner: &OwnerId) -> Result<Self, Problem> {
+        let database = &app.environment.database;
+        let known = owners::find(database, owner).await?;
+        let settings = known.ok_or_else(|| Problem::not_found("owner"))?.settings()?;
+        Ok(Self {
+            senders: Senders::of(database, owner).await?,
+            limits: Limits::of(&settings),
+            quiet: settings.quiet_hours,
+            now: Utc::now(),
+        })
+    }
+
+    /// When the quiet hours end in which a message would go.
+    fn quiet_until(&self, send_at: Option<DateTime<Utc>>) -> Result<Option<DateTime<Utc>>, Problem> {
+        let end = self
+            .quiet
+            .as_ref()
+            .map(|hours| hours.end(send_at.unwrap_or(self.now)));
+        let end = end.transpose().map_err(|error| {
+            tracing::error!(%error, "an owner's quiet hours");
+            Problem::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "the owner's quiet hours cannot be read; set them anew",
+            )
+        });
+        Ok(end?.flatten())
+    }
+
+    /// A time at which nothing may go cannot be asked for.
+    fn check_time(&self, send_at: Option<DateTime<Utc>>) -> Result<(), Problem> {
+        if send_at.is_none() {
+            return Ok(());
+        }
+        match self.quiet_until(send_at)? {
+            Some(end) => Err(Problem::unprocessable(
+                "send_at",
+                format!(
+                    "send_at is in the owner's quiet hours, which end at {}",
+                    written(end)
+                ),
+            )
+            .with("retry_at", written(end))),
+            None => Ok(()),
+        }
+    }
+}
+
+fn written(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+/// Sends a message, or finds the one that its key has sent.
 async fn send(
     app: &App,
     request: Request,
     channel: Channel,
     message: NewMessage,
 ) -> Result<SendAnswer, Problem> {
-    let Means { senders, per_minute } = request.means(app).await?;
-    let is_repeated = request.is_repeated(app, SendMessage::NAME).await?;
-    let message = message.read(channel, &request.owner, &senders, times(is_repeated))?;
-    if !is_repeated {
-        let wanted = BTreeMap::from([(message.prospect.clone(), 1)]);
-        let admitted = admit(app, &request.owner, wanted, per_minute).await?;
-        if let Some(seconds) = admitted.get(&message.prospect).and_then(seconds) {
-            return Err(
-                Problem::too_many(limited(per_minute, seconds), seconds).with("prospect", message.prospect)
-            );
-        }
+    let asked = hash(channel.as_str(), &message.to_json())?;
+    if let Some(run) = request.before(app, SendMessage::NAME, &asked).await? {
+        return answer(run);
     }
-    let lane = message.send_at.is_none().then(|| message.lane());
-    let input = json(&message)?;
-    let start = request.start(lane);
-    let begun = begin(app, SendMessage::NAME, input.clone(), start, request.patience).await?;
-    answer(begun.unless_other(|known| *known == input)?)
+    let means = Means::of(app, &request.owner).await?;
+    let mut message = message.read(channel, &request.owner, &means.senders, means.now)?;
+    message.asked = Some(asked.clone());
+    let going = Going {
+        workflow: SendMessage::NAME,
+        lane: message.lane(),
+        send_at: message.send_at,
+        prospect: message.prospect.clone(),
+        sender: message.from.clone(),
+        input: json(&message)?,
+    };
+    going.start(app, &request, &means, &asked).await
 }
 
-fn answer(run: Run) -> Result<SendAnswer, Problem> {
+/// A message or call that is to go.
+pub(super) struct Going {
+    pub(super) workflow: &'static str,
+    /// In whose order, where it goes at once.
+    pub(super) lane: String,
+    pub(super) send_at: Option<DateTime<Utc>>,
+    /// Whom it is counted against.
+    pub(super) prospect: String,
+    pub(super) sender: Address,
+    pub(super) input: Value,
+}
+
+impl Going {
+    /// Starts its run, if quiet hours and limits let it go; what counts it commits with the start.
+    ///
+    /// # Errors
+    /// 429 where it may not go now.
+    pub(super) async fn start(
+        self,
+        app: &App,
+        request: &Request,
+        means: &Means,
+        asked: &str,
+    ) -> Result<SendAnswer, Problem> {
+        means.check_time(self.send_at)?;
+        if self.send_at.is_none()
+            && let Some(end) = means.quiet_until(None)?
+        {
+            let told = format!("the owner's quiet hours last until {}", written(end));
+            let seconds = (end - means.now).num_seconds().max(0).unsigned_abs() + 1;
+            return Err(Problem::too_many(told, seconds).with("retry_at", written(end)));
+        }
+        // One that waits for its time takes its place when that has come.
+        let start = request.start(self.send_at.is_none().then_some(self.lane));
+        let (owner, limits, now) = (request.owner.clone(), means.limits, means.now);
+        let (prospect, sender, input) = (self.prospect, self.sender, self.input);
+        let begun =
+            app.engine
+                .run_named_after::<Problem, _>(self.workflow, start, request.patience, move |tx| {
+                    Box::pin(async move {
+                        let wish = Wish {
+                            prospect: &prospect,
+                            sender: &sender,
+                        };
+                        let admitted = limits::admit(tx, &owner, limits, &[wish], now).await?;
+                        match admitted.first().and_then(Kept::by) {
+                            Some(kept) => {
+                                let told = Problem::too_many(kept.told(), kept.seconds);
+                                Err(told.with("prospect", prospect))
+                            }
+                            None => Ok(input),
+                        }
+                    })
+                });
+        let (started, ended) = begun.await?;
+        let run = match ended {
+            Some(run) => run,
+            None => found(app, &started.run, std::time::Duration::ZERO).await?,
+        };
+        answer(same(run, asked)?)
+    }
+}
+
+/// The address of a person of a campaign, who gets `message`.
+///
+/// # Errors
+/// A problem that names the field that cannot be taken.
+pub(crate) fn check_person(
+    owner: &OwnerId,
+    senders: &Senders,
+    channel: Channel,
+    from: Option<String>,
+    to: &str,
+    prospect: String,
+    message: CampaignMessage,
+) -> Result<Address, Problem> {
+    let message = NewMessage::of_campaign(Some(to.to_owned()), prospect, from, message);
+    Ok(message.read(channel, owner, senders, Utc::now())?.to)
+}
+
+/// Sends what a page asks for, given as the body of `/messages/sms`, and waits a little for Twilio's answer. Returns the
+/// run.
+///
+/// # Errors
+/// As of the API.
+pub(crate) async fn send_from_page(
+    app: &App,
+    owner: &OwnerId,
+    key: &str,
+    channel: Channel,
+    body: Value,
+) -> Result<String, Problem> {
+    let read = NewMessage::parse_from_json(Some(body));
+    let message = read.map_err(|error| Problem::bad_request(error.into_message()))?;
+    let request = Request {
+        key: Some(lists::key(owner, key)),
+        owner: owner.clone(),
+        patience: PAGE_PATIENCE,
+    };
+    Ok(match send(app, request, channel, message).await? {
+        SendAnswer::Sent(sent) => sent.0.run,
+        SendAnswer::Started(run) => run.0.id().to_owned(),
+    })
+}
+
+pub(super) fn answer(run: Run) -> Result<SendAnswer, Problem> {
     if !run.state.is_final() {
         return Ok(SendAnswer::Started(Json(run.into())));
     }
@@ -236,38 +424,47 @@ fn answer(run: Run) -> Result<SendAnswer, Problem> {
     })))
 }
 
-async fn admit(
-    app: &App,
-    owner: &OwnerId,
-    wanted: BTreeMap<String, usize>,
+/// What keeps a message back.
+struct Kept {
+    limit: Limit,
     per_minute: u32,
-) -> Result<std::collections::HashMap<String, Admitted>, Problem> {
-    let owner = owner.clone();
-    let admitted = app.engine.storage().transaction(move |tx| {
-        let counting = async move { prospects::admit(tx, &owner, &wanted, per_minute, Utc::now()).await };
-        Box::pin(async move { Ok::<_, Refused>(counting.await?) })
-    });
-    Ok(admitted.await?)
+    /// For how long.
+    seconds: u64,
 }
 
-/// After how many seconds one more may go, if not all may now.
-fn seconds(admitted: &Admitted) -> Option<u64> {
-    let after = admitted.retry_after?;
-    Some(
-        after
-            .as_millis()
-            .div_ceil(1000)
-            .try_into()
-            .unwrap_or(u64::MAX)
-            .max(1),
-    )
+impl Kept {
+    /// `None` where it may go.
+    fn by(admission: &Admission) -> Option<Self> {
+        match *admission {
+            Admission::Go => None,
+            Admission::Later {
+                limit,
+                per_minute,
+                after,
+            } => Some(Self {
+                limit,
+                per_minute,
+                seconds: u64::try_from(after.as_millis().div_ceil(1000))
+                    .unwrap_or(u64::MAX)
+                    .max(1),
+            }),
+        }
+    }
+
+    fn told(&self) -> String {
+        let Self {
+            per_minute, seconds, ..
+        } = self;
+        let how = match self.limit {
+            Limit::Prospect => "to one prospect",
+            Limit::Sender => "from one sender",
+            Limit::Owner => "from this owner",
+        };
+        format!("{per_minute} messages a minute may go {how}; this one may go in {seconds} s")
+    }
 }
 
-fn limited(per_minute: u32, seconds: u64) -> String {
-    format!("{per_minute} messages a minute may go to one prospect; this one may go in {seconds} s")
-}
-
-fn json(value: &impl serde::Serialize) -> Result<Value, Problem> {
+pub(super) fn json(value: &impl serde::Serialize) -> Result<Value, Problem> {
     serde_json::to_value(value).map_err(|error| Problem::bad_request(error.to_string()))
 }
 

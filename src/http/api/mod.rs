@@ -1,9 +1,11 @@
 //! The JSON API, with its OpenAPI document.
+mod calls;
+mod campaigns;
 mod control;
 mod conversations;
 mod lists;
 mod media;
-mod messages;
+pub(crate) mod messages;
 mod owners;
 mod prospects;
 mod questions;
@@ -12,7 +14,8 @@ mod runs;
 mod schedules;
 mod send_error;
 mod starts;
-mod twilio;
+pub(crate) mod twilio;
+mod voice;
 mod watch;
 
 use poem::{EndpointExt, Route, get, handler, web::Data};
@@ -27,6 +30,10 @@ pub(super) enum Tag {
     Conversations,
     /// Messages that answer nobody.
     Messages,
+    /// Telephone calls.
+    Calls,
+    /// One message to many people.
+    Campaigns,
     /// Twilio itself.
     Twilio,
     /// What the agents know the answer to.
@@ -87,11 +94,14 @@ pub(super) fn documented(routes: Route) -> (Route, Route) {
             control::Control,
             conversations::Conversations,
             messages::Messages,
+            calls::Calls,
             media::Attachments,
             prospects::Prospects,
+            campaigns::Campaigns,
             twilio::Twilio,
             questions::Questions,
             owners::Owners,
+            voice::Callers,
             retention::Retention,
             schedules::Schedules,
             watch::Watch,

@@ -6,7 +6,10 @@ use poem::web::Data;
 use poem_openapi::{Object, OpenApi, param::Path, payload::Json};
 use recado_domain::{OwnerId, UnknownSend};
 use recado_engine::Policy;
-use recado_store::owners::{self, HIGHEST_PROSPECT_LIMIT, LONGEST_QUIET_PERIOD, Owner, Typing};
+use recado_store::{
+    QuietHours,
+    owners::{self, HIGHEST_PROSPECT_LIMIT, HIGHEST_SEND_LIMIT, LONGEST_QUIET_PERIOD, Owner, Typing},
+};
 
 use super::{Operator, Tag, conversations::Refused};
 use crate::{app::App, http::Problem};
@@ -57,6 +60,43 @@ pub(super) struct QuietPeriodItem {
 pub(super) struct ProspectLimitItem {
     /// From 1 to 600; 10 if null.
     per_minute: Option<u32>,
+}
+
+/// How many messages may go from an owner within a minute; answers to contacts always go and are not counted.
+#[derive(Object)]
+pub(super) struct SendLimitsItem {
+    /// From each of its senders, from 1 to 100,000; no limit if null.
+    per_sender: Option<u32>,
+    /// In all, from 1 to 100,000; no limit if null.
+    per_owner: Option<u32>,
+}
+
+/// The hours in which nothing goes of an owner's own accord; none if all three are null.
+#[derive(Object)]
+pub(super) struct QuietHoursItem {
+    /// When they begin, as in `21:00`.
+    from: Option<String>,
+    /// When they end, as in `08:00`; before `from` it is on the next day.
+    to: Option<String>,
+    /// Whose clocks, as in `America/Sao_Paulo`.
+    zone: Option<String>,
+}
+
+impl From<Option<QuietHours>> for QuietHoursItem {
+    fn from(hours: Option<QuietHours>) -> Self {
+        match hours {
+            None => Self {
+                from: None,
+                to: None,
+                zone: None,
+            },
+            Some(QuietHours { from, to, zone }) => Self {
+                from: Some(from),
+                to: Some(to),
+                zone: Some(zone),
+            },
+        }
+    }
 }
 
 /// Whether WhatsApp contacts of an owner see that their message was read and that an answer is being written.
@@ -237,6 +277,96 @@ impl Owners {
         });
         set.await.map_err(Problem::from)?;
         Ok(item)
+    }
+
+    /// Shows how many messages may go from an owner within a minute
+    #[oai(path = "/owners/:owner/send-limits", method = "get")]
+    async fn send_limits(
+        &self,
+        Data(app): Data<&App>,
+        _operator: Operator,
+        owner: Path<String>,
+    ) -> poem::Result<Json<SendLimitsItem>> {
+        let settings = known(app, &owner.0).await?.settings().map_err(Problem::from)?;
+        Ok(Json(SendLimitsItem {
+            per_sender: settings.sender_limit,
+            per_owner: settings.owner_limit,
+        }))
+    }
+
+    /// Sets how many messages may go from an owner within a minute
+    ///
+    /// Who asks for more is answered 429; campaigns wait.
+    #[oai(path = "/owners/:owner/send-limits", method = "put")]
+    async fn set_send_limits(
+        &self,
+        Data(app): Data<&App>,
+        _operator: Operator,
+        owner: Path<String>,
+        item: Json<SendLimitsItem>,
+    ) -> poem::Result<Json<SendLimitsItem>> {
+        let limits = [("per_sender", item.per_sender), ("per_owner", item.per_owner)];
+        for (field, limit) in limits {
+            if limit.is_some_and(|limit| !(1..=HIGHEST_SEND_LIMIT).contains(&limit)) {
+                let told = format!("{field} must be from 1 to {HIGHEST_SEND_LIMIT}, or null for no limit");
+                return Err(Problem::unprocessable(field, told).into());
+            }
+        }
+        known(app, &owner.0).await?;
+        let owner = OwnerId::from(owner.0);
+        let (per_sender, in_all) = (item.per_sender, item.per_owner);
+        let set = app.engine.storage().transaction(move |tx| {
+            Box::pin(async move {
+                Ok::<_, Refused>(owners::set_send_limits(tx, &owner, per_sender, in_all).await?)
+            })
+        });
+        set.await.map_err(Problem::from)?;
+        Ok(item)
+    }
+
+    /// Shows the hours in which nothing goes of an owner's own accord
+    #[oai(path = "/owners/:owner/quiet-hours", method = "get")]
+    async fn quiet_hours(
+        &self,
+        Data(app): Data<&App>,
+        _operator: Operator,
+        owner: Path<String>,
+    ) -> poem::Result<Json<QuietHoursItem>> {
+        let settings = known(app, &owner.0).await?.settings().map_err(Problem::from)?;
+        Ok(Json(settings.quiet_hours.into()))
+    }
+
+    /// Sets the hours in which nothing goes of an owner's own accord
+    ///
+    /// A message that is asked for within them is answered 429, with the time of their end in `retry_at`; campaigns wait
+    /// for it. Answers to contacts go at any hour.
+    #[oai(path = "/owners/:owner/quiet-hours", method = "put")]
+    async fn set_quiet_hours(
+        &self,
+        Data(app): Data<&App>,
+        _operator: Operator,
+        owner: Path<String>,
+        item: Json<QuietHoursItem>,
+    ) -> poem::Result<Json<QuietHoursItem>> {
+        let QuietHoursItem { from, to, zone } = item.0;
+        let hours = match (from, to, zone) {
+            (None, None, None) => None,
+            (from, to, zone) => Some(QuietHours {
+                from: from.unwrap_or_default(),
+                to: to.unwrap_or_default(),
+                zone: zone.unwrap_or_default(),
+            }),
+        };
+        if let Some(Err(error)) = hours.as_ref().map(QuietHours::check) {
+            return Err(Problem::unprocessable(error.field, error.to_string()).into());
+        }
+        known(app, &owner.0).await?;
+        let (owner, set) = (OwnerId::from(owner.0), hours.clone());
+        let set = app.engine.storage().transaction(move |tx| {
+            Box::pin(async move { Ok::<_, Refused>(owners::set_quiet_hours(tx, &owner, set).await?) })
+        });
+        set.await.map_err(Problem::from)?;
+        Ok(Json(hours.into()))
     }
 
     /// Shows whether WhatsApp contacts of an owner see that an answer is being written

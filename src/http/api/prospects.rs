@@ -6,31 +6,35 @@ use poem_openapi::{
     param::{Header, Path, Query},
     payload::Json,
 };
-use recado_domain::{Channel, Direction, MessageStatus};
-use recado_store::prospects::{self, Communication, Filter};
+use recado_domain::{Direction, OwnerId};
+use recado_store::{
+    calls::Recording,
+    prospects::{self, Communication, Filter, Medium},
+};
 use serde_json::Value;
+use url::Url;
 
 use super::{Operator, Tag, lists, send_error::SendErrorItem};
-use crate::{app::App, http::Problem};
+use crate::{app::App, http::Problem, media::Links};
 
 /// Prospects.
 pub(super) struct Prospects;
 
-/// One message to or from a prospect.
+/// One message or call to or from a prospect.
 #[derive(Object)]
 pub(super) struct CommunicationItem {
     id: String,
     prospect: String,
-    /// sms or whatsapp.
+    /// sms, whatsapp or call.
     #[oai(rename = "type")]
-    channel: String,
+    medium: String,
     /// inbound or outbound.
     direction: String,
     /// To which address, as Twilio writes it.
     to: String,
     /// From which address.
     from: String,
-    /// Its text.
+    /// Its text; of a call empty.
     body: String,
     /// Where its media were, as it was sent or as Twilio told.
     media_urls: Vec<String>,
@@ -42,7 +46,13 @@ pub(super) struct CommunicationItem {
     status: Option<String>,
     /// Why it was not sent, or did not arrive.
     error: Option<SendErrorItem>,
-    /// The run that received or sent it.
+    /// How long a call was, in seconds; null before its end.
+    duration: Option<i64>,
+    /// Who answered a call, in Twilio's words; null where nobody asked for that.
+    answered_by: Option<String>,
+    /// The recordings of a call, oldest first.
+    recordings: Vec<RecordingItem>,
+    /// The run that received, sent or made it.
     run: Option<String>,
     /// When it was received, or meant to be sent.
     created_at: DateTime<Utc>,
@@ -50,6 +60,46 @@ pub(super) struct CommunicationItem {
     sent_at: Option<DateTime<Utc>>,
     /// When its status last changed.
     updated_at: DateTime<Utc>,
+}
+
+/// A recording of a call.
+#[derive(Object)]
+pub(super) struct RecordingItem {
+    /// Twilio's id of it.
+    sid: String,
+    /// Twilio's word on it, such as in-progress, completed or absent.
+    status: String,
+    /// How long it is, in seconds.
+    duration: Option<i64>,
+    /// Where the audio is, for some 10 to 20 minutes; null before it is fetched, and once it is not kept any more. It
+    /// needs no token. What a voicemail says is in the message that it became.
+    url: Option<String>,
+}
+
+/// Makes links to recordings.
+struct Linker<'a> {
+    links: Links,
+    base: &'a str,
+    owner: OwnerId,
+    now: i64,
+}
+
+impl Linker<'_> {
+    fn item(&self, recording: Recording) -> RecordingItem {
+        let link = |_| {
+            format!(
+                "{}{}",
+                self.base,
+                self.links.file(&self.owner, &recording.sid, self.now)
+            )
+        };
+        RecordingItem {
+            url: recording.kept.map(link),
+            status: recording.status.to_string(),
+            duration: recording.duration,
+            sid: recording.sid,
+        }
+    }
 }
 
 /// A page of a history, newest first.
@@ -64,7 +114,7 @@ pub(super) struct HistoryPage {
 impl Prospects {
     /// Lists what went between an owner and a prospect, newest first
     ///
-    /// At all addresses at which the prospect was written to, answers and what the prospect wrote among it.
+    /// At all addresses at which the prospect was written to or called, answers and what the prospect wrote among it.
     #[oai(path = "/prospects/:id/history", method = "get")]
     #[expect(clippy::too_many_arguments, reason = "each is a parameter of the URL")]
     async fn history(
@@ -75,25 +125,41 @@ impl Prospects {
         #[oai(name = "Recado-Owner")]
         owner: Header<Option<String>>,
         id: Path<String>,
-        /// all (if absent), sms or whatsapp.
+        /// all (if absent), sms, whatsapp or call.
         #[oai(name = "type")]
         kind: Query<Option<String>>,
         limit: Query<Option<u64>>,
         cursor: Query<Option<String>>,
     ) -> poem::Result<Json<HistoryPage>> {
         let kind = kind.0.filter(|kind| kind != "all");
-        let channel = lists::word("type", kind, |text| Channel::parse(text).ok())?;
+        let medium = lists::word("type", kind, |text| Medium::parse(text).ok())?;
         let (owner, limit) = (lists::owner(owner.0), lists::limit(limit.0)?);
         let database = &app.environment.database;
         let known = prospects::exists(database, &owner, &id.0).await;
         if !known.map_err(Problem::from)? {
             return Err(Problem::not_found("prospect").into());
         }
-        let (filter, cursor) = (Filter { channel }, cursor.0.as_deref());
+        let filter = Filter {
+            medium,
+            ..Filter::default()
+        };
+        let cursor = cursor.0.as_deref();
         let page = prospects::history(database, &owner, &id.0, filter, cursor, limit)
             .await
             .map_err(Problem::from)?;
-        let item = |message| CommunicationItem::of(&id.0, message);
+        let base = app
+            .config
+            .public_url
+            .as_ref()
+            .map(Url::as_str)
+            .unwrap_or_default();
+        let linker = Linker {
+            links: Links::new(&app.config),
+            base: base.trim_end_matches('/'),
+            owner,
+            now: Utc::now().timestamp(),
+        };
+        let item = |message| CommunicationItem::of(&id.0, message, &linker);
         Ok(Json(HistoryPage {
             items: page.items.into_iter().map(item).collect(),
             next: page.next,
@@ -102,8 +168,8 @@ impl Prospects {
 }
 
 impl CommunicationItem {
-    fn of(prospect: &str, message: Communication) -> Self {
-        let (ours, theirs) = (message.ours.to_twilio(), message.theirs.to_twilio());
+    fn of(prospect: &str, message: Communication, linker: &Linker<'_>) -> Self {
+        let (ours, theirs) = (message.ours, message.theirs);
         let (from, to) = match message.direction {
             Direction::Inbound => (theirs, ours),
             Direction::Outbound => (ours, theirs),
@@ -113,16 +179,12 @@ impl CommunicationItem {
             .as_deref()
             .and_then(|form| serde_json::from_str(form).ok())
             .unwrap_or_default();
-        let failed = matches!(
-            message.status,
-            Some(MessageStatus::Failed | MessageStatus::Undelivered)
-        );
-        let error = (failed || message.error_code.is_some())
+        let error = (message.is_failure || message.error_code.is_some())
             .then(|| SendErrorItem::of(message.error_code, message.error_message));
         Self {
-            id: message.id.to_string(),
+            id: message.id,
             prospect: prospect.to_owned(),
-            channel: message.channel.to_string(),
+            medium: message.medium.as_str().to_owned(),
             direction: message.direction.as_str().to_owned(),
             to,
             from,
@@ -130,8 +192,15 @@ impl CommunicationItem {
             media_urls: media_urls(&form),
             template: form.get("template").cloned(),
             sid: message.twilio_sid,
-            status: message.status.map(|status| status.as_str().to_owned()),
+            status: message.status,
             error,
+            duration: message.duration,
+            answered_by: message.answered_by,
+            recordings: message
+                .recordings
+                .into_iter()
+                .map(|recording| linker.item(recording))
+                .collect(),
             run: message.run,
             created_at: message.created_at,
             sent_at: message.sent_at,

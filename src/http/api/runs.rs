@@ -52,6 +52,13 @@ pub(super) struct RunItem {
     finished_at: Option<DateTime<Utc>>,
 }
 
+impl RunItem {
+    /// Its id.
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+}
+
 impl From<Run> for RunItem {
     fn from(run: Run) -> Self {
         Self {

@@ -48,6 +48,16 @@ impl SendErrorItem {
     }
 }
 
+impl SendErrorItem {
+    /// Of a row of a campaign.
+    pub(super) fn of_row(field: Option<String>, problem: Option<String>) -> Self {
+        Self {
+            field,
+            ..Self::of(None, problem)
+        }
+    }
+}
+
 impl From<RowError> for SendErrorItem {
     fn from(error: RowError) -> Self {
         Self {
@@ -62,9 +72,9 @@ pub(super) fn problem(run: &str, delivery: &Delivery, error: &SendError) -> Prob
     let known = known(error.code);
     let remedy = known.map_or("", |known| known.remedy);
     let what = match (delivery.ending, &delivery.sid) {
-        (Ending::GivenUp, _) => "nobody can tell whether the message was sent",
+        (Ending::GivenUp, _) => "nobody can tell whether it was sent",
         (_, Some(_)) => "only the first parts of the message were sent",
-        (_, None) => "the message was not sent",
+        (_, None) => "it was not sent",
     };
     let mut detail = format!("{what}: {}", error.message);
     if !error.message.contains(remedy) {
@@ -74,6 +84,7 @@ pub(super) fn problem(run: &str, delivery: &Delivery, error: &SendError) -> Prob
     let status = match (delivery.ending, error.code) {
         // Whoever sends it again may send it twice.
         (Ending::GivenUp, _) => StatusCode::CONFLICT,
+        (Ending::OverQuota, _) => StatusCode::PAYMENT_REQUIRED,
         (_, Some(_)) => StatusCode::UNPROCESSABLE_ENTITY,
         (_, None) => StatusCode::BAD_GATEWAY,
     };

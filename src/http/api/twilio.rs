@@ -13,24 +13,24 @@ pub(super) struct Twilio;
 
 /// Whether an owner can send.
 #[derive(Object)]
-pub(super) struct HealthItem {
+pub(crate) struct HealthItem {
     /// Whether Twilio knows the account, and lets it send.
-    healthy: bool,
+    pub(crate) healthy: bool,
     /// The owner's account, or the first that is not well.
-    account: Option<AccountItem>,
+    pub(crate) account: Option<AccountItem>,
     /// The addresses from which the owner sends.
-    numbers: Vec<String>,
+    pub(crate) numbers: Vec<String>,
     /// What is wrong, and what to do about it.
-    error: Option<String>,
+    pub(crate) error: Option<String>,
 }
 
 /// An account at Twilio.
 #[derive(Object)]
-pub(super) struct AccountItem {
+pub(crate) struct AccountItem {
     /// `AC…`.
-    sid: String,
+    pub(crate) sid: String,
     /// active, suspended or closed; null where Twilio did not say.
-    status: Option<String>,
+    pub(crate) status: Option<String>,
 }
 
 /// How Twilio is.
@@ -99,7 +99,11 @@ impl Twilio {
     }
 }
 
-async fn health(app: &App, owner: &OwnerId) -> Result<HealthItem, Problem> {
+/// Whether an owner can send: its numbers and its accounts, each as Twilio says now.
+///
+/// # Errors
+/// Those of the database.
+pub(crate) async fn health(app: &App, owner: &OwnerId) -> Result<HealthItem, Problem> {
     let database = &app.environment.database;
     let senders = accounts::senders(database, owner).await?;
     let mut health = HealthItem {

@@ -1,12 +1,12 @@
 // Every page: replaces what changed on a followed page, shows time as a person says it, asks before a change.
 
 const units = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
-const relative = new Intl.RelativeTimeFormat("en", { numeric: "auto", style: "short" });
+const relative = new Intl.RelativeTimeFormat(document.documentElement.lang, { numeric: "auto", style: "short" });
 
 /** "12 sec. ago", "in 3 min." */
 function relativeTo(now, then) {
   const seconds = Math.round((then - now) / 1000);
-  if (Math.abs(seconds) < 1) return "now";
+  if (Math.abs(seconds) < 1) return relative.format(0, "second");
   const [unit, size] = units.find(([, size]) => Math.abs(seconds) >= size);
   return relative.format(Math.trunc(seconds / size), unit);
 }
@@ -28,7 +28,8 @@ function replace(element, html) {
   const open = [...element.querySelectorAll("details[open][id]")].map((details) => details.id);
   const focused = element.contains(document.activeElement) ? document.activeElement : null;
   const place = focused && (focused.closest("[id]")?.id ?? null);
-  const scrolled = element.querySelector(".scroll")?.scrollLeft ?? 0;
+  const before = element.querySelector(".scroll");
+  const [left, top] = [before?.scrollLeft ?? 0, before?.scrollTop ?? 0];
   element.innerHTML = html;
   for (const id of open) document.getElementById(id)?.setAttribute("open", "");
   if (place) {
@@ -36,7 +37,7 @@ function replace(element, html) {
     (target?.matches("details") ? target.querySelector("summary") : target)?.focus({ preventScroll: true });
   }
   const scroll = element.querySelector(".scroll");
-  if (scroll) scroll.scrollLeft = scrolled;
+  if (scroll) [scroll.scrollLeft, scroll.scrollTop] = [left, top];
   showTimes(element);
 }
 
@@ -44,7 +45,8 @@ function say(word) {
   const following = document.querySelector("[data-following]");
   if (!following || following.dataset.following === word) return;
   following.dataset.following = word;
-  following.querySelector("[data-word]").textContent = word;
+  const told = `say${word[0].toUpperCase()}${word.slice(1)}`;
+  following.querySelector("[data-word]").textContent = following.dataset[told] ?? word;
 }
 
 /** Follows `url`: hands the sections of every event to `show`. Returns what ends it. */
@@ -148,11 +150,11 @@ if (line) {
   });
 }
 
-/** Ctrl-K leads to the line from everywhere: run ids, SIDs and numbers are found there. */
+/** Ctrl-K leads to the search from everywhere. */
+const search = document.querySelector("input[data-search]");
 addEventListener("keydown", (event) => {
   if (event.key !== "k" || !(event.ctrlKey || event.metaKey)) return;
   event.preventDefault();
-  if (line) line.select();
-  else location.href = "/#q";
+  if (search) search.select();
+  else location.href = "/search";
 });
-if (line && location.hash === "#q") line.focus();

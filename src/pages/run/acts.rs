@@ -14,9 +14,12 @@ use serde_json::{Value, json};
 use crate::{
     app::App,
     pages::{
+        language::tell,
         problem::{no_database, not_found, problem_at},
+        sight::Sight,
         text::pretty,
     },
+    t,
 };
 
 /// The acts that fit a run now, each behind words that say what it does.
@@ -59,13 +62,20 @@ struct Field {
 }
 
 impl<'a> Acts<'a> {
-    pub(super) fn of(run: &'a Run, events: &[Event]) -> Self {
+    pub(super) fn of(run: &'a Run, events: &[Event], sight: &Sight) -> Self {
         Self {
             run,
             undecided: undecided(run, events),
-            offers: offers(run),
+            offers: offers(run, sight),
         }
     }
+}
+
+fn nobody_can_tell(name: &str) -> String {
+    tell(
+        "Nobody can tell whether {name} happened",
+        &[("name", name.to_owned())],
+    )
 }
 
 /// A document to be edited; nothing, where it is too long for a person.
@@ -82,7 +92,7 @@ fn is_paused(run: &Run) -> bool {
     run.waiting_for.as_deref() == Some("resume")
 }
 
-fn offers(run: &Run) -> Vec<Offer> {
+fn offers(run: &Run, sight: &Sight) -> Vec<Offer> {
     let offer = |word, title, told| Offer {
         word,
         title,
@@ -104,57 +114,82 @@ fn offers(run: &Run) -> Vec<Offer> {
     };
     let mut offers = Vec::new();
     if run.state == RunState::Parked {
-        let told = "The step that failed is not tried again: it is taken to have returned this, and the run goes on.";
+        let told = t(
+            "The step that failed is not tried again: it is taken to have returned this, and the run goes on.",
+        );
         offers.push(Offer {
-            fields: vec![document("result", "Result, as JSON", &Value::Null)],
-            ..offer("skip", "Skip the step", told)
+            fields: vec![document("result", t("Result, as JSON"), &Value::Null)],
+            ..offer("skip", t("Skip the step"), told)
         });
     }
     if is_paused(run) {
-        offers.push(offer("resume", "Resume", "The run goes on where it stands."));
+        offers.push(offer(
+            "resume",
+            t("Resume"),
+            t("The run goes on where it stands."),
+        ));
     } else if Act::Pause.fits(run).is_ok() {
-        let told = "The run stops before its next step and keeps its place: messages of the same contact wait behind it until it is resumed.";
-        offers.push(offer("pause", "Pause", told));
+        let told = t(
+            "The run stops before its next step and keeps its place: messages of the same contact wait behind it until it is resumed.",
+        );
+        offers.push(offer("pause", t("Pause"), told));
     }
     if !run.state.is_final() {
-        let told = "The run hears this where its workflow listens for it; one that it never listens for changes nothing.";
+        let told = t(
+            "The run hears this where its workflow listens for it; one that it never listens for changes nothing.",
+        );
         offers.push(Offer {
             fields: vec![
-                field("name", "Name"),
-                document("data", "What it says, as JSON", &Value::Null),
+                field("name", t("Name")),
+                document("data", t("What it says, as JSON"), &Value::Null),
             ],
-            ..offer("signal", "Signal", told)
+            ..offer("signal", t("Signal"), told)
         });
     }
-    let told = "A new run begins with the same first events, 0 for none, and does the rest anew: what comes after is sent \
-        again. This one, if it has not ended, is terminated. Where a changed input does not fit the events that it \
-        shares, the new run is parked and shows both sides.";
+    let told = t(
+        "A new run begins with the same first events, 0 for none, and does the rest anew: what comes after is sent \
+         again. This one, if it has not ended, is terminated. Where a changed input does not fit the events that it \
+         shares, the new run is parked and shows both sides.",
+    );
     let input = Field {
         required: false,
-        value: whole(&run.input),
-        ..document("input", "Input, as JSON; empty for the same", &Value::Null)
+        // What is masked cannot be edited.
+        value: if sight.is_whole() {
+            whole(&run.input)
+        } else {
+            String::new()
+        },
+        ..document(
+            "input",
+            t("Input, as JSON; empty for the same. To edit the present one, reveal it first."),
+            &Value::Null,
+        )
     };
     offers.push(Offer {
         danger: true,
         fields: vec![
             Field {
                 value: "0".to_owned(),
-                ..field("from", "Last event that it shares")
+                ..field("from", t("Last event that it shares"))
             },
             input,
         ],
-        ..offer("fork", "Fork", told)
+        ..offer("fork", t("Fork"), told)
     });
     if !run.state.is_final() {
-        let told = "The workflow learns of it at its next step, and may make good what it did. What was sent stays sent.";
+        let told = t(
+            "The workflow learns of it at its next step, and may make good what it did. What was sent stays sent.",
+        );
         offers.push(Offer {
             danger: true,
-            ..offer("cancel", "Cancel", told)
+            ..offer("cancel", t("Cancel"), told)
         });
-        let told = "The run ends at once, without its workflow's knowledge: nothing is made good. Cancel asks it first.";
+        let told = t(
+            "The run ends at once, without its workflow's knowledge: nothing is made good. Cancel asks it first.",
+        );
         offers.push(Offer {
             danger: true,
-            ..offer("terminate", "Terminate", told)
+            ..offer("terminate", t("Terminate"), told)
         });
     }
     offers

@@ -1,13 +1,19 @@
 //! What stands at the top of a run's page.
 use askama::{Template, filters::HtmlSafe};
+use chrono::Utc;
 use recado_engine::{Link, Run, RunState};
 
-use crate::pages::{
-    contact,
-    moment::{Moment, between},
-    runs::Waits,
-    state::Mark,
-    text::masked,
+use super::seen::{CHILDREN, Seen};
+use crate::{
+    pages::{
+        contact,
+        language::tell,
+        moment::{Moment, between},
+        runs::Waits,
+        sight::Sight,
+        state::Mark,
+    },
+    t,
 };
 
 #[derive(Template)]
@@ -19,11 +25,17 @@ pub(super) struct Facts<'a> {
     waits: Option<Waits>,
     key: String,
     lane: Option<String>,
+    place: Option<String>,
+    head: Option<String>,
     error: Option<String>,
     created: Moment,
     finished: Option<Moment>,
-    took: Option<String>,
+    took: String,
+    conversation: Option<(&'a str, &'a str)>,
     ties: Vec<Tie>,
+    trace: Option<String>,
+    more_children: bool,
+    revealed: Option<(usize, Moment)>,
 }
 
 /// A tie to another run.
@@ -31,24 +43,51 @@ struct Tie {
     /// What the other is to this one.
     what: &'static str,
     other: String,
+    /// Where the other stands, where that is known.
+    mark: Option<Mark>,
 }
 
 impl HtmlSafe for Facts<'_> {}
 
 impl<'a> Facts<'a> {
-    pub(super) fn of(run: &'a Run, links: &[Link]) -> Self {
+    pub(super) fn of(seen: &'a Seen, sight: &Sight) -> Self {
+        let run = &seen.run;
+        let parent = run.parent.iter().map(|parent| Tie {
+            what: t("Started by"),
+            other: parent.to_string(),
+            mark: None,
+        });
+        let children = seen.children.iter().take(CHILDREN as usize).map(|child| Tie {
+            what: t("Child run"),
+            other: child.id.to_string(),
+            mark: Some(Mark(child.state)),
+        });
+        let links = seen.links.iter().map(|link| Tie::of(run, link));
+        let waiting = !run.state.is_final() && run.state != RunState::Parked;
         Self {
             run,
             mark: Mark(run.state),
             contact: contact::of(run),
             waits: Waits::of(run),
-            key: masked(&run.key),
-            lane: run.lane.as_deref().map(masked),
-            error: run.error.as_deref().map(masked),
+            key: sight.told(&run.key),
+            lane: run.lane.as_deref().map(|lane| sight.told(lane)),
+            place: run.place.filter(|_| waiting).map(|_| match &seen.before {
+                Some(before) => tell("{n} before it", &[("n", before.runs.to_string())]),
+                None => t("it is the head").to_owned(),
+            }),
+            head: seen.before.as_ref().map(|before| before.head.to_string()),
+            error: run.error.as_deref().map(|error| sight.told(error)),
             created: Moment::relative(run.created_at),
             finished: run.finished_at.map(Moment::relative),
-            took: run.finished_at.map(|finished| between(run.created_at, finished)),
-            ties: links.iter().map(|link| Tie::of(run, link)).collect(),
+            took: between(run.created_at, run.finished_at.unwrap_or_else(Utc::now)),
+            conversation: seen.conversation().zip(run.owner.as_deref()),
+            ties: parent.chain(links).chain(children).collect(),
+            trace: crate::telemetry::trace_url(&run.id),
+            more_children: seen.children.len() > CHILDREN as usize,
+            revealed: seen
+                .reveals
+                .first()
+                .map(|last| (seen.reveals.len(), Moment::relative(last.at))),
         }
     }
 
@@ -60,9 +99,9 @@ impl<'a> Facts<'a> {
 impl Tie {
     fn of(run: &Run, link: &Link) -> Self {
         let (here, there) = match link.kind.as_str() {
-            "merged_into" => ("Answered by", "Answers for"),
-            "forked_from" => ("Forked from", "Forked as"),
-            _ => ("Continues", "Continued as"),
+            "merged_into" => (t("Answered by"), t("Answers for")),
+            "forked_from" => (t("Forked from"), t("Forked as")),
+            _ => (t("Continues"), t("Continued as")),
         };
         let (what, other) = if link.run == run.id {
             (here, &link.other)
@@ -72,6 +111,7 @@ impl Tie {
         Self {
             what,
             other: other.to_string(),
+            mark: None,
         }
     }
 }

@@ -9,15 +9,17 @@ use poem::{
 use recado_engine::{Act, Mode, StorageError, Touched};
 use serde::Deserialize;
 
-use super::row::Row;
+use super::{columns::Columns, row::Row};
 use crate::{
     app::App,
     line::Line,
     pages::{
+        language::tell,
         layout::{Here, Layout, html},
         problem::{no_database, problem_at},
         runs::runs_like,
     },
+    t,
 };
 
 /// The most runs that one act touches from here, the newest.
@@ -60,6 +62,7 @@ struct Preview<'a> {
     unfit: usize,
     is_cut: bool,
     rows: Vec<Row>,
+    columns: Columns,
 }
 
 /// What was done.
@@ -73,6 +76,28 @@ struct Done<'a> {
     touched: usize,
     refused: Vec<(String, String)>,
     unshown: usize,
+}
+
+impl Preview<'_> {
+    /// What would be done with how many.
+    fn asked(&self) -> String {
+        let deed = ("act", self.deed.title.to_owned());
+        match self.fit {
+            1 => tell("{act} 1 run", &[deed]),
+            n => tell("{act} {n} runs", &[deed, ("n", n.to_string())]),
+        }
+    }
+}
+
+impl Done<'_> {
+    /// What was done with how many.
+    fn told(&self) -> String {
+        let done = ("done", self.deed.done.to_owned());
+        match self.touched {
+            1 => tell("1 run {done}", &[done]),
+            n => tell("{n} runs {done}", &[("n", n.to_string()), done]),
+        }
+    }
 }
 
 /// Tells how many runs an act would touch, and shows the first; changes nothing.
@@ -98,6 +123,7 @@ pub(crate) async fn preview(Query(given): Query<Given>, Data(app): Data<&App>) -
         fit: fitting().count(),
         unfit: touched.len() - fitting().count(),
         is_cut: touched.len() >= MOST,
+        columns: Columns::default(),
         rows: fitting().take(SHOWN).map(|one| Row::of(&one.run)).collect(),
     };
     html(StatusCode::OK, &page)
@@ -163,7 +189,7 @@ async fn batch(
 fn read(given: &Given) -> Result<(Deed, Line), String> {
     let line = Line::parse(&given.q)?;
     if line.is_empty() {
-        return Err("An act on many runs needs words that say which. Filter the runs first.".to_owned());
+        return Err(t("An act on many runs needs words that say which. Filter the runs first.").to_owned());
     }
     Ok((deed(&given.act)?, line))
 }
@@ -172,35 +198,42 @@ fn deed(word: &str) -> Result<Deed, String> {
     let (deed, title, told, done, danger) = match word {
         "retry" => (
             Act::Retry,
-            "Retry",
-            "Each goes on with the step that failed, which gets all its attempts anew. What it has done is not done again.",
-            "go on",
+            t("Retry"),
+            t(
+                "Each goes on with the step that failed, which gets all its attempts anew. What it has done is not done again.",
+            ),
+            t("go on"),
             false,
         ),
         "resume" => (
             Act::Resume,
-            "Resume",
-            "Each goes on where it stands.",
-            "go on",
+            t("Resume"),
+            t("Each goes on where it stands."),
+            t("go on"),
             false,
         ),
         "cancel" => (
             Act::Cancel,
-            "Cancel",
-            "Each workflow learns of it at its next step, and may make good what it did. What was sent stays sent.",
-            "were asked to end",
+            t("Cancel"),
+            t(
+                "Each workflow learns of it at its next step, and may make good what it did. What was sent stays sent.",
+            ),
+            t("were asked to end"),
             true,
         ),
         "terminate" => (
             Act::Terminate,
-            "Terminate",
-            "Each ends at once, without its workflow's knowledge: nothing is made good. Cancel asks it first.",
-            "have ended",
+            t("Terminate"),
+            t(
+                "Each ends at once, without its workflow's knowledge: nothing is made good. Cancel asks it first.",
+            ),
+            t("have ended"),
             true,
         ),
         other => {
-            return Err(format!(
-                "“{other}” cannot be done with many runs; retry, resume, cancel and terminate can."
+            return Err(tell(
+                "“{act}” cannot be done with many runs; retry, resume, cancel and terminate can.",
+                &[("act", other.to_owned())],
             ));
         }
     };
@@ -216,8 +249,8 @@ fn deed(word: &str) -> Result<Deed, String> {
 fn unfit(told: &str) -> Response {
     problem_at(
         StatusCode::UNPROCESSABLE_ENTITY,
-        "That cannot be done so",
+        t("That cannot be done so"),
         told,
-        ("/", "To the runs"),
+        ("/", t("To the runs")),
     )
 }

@@ -9,7 +9,7 @@ use recado_engine::{Filter, StorageError};
 use serde_json::json;
 
 use super::{Asked, Given};
-use crate::{app::App, pages::problem::problem};
+use crate::{app::App, pages::problem::problem, t};
 
 /// Runs that are read at once.
 const PAGE: u64 = 500;
@@ -20,7 +20,7 @@ const PAGE: u64 = 500;
 pub(crate) async fn export(Query(given): Query<Given>, Data(app): Data<&App>) -> Response {
     let filter = match Asked::from(given).filter() {
         Ok(filter) => filter,
-        Err(told) => return problem(StatusCode::BAD_REQUEST, "That cannot be exported", &told),
+        Err(told) => return problem(StatusCode::BAD_REQUEST, t("That cannot be exported"), &told),
     };
     let app = app.clone();
     let pages = stream::try_unfold(Some(None), move |from| {

@@ -2,6 +2,7 @@
 use recado_engine::Filter;
 use serde::Deserialize;
 
+use super::columns::Columns;
 use crate::line::{Line, TEXT};
 
 /// The query of the page: a line, and what the controls change in it.
@@ -10,6 +11,7 @@ use crate::line::{Line, TEXT};
 pub(super) struct Query {
     q: String,
     cursor: String,
+    columns: String,
     text: Option<String>,
     workflow: Option<String>,
     state: Option<String>,
@@ -27,6 +29,8 @@ pub(super) struct Query {
 pub(super) struct Asked {
     line: Result<Line, (String, String)>,
     cursor: String,
+    /// The columns that the address asks for; empty where the browser's choice counts.
+    columns: String,
 }
 
 impl From<Query> for Asked {
@@ -59,6 +63,7 @@ impl From<Query> for Asked {
         Self {
             line,
             cursor: query.cursor,
+            columns: query.columns,
         }
     }
 }
@@ -88,6 +93,12 @@ impl Asked {
         }
     }
 
+    /// How many runs are looked through at once.
+    pub(super) fn depth(&self) -> String {
+        let depth = self.filter().ok().and_then(|filter| filter.depth);
+        depth.unwrap_or_default().to_string()
+    }
+
     /// What a control shows.
     pub(super) fn get(&self, name: &str) -> &str {
         self.line.as_ref().map_or("", |line| line.get(name))
@@ -107,17 +118,32 @@ impl Asked {
         self.line.as_ref().is_ok_and(|line| !line.is_empty())
     }
 
+    /// The columns that the address asks for.
+    pub(super) fn columns(&self) -> Option<Columns> {
+        (!self.columns.is_empty()).then(|| Columns::parse(&self.columns))
+    }
+
     /// Where the live changes of this page come from.
     pub(super) fn live(&self) -> String {
-        at("/runs/live", &self.line(), &[])
+        at("/runs/live", &self.line(), &self.chosen())
     }
 
     pub(super) fn first(&self) -> String {
-        at("/", &self.line(), &[])
+        at("/", &self.line(), &self.chosen())
     }
 
     pub(super) fn next(&self, cursor: &str) -> String {
-        at("/", &self.line(), &[("cursor", cursor)])
+        let mut more = self.chosen();
+        more.push(("cursor", cursor));
+        at("/", &self.line(), &more)
+    }
+
+    fn chosen(&self) -> Vec<(&str, &str)> {
+        let columns = Some(("columns", self.columns.as_str()));
+        columns
+            .filter(|(_, columns)| !columns.is_empty())
+            .into_iter()
+            .collect()
     }
 
     pub(super) fn export(&self) -> String {
@@ -151,7 +177,7 @@ pub(in crate::pages) fn batch_of(act: &str, line: &Line) -> String {
 }
 
 /// The address below which `line` is asked for; with `more` in its query.
-fn at(path: &str, line: &str, more: &[(&str, &str)]) -> String {
+pub(super) fn at(path: &str, line: &str, more: &[(&str, &str)]) -> String {
     let mut fields: Vec<_> = [("q", line)]
         .into_iter()
         .filter(|(_, line)| !line.is_empty())

@@ -2,8 +2,11 @@
 use chrono::{DateTime, Utc};
 use recado_engine::{Run, RunState};
 
+use crate::t;
+
 use crate::pages::{
     contact,
+    language::tell,
     moment::{Moment, between},
     state::Mark,
     text::{masked, short},
@@ -20,6 +23,10 @@ pub(super) struct Row {
     pub(super) owner: Option<String>,
     pub(super) waits: Option<Waits>,
     pub(super) error: Option<String>,
+    pub(super) attempt: i64,
+    pub(super) lane: Option<String>,
+    pub(super) worker: Option<String>,
+    pub(super) build: String,
     pub(super) created: Moment,
     /// Absent while the run goes on.
     pub(super) took: Option<String>,
@@ -48,14 +55,14 @@ impl Waits {
             return None;
         }
         let what = match waiting_for.map(|what| what.split_once(':').unwrap_or((what, ""))) {
-            None => "nothing".to_owned(),
-            Some(("worker", _)) => "a worker".to_owned(),
-            Some(("lane", _)) => "its turn in its lane".to_owned(),
-            Some(("quiet", _)) => "a quiet moment of its lane".to_owned(),
-            Some(("activity", "")) => "its worker".to_owned(),
-            Some(("activity", name)) => format!("{name}, at work"),
-            Some(("retry", name)) => format!("the next attempt at {name}"),
-            Some(("reconcile", name)) => format!("news of {name}"),
+            None => t("nothing").to_owned(),
+            Some(("worker", _)) => t("a worker").to_owned(),
+            Some(("lane", _)) => t("its turn in its lane").to_owned(),
+            Some(("quiet", _)) => t("a quiet moment of its lane").to_owned(),
+            Some(("activity", "")) => t("its worker").to_owned(),
+            Some(("activity", name)) => named("{name}, at work", name),
+            Some(("retry", name)) => named("the next attempt at {name}", name),
+            Some(("reconcile", name)) => named("news of {name}", name),
             Some((what, "")) => what.to_owned(),
             Some((what, name)) => format!("{what} {name}"),
         };
@@ -67,12 +74,21 @@ impl Waits {
     }
 }
 
+/// A sentence about a step.
+fn named(english: &'static str, name: &str) -> String {
+    tell(english, &[("name", name.to_owned())])
+}
+
 impl Row {
     pub(super) fn of(run: &Run) -> Self {
         let ended = run.finished_at;
         Self {
             id: run.id.to_string(),
             short: short(run.id.as_str()).to_owned(),
+            attempt: run.attempt,
+            lane: run.lane.as_deref().map(masked),
+            worker: run.worker.clone(),
+            build: run.build.clone(),
             workflow: run.workflow.clone(),
             mark: Mark(run.state),
             outcome: run.outcome.clone(),

@@ -15,6 +15,7 @@ use crate::{
         layout::{Here, Layout, html},
         problem::{no_database, not_found, problem_at},
     },
+    t,
 };
 
 /// How a browser writes the fields of a time.
@@ -103,7 +104,7 @@ fn backfill(
 ) -> Response {
     let page = Backfill {
         layout: Layout::new(
-            format!("Backfill {}", schedule.id),
+            format!("{} {}", t("Backfill"), schedule.id),
             Here::Schedules,
             app.config.dev,
         ),
@@ -121,9 +122,9 @@ fn refused(error: ScheduleError) -> Response {
         ScheduleError::Storage(error) => no_database(&error),
         error @ (ScheduleError::Invalid { .. } | ScheduleError::Taken(_)) => problem_at(
             StatusCode::UNPROCESSABLE_ENTITY,
-            "That cannot be done so",
+            t("That cannot be done so"),
             &error.to_string(),
-            ("/schedules", "To the schedules"),
+            ("/schedules", t("To the schedules")),
         ),
     }
 }

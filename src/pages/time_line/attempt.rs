@@ -3,9 +3,13 @@ use chrono::{DateTime, Utc};
 use recado_engine::Event;
 use serde_json::Value;
 
-use crate::pages::{
-    moment::{Moment, between},
-    text::masked,
+use super::advice;
+use crate::{
+    pages::{
+        moment::{Moment, between},
+        text::masked,
+    },
+    t,
 };
 
 /// What became of an attempt.
@@ -32,10 +36,10 @@ impl Fate {
 
     pub(crate) fn word(self) -> &'static str {
         match self {
-            Self::Open => "at work",
-            Self::Succeeded => "done",
-            Self::Failed => "failed",
-            Self::Unknown => "fate unknown",
+            Self::Open => t("at work"),
+            Self::Succeeded => t("done"),
+            Self::Failed => t("failed"),
+            Self::Unknown => t("fate unknown"),
         }
     }
 }
@@ -49,6 +53,8 @@ pub(crate) struct Attempt {
     pub(crate) fate: Fate,
     /// Why it failed, or why its fate is unknown.
     pub(crate) told: Option<String>,
+    /// What that means, and what helps.
+    pub(crate) advice: Option<String>,
     /// What was found out later about an unknown fate, and when.
     pub(super) found: Option<(DateTime<Utc>, &'static str)>,
     /// When the next one began, or is due.
@@ -63,6 +69,7 @@ impl Attempt {
             ended: None,
             fate: Fate::Open,
             told: None,
+            advice: None,
             found: None,
             next: None,
         }
@@ -75,11 +82,13 @@ impl Attempt {
     pub(super) fn end(&mut self, fate: Fate, event: &Event) {
         self.fate = fate;
         self.ended = Some(event.at);
-        self.told = event
-            .data
-            .as_ref()
-            .filter(|_| fate != Fate::Succeeded)
-            .and_then(told);
+        self.blame(event.data.as_ref().filter(|_| fate != Fate::Succeeded));
+    }
+
+    /// Takes over what a recorded fault says.
+    pub(super) fn blame(&mut self, fault: Option<&Value>) {
+        self.told = fault.and_then(told);
+        self.advice = fault.and_then(class).and_then(advice::of);
     }
 
     pub(crate) fn took(&self) -> Option<String> {
@@ -97,13 +106,20 @@ impl Attempt {
     }
 
     pub(crate) fn found(&self) -> Option<&'static str> {
-        self.found.map(|(_, what)| what)
+        self.found.map(|(_, what)| t(what))
     }
 }
 
 /// What a recorded fault or failure says.
 pub(super) fn told(data: &Value) -> Option<String> {
-    let failure = data.get("failure").unwrap_or(data);
-    let text = |name: &str| failure.get(name).and_then(Value::as_str);
-    Some(masked(&format!("{}: {}", text("class")?, text("message")?)))
+    let message = failure(data).get("message")?.as_str()?;
+    Some(masked(&format!("{}: {message}", class(data)?)))
+}
+
+fn class(data: &Value) -> Option<&str> {
+    failure(data).get("class")?.as_str()
+}
+
+fn failure(data: &Value) -> &Value {
+    data.get("failure").unwrap_or(data)
 }

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tracing::warn;
+use tracing::{Instrument, field, warn};
 
 use super::breaker::Breaker;
 use super::endpoint::Endpoint;
@@ -81,7 +81,16 @@ impl Guarded {
             .admit(Instant::now())
             .map_err(|rest| self.resting(rest))?;
         let asked = Instant::now();
-        let answer = self.endpoint.ask(completion).await;
+        let provider = &self.endpoint.provider.name;
+        let span = tracing::info_span!(target: "recado::trace", "model", otel.name = format!("model {provider}"), otel.kind = "client", provider, result = field::Empty, error = field::Empty);
+        let answer = self.endpoint.ask(completion).instrument(span.clone()).await;
+        match &answer {
+            Ok(_) => span.record("result", "ok"),
+            Err(error) => span
+                .record("result", error.class().as_str())
+                .record("error", true),
+        };
+        drop(span);
         self.count(asked, &answer);
         match &answer {
             Ok(_) => permit.succeeded(),

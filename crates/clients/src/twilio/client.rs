@@ -5,6 +5,7 @@ use std::time::Duration;
 use reqwest::RequestBuilder;
 use secrecy::ExposeSecret;
 use serde::de::DeserializeOwned;
+use tracing::Instrument;
 use url::Url;
 
 use super::{Credentials, TwilioError, Uncertainty};
@@ -59,13 +60,20 @@ impl Client {
         url
     }
 
+    /// Where the audio of a recording is, as MP3. Reading it takes the account's credentials.
+    pub fn recording_url(&self, account_sid: &str, sid: &str) -> String {
+        let json = self.url(account_sid, &["Recordings", sid]);
+        let url = json.as_str();
+        format!("{}.mp3", url.strip_suffix(".json").unwrap_or(url))
+    }
+
     /// The URL that Twilio's `next_page_uri`, a path, stands for; `None` if it leads away from this account.
     ///
     /// Invariant: credentials are sent only to `base`, whatever an answer says.
-    pub(super) fn page(&self, account_sid: &str, uri: &str) -> Option<Url> {
+    pub(super) fn page(&self, account_sid: &str, resource: &str, uri: &str) -> Option<Url> {
         let base = self.base.as_str().trim_end_matches('/');
         let page = Url::parse(&format!("{base}{uri}")).ok()?;
-        let here = self.url(account_sid, &["Messages"]);
+        let here = self.url(account_sid, &[resource]);
         (page.origin() == here.origin() && page.path() == here.path()).then_some(page)
     }
 
@@ -77,7 +85,18 @@ impl Client {
     ) -> Result<T, TwilioError> {
         let token = credentials.auth_token.expose_secret();
         let request = request.basic_auth(&credentials.account_sid, Some(token));
-        let response = request.send().await.map_err(TwilioError::transport)?;
+        let (http, request) = request.build_split();
+        let request = request.map_err(TwilioError::transport)?;
+        let span = tracing::info_span!(target: "recado::trace", "twilio", otel.name = format!("twilio {}", request.method()), otel.kind = "client", status = tracing::field::Empty, error = tracing::field::Empty);
+        let answered = http.execute(request).instrument(span.clone()).await;
+        match &answered {
+            Ok(answer) => span
+                .record("status", answer.status().as_u16())
+                .record("error", !answer.status().is_success()),
+            Err(_) => span.record("error", true),
+        };
+        drop(span);
+        let response = answered.map_err(TwilioError::transport)?;
         let (status, headers) = (response.status(), response.headers().clone());
         let body = bounded_body(response, LONGEST_ANSWER).await;
         if !status.is_success() {
@@ -130,7 +149,7 @@ mod tests {
         let client = client("https://api.twilio.com");
         let good = "/2010-04-01/Accounts/AC1/Messages.json?Page=1&PageToken=PASM";
         assert_eq!(
-            client.page("AC1", good).map(String::from),
+            client.page("AC1", "Messages", good).map(String::from),
             Some(format!("https://api.twilio.com{good}"))
         );
         for bad in [
@@ -142,7 +161,7 @@ mod tests {
             "/2010-04-01/Accounts/AC1/../AC2/Messages.json",
             "",
         ] {
-            assert_eq!(client.page("AC1", bad), None, "{bad}");
+            assert_eq!(client.page("AC1", "Messages", bad), None, "{bad}");
         }
     }
 }

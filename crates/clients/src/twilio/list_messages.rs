@@ -1,26 +1,13 @@
-//! Lists messages: the only way to find out what became of a send that was not answered.
+//! Lists messages: the only way to find out what became of a send that was not answered, or what a webhook that never
+//! came would have told.
 
 use std::fmt;
 
-use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
-use serde::Deserialize;
+use chrono::{DateTime, SecondsFormat, Utc};
 
+use super::list::{Listed, PAGE_SIZE, Page};
 use super::message::MessageResource;
-use super::{Client, Credentials, Message, TwilioError, Uncertainty};
-
-/// The most Twilio gives at once.
-const PAGE_SIZE: &str = "1000";
-
-/// Ten thousand messages between two addresses since an intent is not a listing that anybody wants to search.
-const MOST_PAGES: usize = 10;
-
-/// How far Twilio's clock may be behind ours. A message just before the time asked for does less harm in the answer
-/// than one that is missing from it.
-const CLOCK_SKEW: TimeDelta = TimeDelta::seconds(5);
-
-/// Twilio sorts by the date of sending and we look at the date of creation; a page all of whose messages are older
-/// than this, relative to the time asked for, ends the search.
-const ORDER_MARGIN: TimeDelta = TimeDelta::days(1);
+use super::{Client, Credentials, Message, TwilioError};
 
 /// Which messages to list. Twilio can filter by nothing else that is of use.
 #[derive(Clone, PartialEq, Eq)]
@@ -34,10 +21,17 @@ pub struct ListMessages {
     pub sent_after: DateTime<Utc>,
 }
 
-#[derive(Deserialize)]
-struct Page {
-    messages: Vec<MessageResource>,
-    next_page_uri: Option<String>,
+impl Listed for Message {
+    type Resource = MessageResource;
+    const RESOURCE: &'static str = "Messages";
+
+    fn sid(&self) -> &str {
+        &self.sid
+    }
+
+    fn date_created(&self) -> Option<DateTime<Utc>> {
+        self.date_created
+    }
 }
 
 impl Client {
@@ -53,36 +47,31 @@ impl Client {
         credentials: &Credentials,
         wanted: &ListMessages,
     ) -> Result<Vec<Message>, TwilioError> {
-        let account = &credentials.account_sid;
-        let since = wanted.sent_after.trunc_subsecs(0) - CLOCK_SKEW;
-        let mut found = Vec::new();
-        let mut request = self
-            .http
-            .get(self.url(account, &["Messages"]))
-            .query(&wanted.query());
-        for _ in 0..MOST_PAGES {
-            let page: Page = self.send(credentials, request).await?;
-            let messages: Vec<Message> = page.messages.into_iter().map(Message::from).collect();
-            let past = !messages.is_empty()
-                && messages
-                    .iter()
-                    .all(|message| !created_since(message, since - ORDER_MARGIN));
-            found.extend(
-                messages
-                    .into_iter()
-                    .filter(|message| created_since(message, since)),
-            );
-            match page.next_page_uri {
-                Some(uri) if !past => {
-                    let unreadable = TwilioError::Unknown(Uncertainty::Unreadable);
-                    request = self.http.get(self.page(account, &uri).ok_or(unreadable)?);
-                }
-                _ => return Ok(without_repetition(found)),
-            }
-        }
-        Err(TwilioError::Unknown(Uncertainty::TooManyPages {
-            pages: MOST_PAGES,
-        }))
+        self.list_since(credentials, &wanted.query(), wanted.sent_after)
+            .await
+    }
+
+    /// A page of at most `size` of the messages that reached one of our addresses at `since` or later, newest first.
+    /// `next` is the `next` of the page before. One that was received has a date of sending, so that it may be asked
+    /// for.
+    ///
+    /// # Errors
+    /// [`TwilioError`].
+    pub async fn received_messages(
+        &self,
+        credentials: &Credentials,
+        to: &str,
+        since: DateTime<Utc>,
+        size: u16,
+        next: Option<&str>,
+    ) -> Result<Page<Message>, TwilioError> {
+        let (since, size) = (since.to_rfc3339_opts(SecondsFormat::Secs, true), size.to_string());
+        let query = [
+            ("To", to),
+            ("DateSent>", since.as_str()),
+            ("PageSize", size.as_str()),
+        ];
+        self.list_page(credentials, &query, next).await
     }
 }
 
@@ -95,19 +84,6 @@ impl ListMessages {
             .flatten()
             .collect()
     }
-}
-
-fn created_since(message: &Message, since: DateTime<Utc>) -> bool {
-    message.date_created.is_none_or(|created| created >= since)
-}
-
-/// A message that arrives while we page pushes others onto the next page, where they are seen again.
-fn without_repetition(messages: Vec<Message>) -> Vec<Message> {
-    let mut seen = std::collections::HashSet::new();
-    messages
-        .into_iter()
-        .filter(|message| seen.insert(message.sid.clone()))
-        .collect()
 }
 
 /// Says nothing of whose messages they are.

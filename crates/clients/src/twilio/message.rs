@@ -100,7 +100,7 @@ impl From<MessageResource> for Message {
 }
 
 /// A date that we cannot read is as good as none: a message must not become unreadable, and so unprovable, for it.
-fn date<'de, D: Deserializer<'de>>(from: D) -> Result<Option<DateTime<Utc>>, D::Error> {
+pub(super) fn date<'de, D: Deserializer<'de>>(from: D) -> Result<Option<DateTime<Utc>>, D::Error> {
     let text: Option<String> = Option::deserialize(from)?;
     let read = |text: String| {
         DateTime::parse_from_rfc2822(&text)
@@ -111,7 +111,7 @@ fn date<'de, D: Deserializer<'de>>(from: D) -> Result<Option<DateTime<Utc>>, D::
 }
 
 /// A number, or a number as text; anything else is as good as none.
-fn count<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32>, D::Error> {
+pub(super) fn count<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
     enum Count {

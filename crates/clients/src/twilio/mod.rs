@@ -1,7 +1,10 @@
 //! Twilio: what it posts to us, and what we ask of it.
 
 mod account;
+mod call;
+mod call_form;
 mod client;
+mod create_call;
 mod create_message;
 mod credentials;
 mod error;
@@ -11,6 +14,9 @@ mod fetch_media;
 mod form;
 mod inbound_content;
 mod inbound_form;
+mod list;
+mod list_calls;
+mod list_media;
 mod list_messages;
 mod message;
 mod redacted;
@@ -20,7 +26,10 @@ mod status_form;
 mod typing;
 
 pub use account::Account;
+pub use call::Call;
+pub use call_form::{CallForm, RecordingForm};
 pub use client::Client;
+pub use create_call::{CallScript, CreateCall};
 pub use create_message::{CreateMessage, Sender, Template};
 pub use credentials::Credentials;
 pub use error::{TwilioError, Uncertainty};
@@ -31,6 +40,7 @@ pub use inbound_content::{
     Choice, ChoiceOf, Forwarded, InboundContent, Location, Place, Referral, RepliedTo,
 };
 pub use inbound_form::{InboundForm, Media};
+pub use list::Page;
 pub use list_messages::ListMessages;
 pub use message::Message;
 pub use signature::{sign, verify, verify_json};

@@ -2,21 +2,28 @@
 
 use super::FormError;
 
-const MESSAGE: [&str; 2] = ["SM", "MM"];
-const ACCOUNT: [&str; 1] = ["AC"];
-
 /// A message's SID, as it came; `field` is named if it is none.
 pub(super) fn message(sid: String, field: &'static str) -> Result<String, FormError> {
-    if is_sid(&sid, &MESSAGE) {
-        Ok(sid)
-    } else {
-        Err(FormError::Malformed { field })
-    }
+    of(&["SM", "MM"], sid, field)
 }
 
 /// An account's SID, as it came; `field` is named if it is none.
 pub(super) fn account(sid: String, field: &'static str) -> Result<String, FormError> {
-    if is_sid(&sid, &ACCOUNT) {
+    of(&["AC"], sid, field)
+}
+
+/// A call's SID, as it came; `field` is named if it is none.
+pub(super) fn call(sid: String, field: &'static str) -> Result<String, FormError> {
+    of(&["CA"], sid, field)
+}
+
+/// A recording's SID, as it came; `field` is named if it is none.
+pub(super) fn recording(sid: String, field: &'static str) -> Result<String, FormError> {
+    of(&["RE"], sid, field)
+}
+
+fn of(prefixes: &[&str], sid: String, field: &'static str) -> Result<String, FormError> {
+    if is_sid(&sid, prefixes) {
         Ok(sid)
     } else {
         Err(FormError::Malformed { field })

@@ -3,15 +3,17 @@ use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
+use tracing::{Instrument, Span};
 
 use super::{
     Call, Core, Leave, Part, Step,
-    checkpoint::{Draft, StepWork, Woken},
+    checkpoint::{Draft, StepWork},
     core::Wait,
     past::Past,
+    wait::Woken,
 };
 use crate::{
-    Effect, Event, EventKind, Fault, canonical, classes, crash,
+    Effect, Event, EventKind, Fault, canonical, classes, crash, spans,
     storage::{after, now},
     surroundings::chance,
 };
@@ -77,10 +79,18 @@ impl Core {
                 self.flush(None).await;
             }
             let (number, started) = (failed + 1, now());
+            let span = spans::attempt(step.name, number);
             let result = match effect {
-                Effect::Database => self.in_transaction(&step, number, started).await,
-                _ => self.attempt_or_cancel(&step, number, started).await?,
+                Effect::Database => {
+                    let work = self.in_transaction(&step, number, started);
+                    work.instrument(span.clone()).await
+                }
+                _ => {
+                    let work = self.attempt_or_cancel(&step, number, started);
+                    work.instrument(span.clone()).await?
+                }
             };
+            spans::attempted(span, &result);
             count(&step, started, &result);
             match result {
                 Ok(value) => {
@@ -140,6 +150,7 @@ impl Core {
             input: step.input.clone(),
             activity: step.activity.clone(),
             pulse: Arc::default(),
+            within: Span::current(),
             limit: if intended_at.is_some() {
                 limit.min(self.shared.settings.request_timeout)
             } else {

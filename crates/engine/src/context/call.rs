@@ -4,9 +4,10 @@ use std::{future::Future, sync::Arc, time::Duration};
 use chrono::{DateTime, Utc};
 use sea_orm::DatabaseTransaction;
 use serde_json::Value;
+use tracing::{Instrument, Span};
 
 use super::Pulse;
-use crate::{Attempt, Fault, RunId, registry::AnyActivity, surroundings};
+use crate::{Attempt, Fault, RunId, erased::AnyActivity, surroundings};
 
 /// One step on its way: what is called, with what.
 pub(super) struct Step {
@@ -31,6 +32,8 @@ pub(super) struct Call {
     pub(super) activity: Arc<dyn AnyActivity>,
     pub(super) limit: Duration,
     pub(super) pulse: Arc<Pulse>,
+    /// Where the log and the trace of what is called belong, whichever task calls it.
+    pub(super) within: Span,
 }
 
 impl Call {
@@ -52,6 +55,7 @@ impl Call {
         &self,
         work: impl Future<Output = Result<T, Fault>> + Send,
     ) -> Result<T, Fault> {
+        let work = work.instrument(self.within.clone());
         surroundings::timeout(self.limit, work).await.unwrap_or_else(|| {
             let told = format!(
                 "{} gave no answer within {} s",

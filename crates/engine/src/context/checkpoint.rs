@@ -1,26 +1,23 @@
-//! How a run's events reach the disk, and how a run waits.
+//! How a run's events reach the disk.
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 use sea_orm::DatabaseTransaction;
-use serde_json::Value;
 use tokio::sync::oneshot;
+use tracing::Instrument;
 
 use super::{
     Joint, Part, Step,
     call::Call,
-    core::{Core, Idling, Leave, Wait, lock},
+    core::{Core, Leave, Wait},
+    tail::Tail,
 };
 use crate::{
-    Event, EventKind, Failure, Fault, RunState, classes,
-    journal::LaneHold,
-    registry::Ended,
+    Event, EventKind, Failure, Fault, RunState, spans,
     storage::{
-        Append, Head, NewValue, StorageError, Update, after, guard, lock_behind, lock_lane, now, recorded,
-        write_one,
+        Append, Head, NewValue, StorageError, Update, guard, lock_behind, lock_lane, now, recorded, write_one,
     },
-    surroundings,
 };
 
 /// What a transaction locks before its run: whoever ends a run locks its lane first, and then the run and its parent.
@@ -30,55 +27,6 @@ pub(super) enum First {
     Lane(String),
     /// The lane of this head, and the runs behind it that it may take along.
     Behind(Head),
-}
-
-/// The end of the journal as this worker knows it.
-#[derive(Debug)]
-pub(super) struct Tail {
-    seq: i64,
-    /// Events that ride with the next checkpoint that is awaited.
-    pending: Vec<Event>,
-    /// Published values that do the same.
-    values: Vec<NewValue>,
-    /// Checkpoints that were sent and not awaited.
-    in_flight: Vec<oneshot::Receiver<Result<(), StorageError>>>,
-}
-
-impl Tail {
-    pub(super) fn new(seq: i64) -> Self {
-        Self {
-            seq,
-            pending: Vec::new(),
-            values: Vec::new(),
-            in_flight: Vec::new(),
-        }
-    }
-
-    /// Gives `event` the next number.
-    pub(super) fn push(&mut self, event: Event) {
-        self.seq += 1;
-        self.pending.push(Event {
-            seq: self.seq,
-            ..event
-        });
-    }
-
-    /// The last of what was published under a name counts.
-    pub(super) fn publish(&mut self, name: &str, data: Value) {
-        self.values.retain(|value| value.name != name);
-        self.values.push(NewValue {
-            name: name.to_owned(),
-            data,
-        });
-    }
-}
-
-/// What woke a waiting branch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Woken {
-    Due,
-    /// Signals arrived.
-    Mail,
 }
 
 /// What can end a transaction of a step.
@@ -158,7 +106,7 @@ impl Core {
         }
     }
 
-    fn update(&self, state: RunState, waiting_for: Option<String>, attempt: u32) -> Update {
+    pub(super) fn update(&self, state: RunState, waiting_for: Option<String>, attempt: u32) -> Update {
         Update {
             state,
             outcome: None,
@@ -197,7 +145,7 @@ impl Core {
         }
     }
 
-    fn append(&self, tail: &mut Tail, update: Option<Update>) -> Append {
+    pub(super) fn append(&self, tail: &mut Tail, update: Option<Update>) -> Append {
         Append {
             run: self.run.id.clone(),
             epoch: self.run.epoch,
@@ -226,7 +174,14 @@ impl Core {
 
     /// Waits until all that was sent is on the disk.
     async fn settle(&self, tail: &mut Tail) {
-        for committed in std::mem::take(&mut tail.in_flight) {
+        let in_flight = std::mem::take(&mut tail.in_flight);
+        if !in_flight.is_empty() {
+            self.settled(in_flight).instrument(spans::commit()).await;
+        }
+    }
+
+    async fn settled(&self, in_flight: Vec<oneshot::Receiver<Result<(), StorageError>>>) {
+        for committed in in_flight {
             match committed.await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => self.broken(error).await,
@@ -287,26 +242,19 @@ impl Core {
         let _bound = self.bind(call.op);
         let mut tail = self.tail.lock().await;
         self.settle(&mut tail).await;
-        let seq = tail.seq + 1;
         let step = Joint {
             call,
             part,
             epoch: self.run.epoch,
-            draft: Draft {
-                event: Event { seq, ..event },
-                pending: tail.pending.clone(),
-                values: tail.values.clone(),
-            },
+            draft: tail.draft(event),
             update,
         };
-        let performed = match self.shared.storage.step(step).await {
+        let performed = match self.shared.storage.step(step).instrument(spans::commit()).await {
             Ok(performed) => performed,
             Err(error) => self.broken(error).await,
         };
         if performed.is_ok() {
-            tail.pending.clear();
-            tail.values.clear();
-            tail.seq = seq;
+            tail.wrote_draft();
         }
         performed
     }
@@ -321,12 +269,8 @@ impl Core {
         let _bound = self.bind(event.op.unwrap_or_default());
         let mut tail = self.tail.lock().await;
         self.settle(&mut tail).await;
-        let seq = tail.seq + 1;
-        let draft = Draft {
-            event: Event { seq, ..event },
-            pending: tail.pending.clone(),
-            values: tail.values.clone(),
-        };
+        let draft = tail.draft(event);
+        let seq = draft.event.seq;
         let mut wait = Duration::from_millis(20);
         loop {
             let (run, epoch, work) = (self.run.id.clone(), self.run.epoch, work(draft.clone()));
@@ -347,11 +291,9 @@ impl Core {
                     Ok(event)
                 })
             });
-            match committed.await {
+            match committed.instrument(spans::commit()).await {
                 Ok(event) => {
-                    tail.pending.clear();
-                    tail.values.clear();
-                    tail.seq = seq;
+                    tail.wrote_draft();
                     return Ok(event);
                 }
                 Err(Broken::Fault(fault)) => return Err(fault),
@@ -364,217 +306,5 @@ impl Core {
                 Err(Broken::Storage(error)) => self.broken(error).await,
             }
         }
-    }
-
-    /// Waits until `wait` is over, or signals after number `seen` arrive: in memory while it is short or another branch
-    /// is at work, else as a row that brings the run back.
-    pub(super) async fn wait(&self, op: i64, wait: Wait, seen: i64) -> Woken {
-        let (mut mail, mut ended) = (self.mailbox.listen(), self.ended.subscribe());
-        let _idle = Idle::new(self, op, wait.clone(), seen);
-        let mut shown = false;
-        loop {
-            if self.mailbox.seen() > seen {
-                return Woken::Mail;
-            }
-            let left = wait
-                .until
-                .map(|until| (until - now()).to_std().unwrap_or_default());
-            if left.is_some_and(|left| left.is_zero()) {
-                return Woken::Due;
-            }
-            let short = left.is_some_and(|left| left <= self.shared.settings.short_wait);
-            if let Some(first) = self.all_idle(op)
-                && !short
-            {
-                self.flush(Some(self.waiting(&first))).await;
-                return self.leave(Leave::Suspended).await;
-            }
-            if !std::mem::replace(&mut shown, true) {
-                let update = self.running(wait.reason.clone(), wait.attempt, wait.until, wait.error.clone());
-                self.send(Some(update)).await;
-            }
-            let due = async {
-                match left {
-                    Some(left) => surroundings::sleep(left).await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                () = due => {}
-                _ = mail.changed() => {}
-                _ = ended.changed() => {}
-            }
-        }
-    }
-
-    /// If every branch waits, and for longer than is worth the memory: what is due first.
-    fn all_idle(&self, op: i64) -> Option<Wait> {
-        let branches = lock(&self.branches);
-        let lost = branches.decided && !lock(&self.intended).contains(&op);
-        if lost || branches.idle.len() < branches.live {
-            return None;
-        }
-        let first = branches
-            .idle
-            .values()
-            .map(|idling| &idling.wait)
-            .min_by_key(|wait| wait.until.unwrap_or(DateTime::<Utc>::MAX_UTC))?;
-        let short = first
-            .until
-            .is_some_and(|until| until <= after(now(), self.shared.settings.short_wait));
-        (!short).then(|| first.clone())
-    }
-
-    /// The last checkpoint of a run that ended.
-    pub(super) async fn finish(&self, ended: Ended) {
-        let state = if ended.failed {
-            RunState::Failed
-        } else {
-            RunState::Completed
-        };
-        let update = Update {
-            outcome: Some(ended.word.to_owned()),
-            output: Some(ended.output),
-            ..self.update(state, None, 0)
-        };
-        self.count_end(ended.word);
-        self.close(update).await;
-    }
-
-    /// The last checkpoint of a run that was cancelled or terminated.
-    pub(super) async fn end_as(&self, state: RunState) {
-        self.count_end(state.as_str());
-        if state == RunState::Terminated {
-            self.note(Self::event(None, EventKind::Terminated)).await;
-        }
-        self.close(self.update(state, None, 0)).await;
-    }
-
-    /// The state of a run that ended with an outcome of the engine's own.
-    pub(super) fn ended_as(&self, outcome: &str, output: Value) -> Update {
-        Update {
-            outcome: Some(outcome.to_owned()),
-            output: Some(output),
-            ..self.update(RunState::Completed, None, 0)
-        }
-    }
-
-    fn count_end(&self, outcome: &'static str) {
-        metrics::counter!("recado_runs_finished_total", "workflow" => self.run.workflow.clone(), "outcome" => outcome)
-            .increment(1);
-        let seconds = (now() - self.run.created_at).as_seconds_f64().max(0.0);
-        metrics::histogram!("recado_run_seconds", "workflow" => self.run.workflow.clone(), "outcome" => outcome)
-            .record(seconds);
-    }
-
-    /// The last checkpoint of a run that cannot go on without a person. It gives its place in the lane up.
-    pub(super) async fn park(&self, failure: Failure) {
-        if self.mailbox.orders().cancel {
-            return self.end_as(RunState::Cancelled).await;
-        }
-        let told = format!("{}: {}", failure.class, failure.message);
-        tracing::warn!(run.id = %self.run.id, class = failure.class, "parked");
-        self.note_left_lane().await;
-        // Only the steps that failed last, and only if the workflow let the fault pass, are tried again.
-        let failed: Vec<_> = {
-            let failed = lock(&self.failed);
-            let passed = failed.iter().any(|(_, fault)| fault.failure() == &failure);
-            failed.iter().filter(|_| passed).map(|(op, _)| *op).collect()
-        };
-        let mut data = serde_json::to_value(&failure).unwrap_or_default();
-        if failed.len() > 1
-            && let Some(data) = data.as_object_mut()
-        {
-            data.insert("ops".to_owned(), Value::from(failed.clone()));
-        }
-        self.note(Event {
-            data: Some(data),
-            ..Self::event(failed.first().copied(), EventKind::Parked)
-        })
-        .await;
-        let class = classes::label(&failure.class);
-        metrics::counter!("recado_runs_parked_total", "workflow" => self.run.workflow.clone(), "class" => class)
-            .increment(1);
-        let update = Update {
-            error: Some(told),
-            ..self.update(RunState::Parked, Some("a person".to_owned()), 0)
-        };
-        self.close(update).await;
-    }
-
-    async fn note_left_lane(&self) {
-        if *lock(&self.lane) == LaneHold::Held {
-            self.note(Self::event(None, EventKind::LaneLeft)).await;
-        }
-    }
-
-    /// What is left when the end of a run itself is refused by the database: to say so.
-    async fn park_bare(&self, error: StorageError) {
-        tracing::error!(run.id = %self.run.id, %error, "the end of a run cannot be written");
-        let told = format!("journal: the end of this run cannot be written: {error}");
-        let update = Update {
-            error: Some(told),
-            ..self.update(RunState::Parked, Some("a person".to_owned()), 0)
-        };
-        self.note_left_lane().await;
-        self.note(Self::event(None, EventKind::Parked)).await;
-        let leave = self.run.lane.clone().zip(self.run.place);
-        let append = Append {
-            leave,
-            ..self.append(&mut *self.tail.lock().await, Some(update))
-        };
-        if let Ok(committed) = self.shared.storage.append(append).await {
-            let _ = committed.await;
-        }
-    }
-
-    async fn close(&self, update: Update) {
-        let over = update.state.is_final();
-        let end = over.then(|| update.clone());
-        let committed = {
-            let mut tail = self.tail.lock().await;
-            let append = Append {
-                leave: self.run.lane.clone().zip(self.run.place),
-                parent: self.run.parent.clone().filter(|_| over),
-                children: over && *lock(&self.children),
-                ..self.append(&mut tail, Some(update))
-            };
-            let in_flight = std::mem::take(&mut tail.in_flight);
-            let Ok(committed) = self.shared.storage.append(append).await else {
-                return;
-            };
-            for earlier in in_flight {
-                let _ = earlier.await;
-            }
-            committed.await
-        };
-        if let (Some(end), Ok(Ok(()))) = (end, &committed) {
-            self.shared.ends.tell(&self.run.id, || end.of(&self.run));
-        }
-        match committed {
-            Ok(Err(StorageError::Stale)) => metrics::counter!("recado_leases_lost_total").increment(1),
-            Ok(Err(error)) => self.park_bare(error).await,
-            Ok(Ok(())) | Err(_) => {}
-        }
-    }
-}
-
-/// A branch that waits, for as long as this lives.
-struct Idle<'a> {
-    core: &'a Core,
-    op: i64,
-}
-
-impl<'a> Idle<'a> {
-    fn new(core: &'a Core, op: i64, wait: Wait, seen: i64) -> Self {
-        lock(&core.branches).idle.insert(op, Idling { wait, seen });
-        core.stir();
-        Self { core, op }
-    }
-}
-
-impl Drop for Idle<'_> {
-    fn drop(&mut self) {
-        lock(&self.core.branches).idle.remove(&self.op);
     }
 }

@@ -280,7 +280,10 @@ impl Core {
                 Box::pin(self.park(failure)).await;
             },
             result = self.transact_behind(lane, event, work) => match result {
-                Ok(_) => self.shared.storage.ready(),
+                Ok(_) => {
+                    crate::spans::ended(&self.run.id, &self.run.workflow, CONTINUED);
+                    self.shared.storage.ready();
+                }
                 Err(fault) => self.park(fault.failure().clone()).await,
             },
         }

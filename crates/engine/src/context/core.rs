@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use tokio::sync::{Notify, watch};
 
-use super::checkpoint::Tail;
+use super::tail::Tail;
 use crate::{
     Event, EventKind, Failure, Fault, Run,
     engine::Shared,

@@ -5,6 +5,8 @@ mod call;
 mod checkpoint;
 mod child;
 mod core;
+mod ending;
+mod fate;
 mod gather;
 mod join;
 mod joint;
@@ -16,7 +18,9 @@ mod past;
 mod probe;
 mod pulse;
 mod signal;
+mod tail;
 mod timer;
+mod wait;
 
 use std::sync::Arc;
 

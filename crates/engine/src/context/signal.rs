@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use super::{
     Context, Core,
     ask::{AnyAsk, Ask, Own, read},
-    checkpoint::Woken,
     core::{Wait, lock},
     past,
+    wait::Woken,
 };
 use crate::{
     Event, EventKind, Fault,

@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use super::{
     Context, Core,
     ask::{AnyAsk, Ask, Own},
-    checkpoint::Woken,
     core::Wait,
     past,
+    wait::Woken,
 };
 use crate::{
     Event, EventKind, Fault,

@@ -19,7 +19,7 @@ pub use self::{
     answer::Decision,
     batch::{Act, Mode, Touched},
 };
-use super::{Storage, StorageError, dialect, fold, inspect, lanes, now, statement};
+use super::{Storage, StorageError, dialect, events, inspect, lanes, now, statement};
 use crate::{Event, EventKind, Run, RunId, RunState};
 
 /// Why an act on a run was refused.
@@ -105,7 +105,7 @@ async fn note(
     data: Option<Json>,
 ) -> Result<(), DbErr> {
     let event = Event::new(last_seq(tx, id).await? + 1, None, kind, now());
-    fold::write_events(tx, &[(id, &Event { data, ..event })]).await
+    events::write_events(tx, &[(id, &Event { data, ..event })]).await
 }
 
 /// The steps at which a parked run failed, and the number of its last event. None where something else parked it.

@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 use super::{
     Append, Entry,
     fold::{self, Folded},
-    lanes,
+    held, lanes,
     payload::Sealer,
     protocol,
     rows::{Column, Rows, cells},
@@ -35,7 +35,7 @@ pub(super) async fn write(
     let keys = entering.iter().map(|one| one.lane.as_str()).collect();
     lanes::lock_all(tx, &keys).await?;
     let runs: HashSet<_> = entering.iter().map(|one| &one.wait.run).collect();
-    let epochs = fold::lock(tx, runs).await?;
+    let epochs = held::lock(tx, runs).await?;
     let places: Vec<_> = entering
         .iter()
         .map(|one| (one.lane.as_str(), one.place))
@@ -45,7 +45,7 @@ pub(super) async fn write(
         let Append { run, epoch, .. } = &one.wait;
         if !epochs
             .get(run.as_str())
-            .is_some_and(|present| fold::is_held(*present, *epoch))
+            .is_some_and(|present| held::is_held(*present, *epoch))
         {
             protocol::refused(run, *epoch);
             return None;

@@ -98,6 +98,14 @@ impl Filter {
         self.leaves_completed_out() || self.tag.is_some() || is_id
     }
 
+    /// Whether a page may have to look through any number of runs. A text is looked for in each of those that the state
+    /// leaves.
+    fn is_deep(&self) -> bool {
+        let ended = self.state.is_some_and(RunState::is_final);
+        let text = self.text.as_deref().is_some_and(|text| id_in(text).is_none());
+        !self.is_narrow() || (ended && text && self.tag.is_none())
+    }
+
     /// Whether the first runs of a list are those of a page.
     fn takes_all(&self) -> bool {
         let free = Self {
@@ -122,7 +130,7 @@ impl Storage {
         cursor: Option<&str>,
     ) -> Result<Page<Run>, StorageError> {
         let deepest = match filter.depth {
-            Some(depth) if !filter.is_narrow() && !filter.takes_all() => {
+            Some(depth) if filter.is_deep() && !filter.takes_all() => {
                 self.id_behind(filter, depth, cursor).await?
             }
             _ => None,
@@ -151,6 +159,10 @@ impl Storage {
             values: vec![(depth.max(1) as i64 - 1).into()],
         };
         conditions.and(&format!("id {behind} ?"), cursor.map(Value::from));
+        if let Some(state) = filter.state.filter(|state| *state != RunState::Completed) {
+            // Along the index on these, so that runs of other states are not counted.
+            conditions.and("state <> 'completed' and state = ?", Some(state.as_str().into()));
+        }
         conditions.within_times(filter);
         let Conditions { sql, values } = conditions;
         let sql = format!("select id from runs where {sql} order by id {direction} limit 1 offset $1");

@@ -219,6 +219,9 @@ pub(crate) async fn gather(
     give_places_up(tx, head, &ready).await?;
     metrics::counter!("recado_runs_finished_total", "workflow" => head.workflow.clone(), "outcome" => ending.outcome)
         .increment(ready.len() as u64);
+    for one in &ready {
+        crate::spans::ended(&one.run, &head.workflow, ending.outcome);
+    }
     let taken = ready.into_iter().map(|one| Taken {
         run: one.run,
         offer: one.offer,

@@ -82,19 +82,6 @@ impl Storage {
             .map(RunId::from))
     }
 
-    /// The journal of a run, in order.
-    ///
-    /// # Errors
-    /// When the database does not answer.
-    pub async fn journal(&self, id: &RunId) -> Result<Vec<Event>, StorageError> {
-        let sql = &format!("select {EVENT_COLUMNS} from journal j where j.run = $1 order by j.seq");
-        let rows = self
-            .reader()
-            .query_all_raw(statement(self.reader(), sql, vec![id.as_str().into()]))
-            .await?;
-        Ok(rows.iter().map(event).collect::<Result<Vec<_>, _>>()?)
-    }
-
     /// When the oldest run that a worker could begin with was put in line, if there is one.
     ///
     /// # Errors
@@ -164,7 +151,20 @@ pub(super) fn run(row: &QueryResult) -> Result<Run, DbErr> {
     })
 }
 
+/// An event, of a row with [`EVENT_COLUMNS`].
 pub(super) fn event(row: &QueryResult) -> Result<Event, DbErr> {
+    event_with(row, payload::open)
+}
+
+/// An event, whose documents `open` opens.
+pub(super) fn event_with(
+    row: &QueryResult,
+    open: impl Fn(&str) -> Result<Json, DbErr>,
+) -> Result<Event, DbErr> {
+    let document = |column| -> Result<Option<Json>, DbErr> {
+        let text: Option<String> = row.try_get("", column)?;
+        text.map(|text| open(&text)).transpose()
+    };
     let kind: String = row.try_get("", "kind")?;
     Ok(Event {
         seq: row.try_get("", "seq")?,
@@ -175,7 +175,7 @@ pub(super) fn event(row: &QueryResult) -> Result<Event, DbErr> {
         attempt: row.try_get("", "attempt")?,
         started_at: row.try_get("", "started_at")?,
         at: row.try_get("", "at")?,
-        input: document(row.try_get("", "input")?)?,
-        data: document(row.try_get("", "data")?)?,
+        input: document("input")?,
+        data: document("data")?,
     })
 }

@@ -14,8 +14,8 @@ use tokio::sync::oneshot;
 use super::{
     Append, Entering, Storage, StorageError, now, protocol,
     rows::{Column, Rows, cells},
+    segment::Job,
     send, statement,
-    writer::Job,
 };
 use crate::{NewRun, Run, RunId};
 

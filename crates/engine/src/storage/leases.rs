@@ -9,6 +9,7 @@ use super::{
     CONTROL, Storage, StorageError, dialect,
     fair::{self, Share, Turn},
     inspect::{self, RUN_COLUMNS},
+    journals::{self, Depth},
     now, payload, protocol,
     rows::{Column, Rows, cells},
     statement,
@@ -327,9 +328,10 @@ async fn claimed(
         metrics::histogram!("recado_wakeup_seconds").record((at - run.since).as_seconds_f64().max(0.0));
         run.state = RunState::Running;
         run.epoch += 1;
+        crate::spans::claimed(&run, worker);
         run.since = at;
         protocol::claimed(&run.id, run.epoch, worker);
-        let events = journals.remove(run.id.as_str()).unwrap_or_else(|| Ok(Vec::new()));
+        let events = journals.remove(&run.id).unwrap_or_else(|| Ok(Vec::new()));
         let events = events.and_then(|events| match run.input == payload::erased() {
             true => Err(Unreadable {
                 told: "the key of its owner has been erased".to_owned(),
@@ -395,40 +397,28 @@ pub(super) const TAKEN: &str =
     "state = 'running', worker = $2, epoch = runs.epoch + 1, waiting_for = 'activity', since = $3,
     until = null";
 
-/// The journals of those of `runs` that have been in somebody's hands before.
+/// The journals of those of `runs` that have been in somebody's hands before. A run that this build cannot read must not
+/// keep it from the others.
 async fn journals(
     conn: &impl ConnectionTrait,
     runs: &[Run],
-) -> Result<HashMap<String, Result<Vec<Event>, Unreadable>>, DbErr> {
-    let mut rows = Rows::new(IDS);
-    for run in runs.iter().filter(|run| run.epoch > 0) {
-        rows.push(cells![run.id]);
-    }
-    if rows.is_empty() {
-        return Ok(HashMap::new());
-    }
-    let sql = format!(
-        "select {} from {{rows}} join journal j on j.run = t.id order by j.run, j.seq",
-        inspect::EVENT_COLUMNS
-    );
-    let mut journals: HashMap<String, Result<Vec<Event>, Unreadable>> = HashMap::new();
-    for row in conn
-        .query_all_raw(rows.statement(conn.get_database_backend(), &sql, vec![]))
-        .await?
-    {
-        let journal = journals
-            .entry(row.try_get("", "run")?)
-            .or_insert_with(|| Ok(Vec::new()));
-        // A run that this build cannot read must not keep it from the others.
-        let last_seq = row.try_get("", "seq")?;
-        match (journal.as_mut(), inspect::event(&row)) {
-            (Ok(events), Ok(event)) => events.push(event),
-            (Ok(_), Err(error)) => {
-                let told = error.to_string();
-                *journal = Err(Unreadable { told, last_seq });
-            }
-            (Err(unreadable), _) => unreadable.last_seq = last_seq,
-        }
-    }
-    Ok(journals)
+) -> Result<HashMap<RunId, Result<Vec<Event>, Unreadable>>, DbErr> {
+    let before = runs.iter().filter(|run| run.epoch > 0).map(|run| &run.id);
+    let read = journals::read(conn, before, Depth::Replay).await?.into_iter();
+    Ok(read.map(|(run, events)| (run, readable(events))).collect())
+}
+
+fn readable(events: Vec<journals::Read>) -> Result<Vec<Event>, Unreadable> {
+    let last_seq = events.last().map_or(0, |event| match event {
+        Ok(event) => event.seq,
+        Err((seq, _)) => *seq,
+    });
+    let unreadable = |(_, error): (i64, DbErr)| Unreadable {
+        told: error.to_string(),
+        last_seq,
+    };
+    events
+        .into_iter()
+        .map(|event| event.map_err(unreadable))
+        .collect()
 }

@@ -4,19 +4,26 @@
 //! previous one is on its way to the disk. SQLite has one writer and one connection that writes, so that work which
 //! brings its own statements ([`Storage::transaction`]) joins the same commit in a savepoint; on Postgres it has a
 //! transaction of its own.
+mod append;
 mod asked;
 mod control;
 mod dialect;
 mod entering;
+mod error;
+mod events;
+mod excerpts;
 mod fair;
 mod family;
 mod filter;
 mod firing;
 mod fold;
 mod gather;
+mod held;
 mod inspect;
+mod journals;
 mod lanes;
 mod leases;
+mod minutes;
 mod payload;
 mod policies;
 mod progress;
@@ -27,38 +34,46 @@ mod retention;
 mod room;
 mod rows;
 mod schedules;
+mod segment;
 mod signals;
+mod starting;
 mod steps;
 mod stuck;
 mod swift;
+mod transaction;
+mod updates;
 mod workers;
 mod writer;
+mod writers;
 
 use std::{
-    panic::AssertUnwindSafe,
     sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
 use chrono::{DateTime, Utc};
-use futures::{FutureExt, future::BoxFuture};
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
-    RuntimeErr, Statement, TransactionTrait, Value,
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr, Statement, Value,
 };
 use tokio::sync::{mpsc, oneshot};
 
+pub(crate) use append::{Append, NewValue, Update};
 pub use control::{Act, ControlError, Decision, Mode, Touched};
 pub use dialect::is_transient;
 pub(crate) use entering::Entering;
-pub use filter::{Filter, Order};
+pub use error::StorageError;
+pub use excerpts::{Before, Offspring};
 #[cfg(feature = "testing")]
-pub(crate) use fold::encoded;
-pub(crate) use fold::{Append, NewValue, Update, continue_in, guard, recorded, start_in, write_one};
+pub(crate) use events::encoded;
+pub(crate) use events::recorded;
+pub use filter::{Filter, Order};
+pub(crate) use fold::{start_in, write_one};
 pub(crate) use gather::{Ending, Head, Taken, gather, lock_behind};
+pub(crate) use held::guard;
 pub use inspect::Page;
 pub(crate) use lanes::{Entry, lock as lock_lane};
 pub(crate) use leases::Claimed;
+pub use minutes::{Began, Finished};
 pub use payload::Codec;
 pub(crate) use payload::{LARGEST, refuse_too_large, size};
 pub use policies::Policy;
@@ -66,88 +81,23 @@ pub use published::{Link, Published};
 pub use queues::{Backlog, HeldLane};
 pub use retention::Retention;
 pub(crate) use signals::Signal;
+pub(crate) use starting::continue_in;
 pub use stuck::{Cause, Kind, LONG, Stuck};
 pub use workers::Worker;
 
-use self::{asked::Asked, writer::Job};
+use self::{
+    asked::Asked,
+    segment::Job,
+    transaction::{CONTROL, Work},
+    writers::Writers,
+};
 pub(crate) use crate::surroundings::now;
-use crate::{Event, Fault, NewRun, Run, RunId, Started, context::Joint, crash};
-
-/// Why the storage did not do what it was asked.
-#[derive(Debug, thiserror::Error)]
-pub enum StorageError {
-    /// The run has changed hands; whoever asked holds it no longer, and nothing was written.
-    #[error("the run has changed hands")]
-    Stale,
-    /// The database refused, or is away.
-    #[error("database: {0}")]
-    Database(#[from] DbErr),
-    /// Something else in the same commit failed; the same thing may succeed by itself.
-    #[error("the commit failed for another's sake")]
-    Interrupted,
-    /// The process is going down.
-    #[error("the journal writer has stopped")]
-    Stopped,
-    /// A document is larger than may be kept; nothing was written.
-    #[error("{bytes} bytes of JSON are too many: at most {} can be kept", LARGEST)]
-    TooLarge {
-        /// The length of its JSON.
-        bytes: usize,
-    },
-    /// What the database keeps is sealed, and this process cannot open it.
-    #[error("SECRET_KEY {0}: the payloads in this database are sealed")]
-    Secret(&'static str),
-}
-
-impl StorageError {
-    /// Whether the same thing may succeed later.
-    pub fn is_transient(&self) -> bool {
-        match self {
-            Self::Database(error) => is_transient(error),
-            Self::Interrupted => true,
-            Self::Stale | Self::Stopped | Self::TooLarge { .. } | Self::Secret(_) => false,
-        }
-    }
-}
-
-/// The longest that a heartbeat, a claim or a sweep may take.
-const CONTROL: Duration = Duration::from_secs(10);
-
-/// Work that brings its own statements: whether it wants them kept.
-pub(crate) type Work = Box<dyn for<'a> FnOnce(&'a DatabaseTransaction) -> BoxFuture<'a, bool> + Send>;
+use crate::{Event, Fault, NewRun, Run, Started, context::Joint};
 
 /// The engine's tables on SQLite or on Postgres.
 #[derive(Clone)]
 pub struct Storage {
     inner: Arc<Inner>,
-}
-
-/// Who writes what: on SQLite one writer everything.
-struct Writers {
-    /// All starts, so that their order in a lane is that of the calls, and no answer to a webhook waits for a checkpoint.
-    starts: mpsc::Sender<Job>,
-    /// Checkpoints, all of a run by the same writer.
-    checkpoints: Vec<mpsc::Sender<Job>>,
-    /// Steps that share a transaction, and on SQLite work that brings its own statements.
-    steps: mpsc::Sender<Job>,
-    /// Runs that ask for their turn, who wait for the locks of lanes.
-    entries: mpsc::Sender<Job>,
-}
-
-impl Writers {
-    fn one(writer: mpsc::Sender<Job>) -> Self {
-        Self {
-            starts: writer.clone(),
-            checkpoints: vec![writer.clone()],
-            steps: writer.clone(),
-            entries: writer,
-        }
-    }
-
-    fn of(&self, run: &RunId) -> &mpsc::Sender<Job> {
-        let hash = |sum: usize, byte: u8| sum.wrapping_mul(31).wrapping_add(byte.into());
-        &self.checkpoints[run.as_str().bytes().fold(0, hash) % self.checkpoints.len()]
-    }
 }
 
 struct Inner {
@@ -308,102 +258,6 @@ impl Storage {
     /// Whether no other process can hold runs of this database, so that runs in dead hands need not be waited for.
     pub(crate) fn is_sole(&self) -> bool {
         self.inner.lock.get().is_some()
-    }
-
-    /// Runs `work` in a transaction that commits if it returns `Ok`.
-    ///
-    /// # Errors
-    /// What `work` returns, or a [`StorageError`] when the transaction could not be committed.
-    pub async fn transaction<T, E, F>(&self, work: F) -> Result<T, E>
-    where
-        T: Send + 'static,
-        E: From<StorageError> + Send + 'static,
-        F: for<'a> FnOnce(&'a DatabaseTransaction) -> BoxFuture<'a, Result<T, E>> + Send + 'static,
-    {
-        self.transaction_on(&self.inner.read, "transaction", work).await
-    }
-
-    /// The same for the engine's own affairs, which wait for no run.
-    pub(crate) async fn control<T, E, F>(&self, work: F) -> Result<T, E>
-    where
-        T: Send + 'static,
-        E: From<StorageError> + Send + 'static,
-        F: for<'a> FnOnce(&'a DatabaseTransaction) -> BoxFuture<'a, Result<T, E>> + Send + 'static,
-    {
-        let work = self.transaction_on(&self.inner.write, "", work);
-        let late = || DbErr::Conn(RuntimeErr::Internal("no answer in time".to_owned()));
-        tokio::time::timeout(CONTROL, work)
-            .await
-            .unwrap_or_else(|_| Err(StorageError::Database(late()).into()))
-    }
-
-    /// `whole` is what it is called where nothing in it has a name of its own; empty if nobody need know.
-    async fn transaction_on<T, E, F>(
-        &self,
-        pool: &DatabaseConnection,
-        whole: &'static str,
-        work: F,
-    ) -> Result<T, E>
-    where
-        T: Send + 'static,
-        E: From<StorageError> + Send + 'static,
-        F: for<'a> FnOnce(&'a DatabaseTransaction) -> BoxFuture<'a, Result<T, E>> + Send + 'static,
-    {
-        if self.backend() == DbBackend::Postgres {
-            return crash::transaction(self.on_its_own(pool, whole, work)).await;
-        }
-        let (result_tx, result) = oneshot::channel();
-        let work: Work = Box::new(move |tx| {
-            Box::pin(async move {
-                // A panic must not take the only writer with it; the savepoint is rolled back.
-                let Ok(result) = AssertUnwindSafe(work(tx)).catch_unwind().await else {
-                    return false;
-                };
-                let keep = result.is_ok();
-                if keep {
-                    crash::note_whole(whole);
-                }
-                let _ = result_tx.send(result);
-                keep
-            })
-        });
-        let (done, committed) = oneshot::channel();
-        send(&self.inner.writers.steps, Job::Work(work, done)).await?;
-        let committed = committed.await.map_err(|_| StorageError::Stopped)?;
-        match result.await {
-            Ok(Err(error)) => Err(error),
-            Ok(Ok(value)) => committed.map(|()| value).map_err(E::from),
-            Err(_) => Err(committed.err().unwrap_or(StorageError::Stopped).into()),
-        }
-    }
-
-    /// A transaction on a connection of its own.
-    async fn on_its_own<T, E, F>(
-        &self,
-        pool: &DatabaseConnection,
-        whole: &'static str,
-        work: F,
-    ) -> Result<T, E>
-    where
-        E: From<StorageError>,
-        F: for<'a> FnOnce(&'a DatabaseTransaction) -> BoxFuture<'a, Result<T, E>>,
-    {
-        let tx = pool.begin().await.map_err(StorageError::from)?;
-        let result = payload::within(self.inner.codec.clone(), work(&tx)).await;
-        match result {
-            Ok(value) => {
-                crash::note_whole(whole);
-                crash::commit(tx.commit())
-                    .await
-                    .map(|()| value)
-                    .map_err(|error| StorageError::from(error).into())
-            }
-            Err(error) => {
-                // A failed rollback means a lost connection, which rolls back by itself.
-                let _ = tx.rollback().await;
-                Err(error)
-            }
-        }
     }
 
     /// Starts a run, once per key, in one commit with whatever else waits. Returns the run too where it begins in the

@@ -5,18 +5,20 @@
 //! run changes its owner by one short text, and an owner's key erased erases whatever it had. A text that is large then
 //! is a row of `blobs`, and the column holds `@blob:` and its id. JSON never begins with `@`.
 //!
-//! Reading needs no trip of its own: [`opened!`] selects a text together with the keys that open it.
+//! Reading one needs no trip of its own: [`opened!`] selects a text together with the keys that open it. Who reads many of
+//! a run asks for its keys once, and has an [`Opener`].
 mod codec;
 mod keys;
 mod ring;
 mod sealer;
 
-use std::{future::Future, io};
+use std::{future::Future, io, sync::OnceLock};
 
 use sea_orm::DbErr;
 use serde_json::{Value as Json, json};
 
 pub use self::codec::Codec;
+use self::codec::Key;
 pub(super) use self::{
     codec::admit,
     sealer::{Sealer, store},
@@ -53,15 +55,12 @@ macro_rules! keys_of_run {
     };
 }
 
-/// The expression that selects a document's text, whether it is in the row or in a blob, with the keys to it.
-macro_rules! opened {
-    ($column:literal, $keys:expr, $name:literal) => {
+/// The expression that selects a document's text as it is stored, whether it is in the row or in a blob, for an
+/// [`Opener`].
+macro_rules! stored {
+    ($column:literal) => {
         concat!(
             "case when ",
-            $column,
-            " like '@%' then '@' || ",
-            $keys,
-            " || '|' || case when ",
             $column,
             " like '@blob:%' then coalesce((select b.data from blobs b where b.id = substr(",
             $column,
@@ -69,14 +68,29 @@ macro_rules! opened {
             $column,
             ") else ",
             $column,
-            " end else ",
+            " end"
+        )
+    };
+}
+
+/// The expression that selects a document's text, with the keys to it.
+macro_rules! opened {
+    ($column:literal, $keys:expr, $name:literal) => {
+        concat!(
+            "case when ",
+            $column,
+            " like '@%' then '@' || ",
+            $keys,
+            " || '|' || ",
+            $crate::storage::payload::stored!($column),
+            " else ",
             $column,
             " end as ",
             $name
         )
     };
 }
-pub(super) use {keys_of_run, keys_of_this_run, opened};
+pub(super) use {keys_of_run, keys_of_this_run, opened, stored};
 
 tokio::task_local! {
     /// What seals in this transaction. It goes beside the calls because transactions pass through many hands, those of
@@ -111,23 +125,56 @@ pub(super) fn erased() -> Json {
 /// # Errors
 /// When it is not JSON, its blob is gone, or this process has not the `SECRET_KEY` that it was sealed under.
 pub(super) fn open(text: &str) -> Result<Json, DbErr> {
-    let parse = |text: &[u8]| serde_json::from_slice(text).map_err(|error| DbErr::Json(error.to_string()));
     let Some(rest) = text.strip_prefix('@') else {
         return parse(text.as_bytes());
     };
-    let mut parts = rest.splitn(3, '|');
-    let (Some(run_key), Some(owner_key), Some(stored)) = (parts.next(), parts.next(), parts.next()) else {
-        return Err(DbErr::Custom(
-            "a document was selected without its keys".to_owned(),
-        ));
-    };
-    match stored.strip_prefix(AES) {
-        None if stored.starts_with(BLOB) => Err(DbErr::Custom("a document's blob is gone".to_owned())),
-        None => parse(stored.as_bytes()),
-        Some("") => Ok(erased()),
-        Some(_) if run_key.is_empty() => Err(DbErr::Custom("a sealed document's run has no key".to_owned())),
-        Some(_) if owner_key.is_empty() => Ok(erased()),
-        Some(sealed) => parse(&codec::run_key(run_key, owner_key)?.open(sealed, "")?),
+    let (keys, stored) = rest
+        .match_indices('|')
+        .nth(1)
+        .map(|(at, _)| (&rest[..at], &rest[at + 1..]))
+        .ok_or_else(|| DbErr::Custom("a document was selected without its keys".to_owned()))?;
+    Opener::of(keys).open(stored)
+}
+
+fn parse(text: &[u8]) -> Result<Json, DbErr> {
+    serde_json::from_slice(text).map_err(|error| DbErr::Json(error.to_string()))
+}
+
+/// Opens the documents of one run. Its key is unsealed when the first sealed one comes, and once.
+pub(super) struct Opener<'a> {
+    run_key: &'a str,
+    owner_key: &'a str,
+    key: OnceLock<Result<Key, DbErr>>,
+}
+
+impl<'a> Opener<'a> {
+    /// With what [`keys_of_run!`] selects.
+    pub(super) fn of(keys: &'a str) -> Self {
+        let (run_key, owner_key) = keys.split_once('|').unwrap_or_default();
+        Self {
+            run_key,
+            owner_key,
+            key: OnceLock::new(),
+        }
+    }
+
+    /// The document of a text that [`stored!`] selects; errors as [`open`].
+    pub(super) fn open(&self, stored: &str) -> Result<Json, DbErr> {
+        match stored.strip_prefix(AES) {
+            None if stored.starts_with(BLOB) => Err(DbErr::Custom("a document's blob is gone".to_owned())),
+            None => parse(stored.as_bytes()),
+            Some("") => Ok(erased()),
+            Some(_) if self.run_key.is_empty() => {
+                Err(DbErr::Custom("a sealed document's run has no key".to_owned()))
+            }
+            Some(_) if self.owner_key.is_empty() => Ok(erased()),
+            Some(sealed) => {
+                let key = self
+                    .key
+                    .get_or_init(|| codec::run_key(self.run_key, self.owner_key));
+                parse(&key.as_ref().map_err(Clone::clone)?.open(sealed, "")?)
+            }
+        }
     }
 }
 

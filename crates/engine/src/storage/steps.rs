@@ -6,7 +6,7 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, TransactionTrait};
 use super::{
     Append, dialect,
     fold::{self, Folded},
-    inspect, protocol,
+    held, inspect, protocol,
     rows::{Column, Rows, cells},
     statement,
 };
@@ -88,7 +88,7 @@ async fn lock(tx: &DatabaseTransaction, steps: &[&Joint]) -> Result<Vec<Standing
         found.insert(row.try_get("", "id")?, (row.try_get("", "epoch")?, recorded));
     }
     let standing = |step: &&Joint| match found.get(step.run().as_str()) {
-        Some((epoch, recorded)) if fold::is_held(*epoch, step.epoch()) => match recorded {
+        Some((epoch, recorded)) if held::is_held(*epoch, step.epoch()) => match recorded {
             true => Standing::Recorded,
             false => Standing::Due,
         },

@@ -11,12 +11,14 @@ use sea_orm::{
 };
 
 use super::{
-    Append,
-    fold::{self, Begun, Folded},
+    Append, events,
+    fold::{self, Folded},
     now,
     payload::{Sealer, key_id},
     protocol,
     rows::{Column, Rows, cells},
+    starting::{self, Begun},
+    updates,
 };
 use crate::{Event, EventKind, NewRun, RunId, Started, crash};
 
@@ -100,7 +102,7 @@ pub(super) async fn start(db: &DatabaseConnection, starts: &[&NewRun]) -> Result
             *n - 1
         }));
     }
-    let mut rows = Rows::new(fold::RUNS);
+    let mut rows = Rows::new(starting::RUNS);
     for index in order {
         let run = starts[index];
         // How far its place is from the next one that the lane then gives.
@@ -197,7 +199,7 @@ fn starting(
         false => "1 / (case when (select count(*) from {keys} join owner_keys o on o.id = t.id) = $2 then 1 else 0 end)"
             .to_owned(),
     };
-    let inserting = fold::inserting("n as t", place, "$1");
+    let inserting = starting::inserting("n as t", place, "$1");
     let sql = format!(
         "with n as materialized (select * from {{runs}}),
             inserted as (insert into run_keys (workflow, key, run) select n.workflow, n.key, n.id from n returning 1),
@@ -244,8 +246,8 @@ pub(super) async fn append(db: &DatabaseConnection, appends: &[&Append]) -> Resu
     for (run, epoch) in &held {
         locked.push(cells![run, epoch]);
     }
-    let written = fold::event_rows(&events, &mut sealer)?;
-    let updated = fold::update_rows(appends, &mut sealer)?;
+    let written = events::event_rows(&events, &mut sealer)?;
+    let updated = updates::update_rows(appends, &mut sealer)?;
     if !sealer.is_inline() {
         return Ok(None);
     }
@@ -253,7 +255,7 @@ pub(super) async fn append(db: &DatabaseConnection, appends: &[&Append]) -> Resu
         true => String::new(),
         false => format!(
             ", e as (insert into journal {} where (select ok from ok) on conflict (run, seq) do nothing)",
-            fold::EVENTS_FROM.replace("{rows}", "{events}")
+            events::EVENTS_FROM.replace("{rows}", "{events}")
         ),
     };
     let (update, stirred) = match updated.is_empty() {
@@ -261,8 +263,8 @@ pub(super) async fn append(db: &DatabaseConnection, appends: &[&Append]) -> Resu
         false => (
             format!(
                 ", u as ({} and (select ok from ok) returning {})",
-                fold::UPDATE.replace("{rows}", "{updates}"),
-                fold::UPDATED
+                updates::UPDATE.replace("{rows}", "{updates}"),
+                updates::UPDATED
             ),
             "(select count(*) from u where u.stirred + u.room > 0)",
         ),

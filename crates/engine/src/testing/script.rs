@@ -11,7 +11,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::{scripted::Scripted, simulation::Simulation};
-use crate::{Activity, Fault, registry::AnyActivity};
+use crate::{Activity, Fault, erased::AnyActivity};
 
 /// Answers for activities, by their type. Neither the activities' code nor their environment is needed: the script takes
 /// their name, effect, retries and time-outs from the type.

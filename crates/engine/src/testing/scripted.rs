@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::script::{Answer, Script};
 use crate::{
     Activity, Attempt, Effect, Fault, Prepared, Reconciled, Retry, Undecided,
-    registry::{AnyActivity, Erased},
+    erased::{AnyActivity, Erased},
     surroundings,
 };
 

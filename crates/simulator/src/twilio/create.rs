@@ -112,7 +112,7 @@ fn accept(raw: &Raw, account: &Account) -> Result<Message, ApiError> {
 }
 
 /// What Twilio answers with one of its codes.
-fn refused(code: u32) -> ApiError {
+pub(super) fn refused(code: u32) -> ApiError {
     match code {
         20003 => ApiError::unauthorised(),
         20429 => ApiError::rate_limited(1),

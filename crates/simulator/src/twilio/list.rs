@@ -139,7 +139,7 @@ fn invalid(name: &str) -> ApiError {
 }
 
 /// The URI of another page: the same query with another place.
-fn page_uri(raw: &Raw, page: usize, size: usize, after: Option<&str>) -> String {
+pub(super) fn page_uri(raw: &Raw, page: usize, size: usize, after: Option<&str>) -> String {
     let mut query: Vec<(&str, String)> = raw
         .query
         .iter()

@@ -1,6 +1,7 @@
 //! Numbers that fail by themselves: Twilio's own magic numbers, and one for every error code.
 
 use crate::address;
+use crate::calls::CallStatus;
 
 /// Twilio's own, with the error that each is refused with. Source: Twilio, "Test credentials".
 const TWILIOS: &[(&str, u32)] = &[
@@ -22,6 +23,33 @@ pub(crate) fn refusal(to: &str) -> Option<u32> {
 /// The error with which a message to `to` is lost after it was taken: carriers and channels tell late.
 pub(crate) fn loss(to: &str) -> Option<u32> {
     code(to).filter(|code| *code >= 30_000)
+}
+
+/// Twilio's own for calls. Source: Twilio, "Test credentials".
+const TWILIOS_CALLS: &[(&str, u32)] = &[
+    ("+15005550001", 21217),
+    ("+15005550002", 21214),
+    ("+15005550003", 21215),
+    ("+15005550004", 21216),
+];
+
+/// Numbers that are called in vain.
+const ENDS: &[(&str, CallStatus)] = &[
+    ("+1500500486", CallStatus::Busy),
+    ("+1500500480", CallStatus::NoAnswer),
+    ("+1500500500", CallStatus::Failed),
+];
+
+/// The error with which a call to `to` is refused.
+pub(crate) fn call_refusal(to: &str) -> Option<u32> {
+    let own = TWILIOS_CALLS.iter().find(|(magic, _)| *magic == to);
+    own.map(|(_, code)| *code).or_else(|| refusal(to))
+}
+
+/// How a call to `to` ends, unless it is answered.
+pub(crate) fn call_end(to: &str) -> Option<CallStatus> {
+    let end = ENDS.iter().find(|(magic, _)| *magic == to);
+    end.map(|(_, end)| *end)
 }
 
 fn code(to: &str) -> Option<u32> {

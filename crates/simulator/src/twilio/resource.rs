@@ -4,8 +4,10 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use crate::address;
+use crate::calls::{Call, CallStatus};
 use crate::config::Account;
 use crate::entry::{Direction, Message};
+use crate::state::State;
 
 /// A message resource. Dates are RFC 2822, counts are strings, and there is never a price.
 pub(crate) fn message(message: &Message) -> Value {
@@ -41,6 +43,74 @@ pub(crate) fn message(message: &Message) -> Value {
         "status": message.status().as_str(),
         "subresource_uris": { "media": format!("{uri}/Media.json") },
         "to": message.to,
+        "uri": format!("{uri}.json"),
+    })
+}
+
+/// What is attached to a message.
+pub(crate) fn media_list(state: &State, message: &Message) -> Value {
+    let uri = format!(
+        "/2010-04-01/Accounts/{}/Messages/{}/Media",
+        message.account, message.sid
+    );
+    let one = |sid: &String| {
+        json!({
+            "account_sid": message.account,
+            "content_type": state.media(sid).map(|media| media.content_type),
+            "date_created": rfc2822(message.created),
+            "parent_sid": message.sid,
+            "sid": sid,
+            "uri": format!("{uri}/{sid}.json"),
+        })
+    };
+    let media: Vec<_> = message.media.iter().map(one).collect();
+    json!({
+        "end": media.len().saturating_sub(1),
+        "media_list": media,
+        "next_page_uri": null,
+        "page": 0,
+        "page_size": 50,
+        "start": 0,
+        "uri": format!("{uri}.json"),
+    })
+}
+
+/// A call resource. Dates are RFC 2822, the duration is a string, and there is never a price.
+pub(crate) fn call(call: &Call) -> Value {
+    let uri = format!("/2010-04-01/Accounts/{}/Calls/{}", call.account, call.sid);
+    let at = |wanted: &[CallStatus]| {
+        let found = call.statuses.iter().find(|(status, _)| wanted.contains(status));
+        found.map(|(_, at)| rfc2822(*at))
+    };
+    let updated = call.statuses.last().map_or(call.created, |(_, at)| *at);
+    json!({
+        "account_sid": call.account,
+        "answered_by": call.answered_by,
+        "api_version": "2010-04-01",
+        "caller_name": null,
+        "date_created": rfc2822(call.created),
+        "date_updated": rfc2822(updated),
+        "direction": match call.direction {
+            Direction::Inbound => "inbound",
+            Direction::Outbound => "outbound-api",
+        },
+        "duration": call.duration.map(|seconds| seconds.to_string()),
+        "end_time": call.duration.map(|_| rfc2822(updated)),
+        "from": call.from,
+        "from_formatted": call.from,
+        "price": null,
+        "price_unit": "USD",
+        "queue_time": "0",
+        "sid": call.sid,
+        "start_time": at(&[CallStatus::InProgress]),
+        // The REST API knows no such status: it is told in callbacks only.
+        "status": match call.status() {
+            CallStatus::Initiated => "queued",
+            status => status.as_str(),
+        },
+        "subresource_uris": { "recordings": format!("{uri}/Recordings.json") },
+        "to": call.to,
+        "to_formatted": call.to,
         "uri": format!("{uri}.json"),
     })
 }

@@ -112,11 +112,21 @@ pub async fn claimed_sids(
     owner: &OwnerId,
     sids: &[&str],
 ) -> Result<HashSet<String>, StoreError> {
+    claimed_in(conn, "messages", owner, sids).await
+}
+
+/// [`claimed_sids`] of a table of this crate's.
+pub(crate) async fn claimed_in(
+    conn: &impl ConnectionTrait,
+    table: &'static str,
+    owner: &OwnerId,
+    sids: &[&str],
+) -> Result<HashSet<String>, StoreError> {
     let mut claimed = HashSet::new();
     for sids in sids.chunks(500) {
         let places: Vec<_> = (2..sids.len() + 2).map(|n| format!("${n}")).collect();
         let sql = format!(
-            "select twilio_sid from messages where twilio_sid in ({}) and (owner = $1 or owner in (
+            "select twilio_sid from {table} where twilio_sid in ({}) and (owner = $1 or owner in (
                  select theirs.owner from channel_accounts ours
                  join channel_accounts theirs on theirs.twilio_account_sid = ours.twilio_account_sid
                  where ours.owner = $1))",

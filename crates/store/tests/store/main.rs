@@ -4,9 +4,11 @@
 mod accounts;
 mod billing;
 mod callbacks;
+mod calls;
 mod contacts;
 mod conversations;
 mod errors;
+mod finding;
 mod fixture;
 mod media;
 mod messages;

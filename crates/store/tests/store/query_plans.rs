@@ -2,15 +2,15 @@
 //! of the engine's pool, and with a server's own.
 use std::sync::{Arc, Mutex};
 
-use recado_domain::{ContactId, ConversationId, ConversationState, MessageStatus, OwnerId};
+use recado_domain::{ContactId, ConversationId, ConversationState, MessageId, MessageStatus, OwnerId};
 use recado_store::{
-    accounts, billing,
+    accounts, audit, billing,
     callbacks::{self, Callback},
     contacts, conversations,
-    conversations::{Encounter, Filter, Parties},
+    conversations::{Encounter, Filter, Parties, Sought},
     knowledge, messages,
     messages::{NewInbound, NewOutbound, SentAs},
-    opt_outs, plans, resolve, sending,
+    opt_outs, plans, prospects, resolve, sending,
 };
 use recado_testkit::Backend;
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, Statement, TransactionTrait};
@@ -271,6 +271,23 @@ async fn a_message_and_its_inbox(at: &Fixture, db: &impl ConnectionTrait) {
             conversations::list(db, owner, filter, cursor, 20).await.unwrap();
         }
     }
+    for theirs in [&[][..], &[theirs.clone(), stranger.clone()]] {
+        let sought = Sought {
+            theirs,
+            ..Sought::default()
+        };
+        conversations::find(db, owner, sought, None, 20).await.unwrap();
+    }
+    let sought = Sought {
+        contacts: std::slice::from_ref(&contact),
+        ..Sought::default()
+    };
+    conversations::find(db, owner, sought, None, 20).await.unwrap();
+    let message = MessageId::from("message-2-1");
+    messages::find(db, owner, &message).await.unwrap();
+    messages::status_events(db, owner, &[message]).await.unwrap();
+    prospects::contacts(db, owner, "prospect-2").await.unwrap();
+    audit::list(db, "conversation:conversation-2", 5).await.unwrap();
     messages::thread(db, owner, &conversation, Some("message-2-1"), 20)
         .await
         .unwrap();

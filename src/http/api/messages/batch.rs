@@ -1,18 +1,18 @@
 //! Up to a hundred messages at once, as JSON.
-use std::collections::BTreeMap;
+use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use poem_openapi::{ApiResponse, Object, payload::Json, types::ParseFromJSON};
 use recado_domain::OwnerId;
-use recado_engine::Workflow;
-use recado_store::accounts;
+use recado_engine::{Run, Workflow};
+use recado_store::limits::{self, Wish};
 use recado_workflows::{BatchReport, BatchRow, Limited, RowError, RowReport, SendBatch};
+use sea_orm::DatabaseTransaction;
 use serde_json::Value;
 
 use super::{
-    super::{runs::RunItem, send_error::SendErrorItem, starts::begin},
-    Means, Request, admit, json, limited,
-    new_message::{NewMessage, Times},
-    output, seconds, times,
+    super::{runs::RunItem, send_error::SendErrorItem},
+    Kept, Means, NewMessage, Request, found, hash, json, output, same, written,
 };
 use crate::{app::App, http::Problem};
 
@@ -89,34 +89,11 @@ pub(super) async fn send_batch(
         );
         return Err(Problem::unprocessable("messages", told));
     }
-    let Means { senders, per_minute } = request.means(app).await?;
-    let is_repeated = request.is_repeated(app, SendBatch::NAME).await?;
-    let rows = messages
-        .into_iter()
-        .map(|message| row(message, &request.owner, &senders, times(is_repeated)))
-        .collect();
-    let mut batch = SendBatch {
-        owner: request.owner.clone(),
-        rows,
-        limited: Vec::new(),
+    let asked = hash("batch", &messages)?;
+    let run = match request.before(app, SendBatch::NAME, &asked).await? {
+        Some(run) => run,
+        None => start(app, &request, messages, asked).await?,
     };
-    if !is_repeated {
-        let (limited, soonest) = limit(app, &batch, per_minute).await?;
-        let good = batch.rows.iter().filter(|row| matches!(row, BatchRow::Good(_)));
-        // A run that sends nothing would stand for its key for ever.
-        if let Some(seconds) = soonest
-            && limited.len() == good.count()
-        {
-            let told = format!("no row may go now; the first may in {seconds} s");
-            return Err(Problem::too_many(told, seconds));
-        }
-        batch.limited = limited;
-    }
-    let start = request.start(None);
-    let begun = begin(app, SendBatch::NAME, json(&batch)?, start, request.patience).await?;
-    // What was kept back the first time is no part of what is asked for.
-    let rows = json(&batch.rows)?;
-    let run = begun.unless_other(|known| known["rows"] == rows)?;
     if !run.state.is_final() {
         return Ok(BatchAnswer::Started(Json(run.into())));
     }
@@ -130,9 +107,49 @@ pub(super) async fn send_batch(
     })))
 }
 
+async fn start(app: &App, request: &Request, messages: Vec<Value>, asked: String) -> Result<Run, Problem> {
+    let means = Means::of(app, &request.owner).await?;
+    let mut batch = SendBatch {
+        owner: request.owner.clone(),
+        rows: messages
+            .into_iter()
+            .map(|message| row(message, &request.owner, &means))
+            .collect(),
+        limited: Vec::new(),
+        asked: Some(asked.clone()),
+    };
+    let quiet = means.quiet_until(None)?;
+    let begun = app.engine.run_named_after::<Problem, _>(
+        SendBatch::NAME,
+        request.start(None),
+        request.patience,
+        move |tx| {
+            Box::pin(async move {
+                let (limited, soonest) = limit(tx, &batch, &means, quiet).await?;
+                let good = batch.rows.iter().filter(|row| matches!(row, BatchRow::Good(_)));
+                // A run that sends nothing would stand for its key for ever.
+                if let Some(seconds) = soonest
+                    && limited.len() == good.count()
+                {
+                    let told = format!("no row may go now; the first may in {seconds} s");
+                    return Err(Problem::too_many(told, seconds).with("retry_at", quiet.map(written)));
+                }
+                batch.limited = limited;
+                json(&batch)
+            })
+        },
+    );
+    let (started, ended) = begun.await?;
+    let run = match ended {
+        Some(run) => run,
+        None => found(app, &started.run, Duration::ZERO).await?,
+    };
+    same(run, &asked)
+}
+
 /// A row as it will be sent, or why it will not.
-fn row(message: Value, owner: &OwnerId, senders: &[accounts::Sender], times: Times) -> BatchRow {
-    let written = message
+fn row(message: Value, owner: &OwnerId, means: &Means) -> BatchRow {
+    let to = message
         .get("to")
         .and_then(Value::as_str)
         .unwrap_or_default()
@@ -141,12 +158,14 @@ fn row(message: Value, owner: &OwnerId, senders: &[accounts::Sender], times: Tim
         .map_err(|error| Problem::bad_request(error.into_message()))
         .and_then(|message| {
             let channel = message.channel()?;
-            message.read(channel, owner, senders, times)
+            let message = message.read(channel, owner, &means.senders, means.now)?;
+            means.check_time(message.send_at)?;
+            Ok(message)
         });
     match read {
         Ok(message) => BatchRow::Good(message),
         Err(problem) => BatchRow::Bad {
-            to: written,
+            to,
             error: RowError {
                 field: problem.field().map(str::to_owned),
                 code: None,
@@ -156,42 +175,43 @@ fn row(message: Value, owner: &OwnerId, senders: &[accounts::Sender], times: Tim
     }
 }
 
-/// The rows that the limit of their prospects keeps back, which are the last ones to each, and after how many seconds the
-/// first of them may go.
+/// The rows that limits or quiet hours keep back, and after how many seconds the first of them may go.
 async fn limit(
-    app: &App,
+    tx: &DatabaseTransaction,
     batch: &SendBatch,
-    per_minute: u32,
+    means: &Means,
+    quiet: Option<DateTime<Utc>>,
 ) -> Result<(Vec<Limited>, Option<u64>), Problem> {
-    let prospects = || {
-        let rows = (0..).zip(&batch.rows);
-        rows.filter_map(|(index, row): (u32, _)| match row {
-            BatchRow::Good(message) => Some((index, message.prospect.as_str())),
-            BatchRow::Bad { .. } => None,
-        })
+    let (mut going, mut kept_back, mut soonest) = (Vec::new(), Vec::new(), None::<u64>);
+    let mut keep_back = |row, message, seconds: u64| {
+        soonest = Some(soonest.map_or(seconds, |soonest| soonest.min(seconds)));
+        kept_back.push(Limited { row, message });
     };
-    let mut wanted = BTreeMap::new();
-    for (_, prospect) in prospects() {
-        *wanted.entry(prospect.to_owned()).or_default() += 1;
-    }
-    let mut admitted = admit(app, &batch.owner, wanted, per_minute).await?;
-    let (mut kept_back, mut soonest) = (Vec::new(), None::<u64>);
-    for (row, prospect) in prospects() {
-        let Some(left) = admitted.get_mut(prospect) else {
-            continue;
-        };
-        match left.count.checked_sub(1) {
-            Some(fewer) => left.count = fewer,
-            None => {
-                let seconds = seconds(left).unwrap_or(1);
-                soonest = Some(soonest.map_or(seconds, |soonest| soonest.min(seconds)));
-                kept_back.push(Limited {
-                    row,
-                    message: limited(per_minute, seconds),
-                });
+    for (index, row) in (0..).zip(&batch.rows) {
+        match (row, quiet) {
+            (BatchRow::Bad { .. }, _) => {}
+            (BatchRow::Good(message), Some(end)) if message.send_at.is_none() => {
+                let seconds = (end - means.now).num_seconds().max(0).unsigned_abs() + 1;
+                let told = format!("the owner's quiet hours last until {}", written(end));
+                keep_back(index, told, seconds);
             }
+            (BatchRow::Good(message), _) => going.push((index, message)),
         }
     }
+    let wishes: Vec<_> = going
+        .iter()
+        .map(|(_, message)| Wish {
+            prospect: &message.prospect,
+            sender: &message.from,
+        })
+        .collect();
+    let admitted = limits::admit(tx, &batch.owner, means.limits, &wishes, means.now).await?;
+    for ((index, _), admission) in going.iter().zip(&admitted) {
+        if let Some(kept) = Kept::by(admission) {
+            keep_back(*index, kept.told(), kept.seconds);
+        }
+    }
+    kept_back.sort_by_key(|limited| limited.row);
     Ok((kept_back, soonest))
 }
 

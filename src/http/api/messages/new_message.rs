@@ -3,8 +3,8 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use poem_openapi::Object;
-use recado_domain::{Address, Channel, OwnerId, Template};
-use recado_store::accounts::Sender;
+use recado_domain::{Address, CampaignMessage, Channel, OwnerId, Template};
+use recado_store::senders::Senders;
 use recado_workflows::SendMessage;
 use serde_json::Value;
 use url::Url;
@@ -22,7 +22,7 @@ const LATEST: TimeDelta = TimeDelta::days(366);
 
 /// A message to be sent.
 #[derive(Object)]
-pub(super) struct NewMessage {
+pub(in crate::http::api) struct NewMessage {
     /// Whom to: an E.164 number, as in `+5511987654321`; `whatsapp:` before it is understood. Required.
     to: Option<String>,
     /// The text, at most 16,000 characters; one of more than 1600 goes in several parts, in order. Required unless there
@@ -30,7 +30,8 @@ pub(super) struct NewMessage {
     body: Option<String>,
     /// The caller's own id of the person, at most 200 characters; created on first use. Required.
     prospect: Option<String>,
-    /// One of the owner's numbers on the channel; the oldest if absent.
+    /// One of the owner's numbers on the channel; `pool` for any of them, the same for a contact every time; a messaging
+    /// service (`MG…`), which chooses by itself; the oldest number if absent.
     from: Option<String>,
     /// Where Twilio fetches what is attached: at most 10, on WhatsApp one.
     #[oai(default)]
@@ -54,15 +55,6 @@ struct TemplateBody {
     variables: Option<Value>,
 }
 
-/// A time at which a message can be sent must lie ahead; one that was asked for before is not asked again.
-#[derive(Clone, Copy)]
-pub(super) enum Times {
-    /// From now on.
-    Ahead(DateTime<Utc>),
-    /// Any.
-    Known,
-}
-
 impl NewMessage {
     /// The channel of a row of a batch.
     ///
@@ -74,20 +66,43 @@ impl NewMessage {
         Channel::parse(word).map_err(told)
     }
 
-    /// The message, from one of `senders`.
+    /// The message to one person of a campaign.
+    pub(in crate::http::api) fn of_campaign(
+        to: Option<String>,
+        prospect: String,
+        from: Option<String>,
+        message: CampaignMessage,
+    ) -> Self {
+        Self {
+            to,
+            body: Some(message.body).filter(|body| !body.is_empty()),
+            prospect: Some(prospect),
+            from,
+            media_urls: message.media_urls,
+            template: message.template.map(|template| TemplateBody {
+                sid: template.sid,
+                variables: serde_json::to_value(template.variables).ok(),
+            }),
+            send_at: None,
+            channel: None,
+        }
+    }
+
+    /// The message, from one of `senders`, asked for at `now`.
     ///
     /// # Errors
     /// A problem that names the field that cannot be taken.
-    pub(super) fn read(
+    pub(in crate::http::api) fn read(
         self,
         channel: Channel,
         owner: &OwnerId,
-        senders: &[Sender],
-        times: Times,
+        senders: &Senders,
+        now: DateTime<Utc>,
     ) -> Result<SendMessage, Problem> {
         let to = recipient(channel, self.to.as_deref())?;
-        let sender = sender(channel, self.from.as_deref(), senders)?;
-        if sender.address == to {
+        let chosen = senders.choose(self.from.as_deref(), &to);
+        let chosen = chosen.map_err(|error| unfit("from", error))?;
+        if *chosen.address == to {
             return Err(unfit("to", "is the number that the message comes from"));
         }
         let body = self.body.unwrap_or_default();
@@ -95,20 +110,22 @@ impl NewMessage {
         content(channel, &body, &self.media_urls, template.is_some())?;
         Ok(SendMessage {
             owner: owner.clone(),
-            account: sender.account_sid.clone(),
-            from: sender.address.clone(),
+            account: chosen.account_sid.to_owned(),
+            from: chosen.address.clone(),
+            service: chosen.service.map(str::to_owned),
             to,
             prospect: prospect(self.prospect)?,
             body,
             media_urls: self.media_urls,
             template,
-            send_at: self.send_at.map(|at| send_at(&at, times)).transpose()?,
+            send_at: self.send_at.map(|at| send_at(&at, now)).transpose()?,
+            asked: None,
         })
     }
 }
 
 /// A field whose value cannot be taken; `why` goes on after its name.
-fn unfit(field: &str, why: impl std::fmt::Display) -> Problem {
+pub(in crate::http::api) fn unfit(field: &str, why: impl std::fmt::Display) -> Problem {
     Problem::unprocessable(field, format!("{field} {why}"))
 }
 
@@ -126,7 +143,7 @@ fn on(channel: Channel, field: &str, written: &str) -> Result<Address, Problem> 
     Ok(address)
 }
 
-fn recipient(channel: Channel, written: Option<&str>) -> Result<Address, Problem> {
+pub(in crate::http::api) fn recipient(channel: Channel, written: Option<&str>) -> Result<Address, Problem> {
     let written = written.filter(|text| !text.trim().is_empty());
     let written = written.ok_or_else(|| unfit("to", "is missing: whom is the message for?"))?;
     let to = on(channel, "to", written)?;
@@ -134,24 +151,6 @@ fn recipient(channel: Channel, written: Option<&str>) -> Result<Address, Problem
         return Err(unfit("to", "must be an E.164 number, as in +5511987654321"));
     }
     Ok(to)
-}
-
-fn sender<'a>(channel: Channel, written: Option<&str>, senders: &'a [Sender]) -> Result<&'a Sender, Problem> {
-    let mut there = senders
-        .iter()
-        .filter(|sender| sender.address.channel() == channel);
-    match written {
-        None => there.next().ok_or_else(|| {
-            let why = format!("is needed: the owner has no number for {channel}; give it one first");
-            unfit("from", why)
-        }),
-        Some(written) => {
-            let from = on(channel, "from", written)?;
-            there
-                .find(|sender| sender.address == from)
-                .ok_or_else(|| unfit("from", format!("is none of the owner's numbers for {channel}")))
-        }
-    }
 }
 
 fn content(channel: Channel, body: &str, media_urls: &[String], has_template: bool) -> Result<(), Problem> {
@@ -225,7 +224,7 @@ fn template(given: TemplateBody) -> Result<Template, Problem> {
     })
 }
 
-fn prospect(given: Option<String>) -> Result<String, Problem> {
+pub(in crate::http::api) fn prospect(given: Option<String>) -> Result<String, Problem> {
     let id = given.filter(|id| !id.trim().is_empty());
     let id = id.ok_or_else(|| unfit("prospect", "is missing: give your own id of the person"))?;
     if id.chars().count() > LONGEST_PROSPECT || id.chars().any(char::is_control) {
@@ -237,7 +236,7 @@ fn prospect(given: Option<String>) -> Result<String, Problem> {
     Ok(id)
 }
 
-fn send_at(given: &str, times: Times) -> Result<DateTime<Utc>, Problem> {
+pub(in crate::http::api) fn send_at(given: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, Problem> {
     let at = DateTime::parse_from_rfc3339(given)
         .map_err(|_| {
             unfit(
@@ -246,9 +245,9 @@ fn send_at(given: &str, times: Times) -> Result<DateTime<Utc>, Problem> {
             )
         })?
         .with_timezone(&Utc);
-    match times {
-        Times::Ahead(now) if at <= now => Err(unfit("send_at", "is past; leave it out to send at once")),
-        Times::Ahead(now) if at - now > LATEST => Err(unfit("send_at", "is more than a year ahead")),
-        Times::Ahead(_) | Times::Known => Ok(at),
+    match at - now {
+        ahead if ahead <= TimeDelta::zero() => Err(unfit("send_at", "is past; leave it out to send at once")),
+        ahead if ahead > LATEST => Err(unfit("send_at", "is more than a year ahead")),
+        _ => Ok(at),
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 use super::{ControlError, failed_steps, requeue, retry::write_retried, take};
 use crate::{
     Event, EventKind, Run, RunId, RunState,
-    storage::{Storage, fold, inspect, now, signals, statement},
+    storage::{Storage, events, inspect, now, signals, statement},
 };
 
 /// What a person says of a call whose fate nobody can tell.
@@ -167,7 +167,7 @@ async fn answer(
         data: Some(data),
         ..Event::new(seq, failed.op, kind, now())
     };
-    Ok(fold::write_events(tx, &[(id, &event)]).await?)
+    Ok(events::write_events(tx, &[(id, &event)]).await?)
 }
 
 /// The last event of a step that tells what became of its activity.

@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 use super::{ControlError, stop::Family};
 use crate::{
     Event, EventKind, NewRun, Run, RunId,
-    storage::{Signal, Storage, fold, inspect, now, signals, statement},
+    storage::{Signal, Storage, events, fold, journals, now, signals, statement},
 };
 
 impl Storage {
@@ -36,7 +36,7 @@ async fn fork(
 ) -> Result<RunId, ControlError> {
     let family = Family::lock(tx, id).await?;
     let old = family.root()?;
-    let events = journal(tx, id).await?;
+    let events = journals::of(tx, id).await?;
     check(&events, from)?;
     let kept = &events[..usize::try_from(from).unwrap_or_default()];
     if !old.state.is_final() {
@@ -55,17 +55,6 @@ async fn fork(
     tx.execute_raw(statement(tx, tags, names())).await?;
     metrics::counter!("recado_runs_started_total", "workflow" => old.workflow.clone()).increment(1);
     Ok(new)
-}
-
-async fn journal(tx: &DatabaseTransaction, id: &RunId) -> Result<Vec<Event>, ControlError> {
-    let sql = format!(
-        "select {} from journal j where j.run = $1 order by j.seq",
-        inspect::EVENT_COLUMNS
-    );
-    let rows = tx
-        .query_all_raw(statement(tx, &sql, vec![id.as_str().into()]))
-        .await?;
-    Ok(rows.iter().map(inspect::event).collect::<Result<_, _>>()?)
 }
 
 /// Whether a fork may begin after event number `from`.
@@ -133,7 +122,7 @@ async fn insert_run(
     };
     fold::start_in(tx, &run).await?;
     let events: Vec<_> = kept.iter().map(|event| (new, event)).collect();
-    fold::write_events(tx, &events).await?;
+    events::write_events(tx, &events).await?;
     // An epoch above 0 says that there is a journal to be read.
     let sql = "update runs set epoch = 1 where id = $1";
     tx.execute_raw(statement(tx, sql, vec![new.as_str().into()]))
@@ -163,7 +152,7 @@ async fn write_ends(
     if lane == Some(EventKind::LaneEntered) {
         events.push((new, &left));
     }
-    Ok(fold::write_events(tx, &events).await?)
+    Ok(events::write_events(tx, &events).await?)
 }
 
 /// Copies the signals of `old` that none of the events in `kept` received, numbered anew from 1.

@@ -5,7 +5,7 @@ use sea_orm::DatabaseTransaction;
 use super::{ControlError, failed_steps, requeue, take};
 use crate::{
     Event, EventKind, RunId, RunState,
-    storage::{Storage, fold, now},
+    storage::{Storage, events, now},
 };
 
 /// What can be tried again, in words.
@@ -52,5 +52,5 @@ pub(super) async fn write_retried(
         .map(|(seq, op)| Event::new(seq, op, EventKind::Retried, now()))
         .collect();
     let events: Vec<_> = events.iter().map(|event| (id, event)).collect();
-    Ok(fold::write_events(tx, &events).await?)
+    Ok(events::write_events(tx, &events).await?)
 }

@@ -218,6 +218,7 @@ async fn end(tx: &DatabaseTransaction, run: &Run, why: &str) -> Result<(), Contr
         .await?;
     metrics::counter!("recado_runs_finished_total", "workflow" => run.workflow.clone(), "outcome" => "terminated")
         .increment(1);
+    crate::spans::ended(&run.id, &run.workflow, "terminated");
     Ok(())
 }
 

@@ -1,11 +1,12 @@
 //! Telling a run something by name.
 use futures::FutureExt;
+use sea_orm::DatabaseTransaction;
 use serde_json::Value as Json;
 
 use super::ControlError;
 use crate::{
     NewRun, RunId, Started,
-    storage::{Storage, fold, signals},
+    storage::{Storage, StorageError, fold, signals},
 };
 
 impl Storage {
@@ -53,5 +54,17 @@ impl Storage {
             })
             .await;
         self.after_act(done)
+    }
+
+    /// Starts a run, if its key names none yet, in a transaction of the caller, who says so afterwards by
+    /// [`Storage::ready`].
+    pub(crate) async fn start_within(
+        &self,
+        tx: &DatabaseTransaction,
+        new: &NewRun,
+    ) -> Result<Started, StorageError> {
+        let folded = fold::apply(tx, &[new], &[]).await?;
+        let started = folded.started.into_iter().next().map(|begun| begun.started);
+        started.ok_or(StorageError::Stopped)
     }
 }

@@ -279,4 +279,29 @@ async fn a_look_that_no_index_serves_goes_as_deep_as_it_says_and_its_cursor_lead
     counts.sort_by_key(|(state, _)| state.as_str());
     let five = [RunState::Parked, RunState::Running, RunState::Waiting].map(|state| (state, 5));
     assert_eq!(counts, five);
+
+    // A text among failed runs is looked for in as many of these, however many others lie between.
+    let failed = format!(
+        "update runs set state = 'failed' where id < '{}' and state = 'completed'; analyze runs",
+        id(40_000)
+    );
+    storage
+        .inner
+        .write
+        .execute_unprepared(&failed)
+        .await
+        .expect("failed");
+    let filter = Filter {
+        state: Some(RunState::Failed),
+        text: Some(id(100)[..20].to_owned()),
+        depth: Some(30_000),
+        ..Filter::default()
+    };
+    let first = storage.runs(&filter, 50, None).await.expect("a page");
+    assert!(first.items.is_empty() && first.next.is_some(), "{first:?}");
+    let second = storage
+        .runs(&filter, 50, first.next.as_deref())
+        .await
+        .expect("a page");
+    assert!(!second.items.is_empty() && second.next.is_none(), "{second:?}");
 }

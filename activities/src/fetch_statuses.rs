@@ -1,0 +1,161 @@
+//! What became of messages and calls of which no end was reported, asked of Twilio one by one.
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use recado_clients::twilio::{Credentials, TwilioError};
+use recado_domain::OwnerId;
+use recado_engine::{Activity, Attempt, Effect, Fault};
+use recado_store::unfinished::{self, Unfinished, unfinished};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Environment,
+    faults::{of_store, of_twilio},
+};
+
+/// How many are asked about in one step.
+const PAGE: u32 = 50;
+
+/// Messages or calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sending {
+    /// Messages.
+    Messages,
+    /// Calls.
+    Calls,
+}
+
+/// Asks about the next page of them.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct FetchStatuses {
+    /// Whose they are.
+    pub owner: OwnerId,
+    /// In which Twilio account.
+    pub account: String,
+    /// What they are.
+    pub sending: Sending,
+    /// From when on.
+    pub from: DateTime<Utc>,
+    /// Until when: what is younger may still be reported.
+    pub until: DateTime<Utc>,
+    /// Where the page before ended.
+    pub after: Option<String>,
+}
+
+/// A page of answers.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Statuses {
+    /// How many were asked about.
+    pub asked: u32,
+    /// Those of which Twilio says something else than we knew.
+    pub changed: Vec<Changed>,
+    /// Where it ended; `None` where there are no more.
+    pub next: Option<String>,
+}
+
+/// What Twilio says of one.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Changed {
+    /// Its SID.
+    pub sid: String,
+    /// In Twilio's words.
+    pub status: String,
+    /// Twilio's error, of a message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_code: Option<u32>,
+    /// How long it was, of a call, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration: Option<u32>,
+    /// Who answered, of a call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answered_by: Option<String>,
+}
+
+impl Activity<Environment> for FetchStatuses {
+    const NAME: &'static str = "fetch_statuses";
+    const EFFECT: Effect = Effect::Pure;
+    /// Fifty requests, one after the other.
+    const TIMEOUT: Duration = Duration::from_secs(300);
+    type Output = Statuses;
+
+    async fn run(&self, env: &Environment, _: &Attempt<'_>) -> Result<Statuses, Fault> {
+        let sending = match self.sending {
+            Sending::Messages => unfinished::Sending::Messages,
+            Sending::Calls => unfinished::Sending::Calls,
+        };
+        let span = (self.from, self.until);
+        let found = unfinished(
+            &env.database,
+            &self.owner,
+            &self.account,
+            sending,
+            span,
+            self.after.as_deref(),
+            PAGE,
+        );
+        let found = found.await.map_err(of_store)?;
+        let credentials = env.at_twilio(&self.owner, &self.account).await?;
+        let mut changed = Vec::new();
+        for one in &found {
+            match self.ask(env, &credentials, one).await {
+                Ok(answer) => changed.extend(Some(answer).filter(|answer| answer.status != one.status)),
+                // Twilio keeps nothing for ever, and a person may have deleted it there.
+                Err(TwilioError::Refused { status: 404, .. }) => {}
+                Err(error) => return Err(of_asking(&error)),
+            }
+        }
+        let is_full = found.len() == PAGE as usize;
+        Ok(Statuses {
+            asked: u32::try_from(found.len()).unwrap_or(u32::MAX),
+            changed,
+            next: found
+                .into_iter()
+                .next_back()
+                .filter(|_| is_full)
+                .map(|last| last.id),
+        })
+    }
+}
+
+impl FetchStatuses {
+    async fn ask(
+        &self,
+        env: &Environment,
+        credentials: &Credentials,
+        one: &Unfinished,
+    ) -> Result<Changed, TwilioError> {
+        Ok(match self.sending {
+            Sending::Messages => {
+                let message = env.twilio.fetch_message(credentials, &one.twilio_sid).await?;
+                Changed {
+                    sid: message.sid,
+                    status: message.status,
+                    error_code: message.error_code,
+                    duration: None,
+                    answered_by: None,
+                }
+            }
+            Sending::Calls => {
+                let call = env.twilio.fetch_call(credentials, &one.twilio_sid).await?;
+                Changed {
+                    sid: call.sid,
+                    status: call.status,
+                    error_code: None,
+                    duration: call.duration,
+                    answered_by: call.answered_by,
+                }
+            }
+        })
+    }
+}
+
+/// A question changes nothing: whatever became of it, it may be asked again.
+pub(crate) fn of_asking(error: &TwilioError) -> Fault {
+    match error {
+        TwilioError::Unknown(_) => {
+            Fault::retry_after("twilio_unknown", error.to_string(), error.retry_after())
+        }
+        _ => of_twilio(error),
+    }
+}

@@ -1,0 +1,184 @@
+//! What a campaign says to everybody, with gaps for what is said to one.
+use std::{collections::BTreeMap, fmt};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Template, UnknownWord};
+
+/// What was given for one person, by the name of its column.
+pub type Fields = BTreeMap<String, String>;
+
+/// A message with gaps: `{name}` stands for the column of that name, `{{` and `}}` for braces. `Debug` leaves out what it
+/// says.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CampaignMessage {
+    /// The text; empty where media or a template say it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub body: String,
+    /// Where Twilio fetches what is attached.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub media_urls: Vec<String>,
+    /// The template that is sent instead of a text; its variables may have gaps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<Template>,
+}
+
+impl fmt::Debug for CampaignMessage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CampaignMessage")
+            .field("characters", &self.body.chars().count())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why the gaps cannot be filled.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Gap {
+    /// There is no such column, or nothing in it.
+    #[error("the column {0} is missing or empty")]
+    Missing(String),
+    /// A brace that is not closed, or was never opened.
+    #[error("a brace stands alone; write {{{{ or }}}} for a brace")]
+    Brace,
+}
+
+impl CampaignMessage {
+    /// What it says to one person.
+    ///
+    /// # Errors
+    /// [`Gap`].
+    pub fn fill(&self, fields: &Fields) -> Result<Self, Gap> {
+        let template = self.template.as_ref().map(|template| {
+            let variables = template.variables.iter();
+            let filled = variables.map(|(name, text)| Ok((name.clone(), fill(text, fields)?)));
+            Ok(Template {
+                sid: template.sid.clone(),
+                variables: filled.collect::<Result<_, Gap>>()?,
+            })
+        });
+        Ok(Self {
+            body: fill(&self.body, fields)?,
+            media_urls: self
+                .media_urls
+                .iter()
+                .map(|url| fill(url, fields))
+                .collect::<Result<_, _>>()?,
+            template: template.transpose()?,
+        })
+    }
+}
+
+/// The text with its gaps filled.
+fn fill(text: &str, fields: &Fields) -> Result<String, Gap> {
+    let (mut filled, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some(place) = rest.find(['{', '}']) {
+        let (before, from) = rest.split_at(place);
+        filled.push_str(before);
+        rest = match from.as_bytes() {
+            [b'{', b'{', ..] | [b'}', b'}', ..] => {
+                filled.push_str(&from[..1]);
+                &from[2..]
+            }
+            [b'{', ..] => {
+                let (name, after) = from[1..].split_once('}').ok_or(Gap::Brace)?;
+                let name = name.trim();
+                let value = fields.get(name).filter(|value| !value.trim().is_empty());
+                filled.push_str(value.ok_or_else(|| Gap::Missing(name.to_owned()))?);
+                after
+            }
+            _ => return Err(Gap::Brace),
+        };
+    }
+    filled.push_str(rest);
+    Ok(filled)
+}
+
+/// How far a campaign is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CampaignState {
+    /// It can be looked at, and nothing goes.
+    Draft,
+    /// Its rows go.
+    Running,
+    /// A person stopped it for a while.
+    Paused,
+    /// No row is left.
+    Completed,
+    /// A person stopped it for good.
+    Cancelled,
+}
+
+impl CampaignState {
+    /// The word in the database, in JSON and in URLs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Draft => "draft",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Completed => "completed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// The state of a word.
+    ///
+    /// # Errors
+    /// When the word is none.
+    pub fn parse(word: &str) -> Result<Self, UnknownWord> {
+        let all = [
+            Self::Draft,
+            Self::Running,
+            Self::Paused,
+            Self::Completed,
+            Self::Cancelled,
+        ];
+        let unknown = || UnknownWord {
+            what: "campaign state",
+            word: word.to_owned(),
+        };
+        all.into_iter()
+            .find(|state| state.as_str() == word)
+            .ok_or_else(unknown)
+    }
+
+    /// Whether nothing will change any more.
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Completed | Self::Cancelled)
+    }
+}
+
+impl fmt::Display for CampaignState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filled(text: &str) -> Result<String, Gap> {
+        let fields = [("name", "Ana"), ("city of birth", "São Paulo"), ("empty", " ")];
+        fill(
+            text,
+            &fields
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into(),
+        )
+    }
+
+    #[test]
+    fn gaps_are_filled_and_what_is_missing_is_named() {
+        let said = filled("Olá {name}, de { city of birth }! {{10}}");
+        assert_eq!(said.as_deref(), Ok("Olá Ana, de São Paulo! {10}"));
+        assert_eq!(filled("{phone}"), Err(Gap::Missing("phone".to_owned())));
+        assert_eq!(filled("{empty}"), Err(Gap::Missing("empty".to_owned())));
+        assert_eq!(filled("{name"), Err(Gap::Brace));
+        assert_eq!(filled("name}"), Err(Gap::Brace));
+        assert_eq!(
+            Gap::Brace.to_string(),
+            "a brace stands alone; write {{ or }} for a brace"
+        );
+    }
+}

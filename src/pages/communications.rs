@@ -1,0 +1,272 @@
+//! `/communications`: what an owner says of its own accord, and what went between it and one person.
+use askama::Template;
+use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
+use poem::{
+    Response, handler,
+    http::StatusCode,
+    web::{Data, Query},
+};
+use recado_domain::{Address, Direction, OwnerId};
+use recado_store::{
+    owners,
+    prospects::{self, Communication, Filter, Medium},
+    senders::Senders,
+};
+use serde::Deserialize;
+
+use super::{
+    language::tell,
+    layout::{Here, Layout, html},
+    moment::Moment,
+    problem::problem_at,
+};
+use crate::{app::App, http::Problem};
+
+pub(crate) mod campaign;
+pub(crate) mod campaigns;
+pub(crate) mod compose;
+pub(crate) mod health;
+mod prices;
+
+use compose::Letter;
+
+/// How many messages of a history are shown at once.
+const PAGE: u64 = 50;
+/// Statuses by which a history can be filtered.
+const STATUSES: [&str; 10] = [
+    "queued",
+    "sent",
+    "delivered",
+    "read",
+    "undelivered",
+    "failed",
+    "received",
+    "completed",
+    "busy",
+    "no-answer",
+];
+
+/// Whose, and which part of a history.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Asked {
+    owner: String,
+    prospect: String,
+    #[serde(rename = "type")]
+    channel: String,
+    status: String,
+    from: String,
+    until: String,
+    text: String,
+    cursor: String,
+    /// The run of what was sent a moment ago.
+    sent: String,
+}
+
+#[derive(Template)]
+#[template(path = "communications.html")]
+struct Page<'a> {
+    layout: Layout,
+    letter: &'a Letter,
+    /// What was wrong with it, and the field.
+    wrong: Option<(String, String)>,
+    senders: Vec<String>,
+    asked: &'a Asked,
+    history: Option<History>,
+    month: prices::Month,
+    statuses: [&'static str; 10],
+}
+
+/// What went between an owner and one person.
+struct History {
+    known: bool,
+    rows: Vec<Row>,
+    next: Option<String>,
+}
+
+/// A message as a line of the history.
+struct Row {
+    at: Moment,
+    channel: &'static str,
+    ours: bool,
+    address: String,
+    body: String,
+    kind: String,
+    status: String,
+    is_bad: bool,
+    error: Option<String>,
+    run: Option<String>,
+    estimate: Option<String>,
+}
+
+/// Whose page it is.
+pub(super) fn owner(given: &str) -> OwnerId {
+    match given.trim() {
+        "" => OwnerId::from(owners::DEFAULT),
+        owner => OwnerId::from(owner.to_owned()),
+    }
+}
+
+#[handler]
+pub(crate) async fn show(Query(asked): Query<Asked>, Data(app): Data<&App>) -> Response {
+    let letter = Letter::to(&asked.prospect);
+    page(app, StatusCode::OK, &asked, &letter, None).await
+}
+
+/// The page, with what a person has written so far and what is wrong with it.
+async fn page(
+    app: &App,
+    status: StatusCode,
+    asked: &Asked,
+    letter: &Letter,
+    wrong: Option<(String, String)>,
+) -> Response {
+    let owner = owner(&asked.owner);
+    let read = async {
+        let database = &app.environment.database;
+        let known = owners::find(database, &owner).await?;
+        if known.is_none() {
+            return Err(Problem::not_found("owner"));
+        }
+        let senders = Senders::of(database, &owner).await?;
+        let numbers = senders.numbers.iter().map(|sender| sender.address.to_twilio());
+        let services = senders.services.iter().map(|service| service.sid.clone());
+        Ok(Page {
+            layout: Layout::new("Communications", Here::Communications, app.config.dev),
+            letter,
+            wrong,
+            senders: numbers.chain(services).collect(),
+            asked,
+            history: history(app, &owner, asked).await?,
+            month: prices::Month::of(database, &owner, Utc::now()).await?,
+            statuses: STATUSES,
+        })
+    };
+    match read.await {
+        Ok(page) => html(status, &page),
+        Err(problem) => refused(&problem, "/communications"),
+    }
+}
+
+/// A problem as a page that leads back.
+fn refused(problem: &Problem, back: &'static str) -> Response {
+    let title = crate::t("That cannot be done so");
+    problem_at(
+        problem.status(),
+        title,
+        &problem.to_string(),
+        (back, crate::t("Back")),
+    )
+}
+
+async fn history(app: &App, owner: &OwnerId, asked: &Asked) -> Result<Option<History>, Problem> {
+    let prospect = asked.prospect.trim();
+    if prospect.is_empty() {
+        return Ok(None);
+    }
+    let database = &app.environment.database;
+    let cursor = Some(asked.cursor.as_str()).filter(|cursor| !cursor.is_empty());
+    let known = prospects::exists(database, owner, prospect).await?;
+    let page = prospects::history(database, owner, prospect, asked.filter(), cursor, PAGE).await?;
+    Ok(Some(History {
+        known,
+        rows: page.items.into_iter().map(Row::from).collect(),
+        next: page.next.map(|next| asked.at(&next)),
+    }))
+}
+
+impl Asked {
+    /// What cannot be understood is as if it were not there: the form offers nothing that cannot.
+    fn filter(&self) -> Filter {
+        let day = |text: &str| NaiveDate::parse_from_str(text, "%Y-%m-%d").ok();
+        let midnight = |day: NaiveDate| day.and_time(NaiveTime::MIN).and_utc();
+        Filter {
+            medium: Medium::parse(&self.channel).ok(),
+            status: Some(self.status.clone()).filter(|status| STATUSES.contains(&status.as_str())),
+            since: day(&self.from).map(midnight),
+            before: day(&self.until).map(|day| midnight(day) + TimeDelta::days(1)),
+            text: Some(self.text.trim().to_owned()).filter(|text| !text.is_empty()),
+        }
+    }
+
+    fn is_filtered(&self) -> bool {
+        let given = [
+            &self.channel,
+            &self.status,
+            &self.from,
+            &self.until,
+            &self.text,
+            &self.cursor,
+        ];
+        given.iter().any(|text| !text.is_empty())
+    }
+
+    /// The address of a page of the same history.
+    fn at(&self, cursor: &str) -> String {
+        let query = [
+            ("owner", self.owner.as_str()),
+            ("prospect", &self.prospect),
+            ("type", &self.channel),
+            ("status", &self.status),
+            ("from", &self.from),
+            ("until", &self.until),
+            ("text", &self.text),
+            ("cursor", cursor),
+        ];
+        let given: Vec<_> = query.into_iter().filter(|(_, value)| !value.is_empty()).collect();
+        let query = serde_urlencoded::to_string(given).unwrap_or_default();
+        format!("/communications?{query}#history")
+    }
+}
+
+impl From<Communication> for Row {
+    fn from(message: Communication) -> Self {
+        let ours = message.direction == Direction::Outbound;
+        let is_bad = message.is_failure;
+        let code = message.error_code.filter(|_| is_bad);
+        let known = code.and_then(|code| recado_clients::twilio::known(u32::try_from(code).ok()?));
+        let error = match (known, code) {
+            (Some(known), Some(code)) => Some(format!("{code}: {}", known.told())),
+            (_, code) if is_bad => {
+                let told = message.error_message.clone().unwrap_or_default();
+                Some(code.map_or_else(|| told.clone(), |code| format!("{code}: {told}")))
+            }
+            _ => None,
+        };
+        let address = Address::parse(&message.theirs).ok();
+        // Nothing is known of what calls cost.
+        let written_to = address.as_ref().filter(|_| message.medium != Medium::Call);
+        let estimate =
+            written_to.and_then(|address| prices::estimate(address, message.direction, &message.body));
+        Self {
+            at: Moment::relative(message.created_at),
+            channel: message.medium.as_str(),
+            ours,
+            address: address.map_or_else(|| message.theirs.clone(), |address| address.masked()),
+            body: message.body,
+            kind: message.kind,
+            status: message.status.unwrap_or_else(|| "—".to_owned()),
+            is_bad,
+            error,
+            run: message.run,
+            estimate: estimate.map(prices::written),
+        }
+    }
+}
+
+/// A number of people, by what became of them.
+fn counted(count: u64, word: &str) -> String {
+    tell(word, &[("count", count.to_string())])
+}
+
+/// When something happened, if it did.
+fn when(at: Option<DateTime<Utc>>) -> Option<Moment> {
+    at.map(Moment::relative)
+}
+
+impl Problem {
+    /// The status that it is answered with.
+    fn status(&self) -> StatusCode {
+        poem::error::ResponseError::status(self)
+    }
+}

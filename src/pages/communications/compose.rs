@@ -1,0 +1,133 @@
+//! A message that a person writes to one other.
+use std::collections::BTreeMap;
+
+use poem::{
+    IntoResponse, Response, handler,
+    web::{Data, Form, Redirect},
+};
+use recado_domain::Channel;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use ulid::Ulid;
+
+use super::{Asked, owner, page};
+use crate::{
+    app::App,
+    http::{Problem, api::messages::send_from_page},
+};
+
+/// The form as a person filled it in.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Letter {
+    owner: String,
+    /// Names this form for ever: sent twice it sends once.
+    pub(super) key: String,
+    pub(super) channel: String,
+    pub(super) from: String,
+    pub(super) to: String,
+    pub(super) prospect: String,
+    pub(super) body: String,
+    pub(super) media_url: String,
+    pub(super) template_sid: String,
+    /// `1=Ana`, one a line.
+    pub(super) variables: String,
+    pub(super) send_at: String,
+}
+
+impl Letter {
+    /// An empty one.
+    pub(super) fn to(prospect: &str) -> Self {
+        Self {
+            key: fresh(),
+            channel: "sms".to_owned(),
+            prospect: prospect.to_owned(),
+            ..Self::default()
+        }
+    }
+
+    /// The body of `/messages/sms`.
+    fn json(&self) -> Result<Value, Problem> {
+        let given = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
+        let variables = variables(&self.variables)?;
+        // A time without a zone is one of the clocks of UTC, as the form says.
+        let send_at = given(&self.send_at).map(|at| format!("{at}:00Z"));
+        Ok(json!({
+            "to": given(&self.to),
+            "prospect": given(&self.prospect).or_else(|| given(&self.to)),
+            "from": given(&self.from),
+            "body": given(&self.body),
+            "media_urls": given(&self.media_url).into_iter().collect::<Vec<_>>(),
+            "template": given(&self.template_sid).map(|sid| json!({ "sid": sid, "variables": variables })),
+            "send_at": send_at,
+        }))
+    }
+}
+
+/// The variables of a template: `1=Ana`, one a line.
+pub(super) fn variables(text: &str) -> Result<BTreeMap<String, String>, Problem> {
+    let lines = text.lines().filter(|line| !line.trim().is_empty());
+    let read = lines.map(|line| {
+        let told = || {
+            Problem::unprocessable(
+                "variables",
+                crate::t("Write each variable on a line of its own, as in 1=Ana"),
+            )
+        };
+        let (name, value) = line.split_once('=').ok_or_else(told)?;
+        Ok((name.trim().to_owned(), value.trim().to_owned()))
+    });
+    read.collect()
+}
+
+fn fresh() -> String {
+    format!("page-{}", Ulid::generate())
+}
+
+/// Sends it, or shows the form again with what is wrong.
+#[handler]
+pub(crate) async fn send(Form(letter): Form<Letter>, Data(app): Data<&App>) -> Response {
+    match try_send(app, &letter).await {
+        Ok(run) => {
+            let prospect = match letter.prospect.trim() {
+                "" => letter.to.trim(),
+                prospect => prospect,
+            };
+            let query = [
+                ("owner", letter.owner.as_str()),
+                ("prospect", prospect),
+                ("sent", &run),
+            ];
+            let query = serde_urlencoded::to_string(query).unwrap_or_default();
+            Redirect::see_other(format!("/communications?{query}")).into_response()
+        }
+        Err(problem) => {
+            let asked = Asked {
+                owner: letter.owner.clone(),
+                prospect: letter.prospect.clone(),
+                ..Asked::default()
+            };
+            let wrong = Some((
+                problem.field().unwrap_or_default().to_owned(),
+                problem.to_string(),
+            ));
+            let status = problem.status();
+            // What was refused by Twilio has its run: what is sent next is another message.
+            let again = Letter {
+                key: fresh(),
+                ..letter
+            };
+            page(app, status, &asked, &again, wrong).await
+        }
+    }
+}
+
+async fn try_send(app: &App, letter: &Letter) -> Result<String, Problem> {
+    let channel = Channel::parse(&letter.channel)
+        .map_err(|_| Problem::unprocessable("channel", "channel is sms or whatsapp"))?;
+    let key = match letter.key.as_str() {
+        "" => fresh(),
+        key => key.chars().take(100).collect(),
+    };
+    send_from_page(app, &owner(&letter.owner), &key, channel, letter.json()?).await
+}

@@ -1,0 +1,63 @@
+//! The log, on the standard error: for people or as JSON, with the run on each line of a run.
+use std::io::{self, Write};
+
+use tracing_subscriber::{
+    EnvFilter, Layer as _, Registry,
+    filter::{FilterExt as _, filter_fn},
+    fmt,
+    layer::SubscriberExt as _,
+    util::SubscriberInitExt as _,
+};
+
+use super::{redact::redact, traces};
+use crate::config::LogFormat;
+
+const LEVELS: &str = "info,sqlx=warn,sea_orm=warn,apalis=warn";
+
+/// Sends the log to the standard error, and spans to where `OTEL_EXPORTER_OTLP_ENDPOINT` says. `LOG` sets the level,
+/// `LOG_FORMAT` the form; without it, it is for people on a terminal and JSON elsewhere.
+pub(crate) fn log() {
+    let set = |name: &str| std::env::var(name).ok().filter(|text| !text.trim().is_empty());
+    let filter = EnvFilter::new(set("LOG").unwrap_or_else(|| LEVELS.to_owned()));
+    let spans_of_traces = filter_fn(|metadata| !(metadata.is_span() && metadata.target() == traces::TARGET));
+    let format = set("LOG_FORMAT").and_then(|text| text.trim().parse().ok());
+    let format = format.unwrap_or_else(|| match for_people() {
+        true => LogFormat::Text,
+        false => LogFormat::Json,
+    });
+    let lines = fmt::layer::<Registry>().with_writer(|| Redacted(io::stderr()));
+    let lines = match format {
+        LogFormat::Text => lines
+            .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
+            .boxed(),
+        LogFormat::Json => lines
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .with_span_list(true)
+            .boxed(),
+    };
+    tracing_subscriber::registry()
+        .with(lines.with_filter(filter.and(spans_of_traces)))
+        .with(traces::layer())
+        .init();
+}
+
+fn for_people() -> bool {
+    io::IsTerminal::is_terminal(&io::stderr()) || std::env::var_os("RECADO_DEV").is_some()
+}
+
+/// Writes lines without addresses and numbers of people. The subscriber hands it whole lines.
+struct Redacted<W>(W);
+
+impl<W: Write> Write for Redacted<W> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0
+            .write_all(redact(&String::from_utf8_lossy(line)).as_bytes())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
