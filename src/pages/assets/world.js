@@ -19,17 +19,21 @@ function merged(present) {
     ...present,
     twilio: { ...present.twilio, create: creates[faults.elements.create.value] },
     callbacks: { ...present.callbacks, doubled: on("doubled"), shuffled: on("shuffled"), delay_ms: on("late") ? 3000 : 0 },
+    media: { ...present.media, status: on("lost") ? 403 : null },
+    speech: { ...present.speech, status: on("deaf") ? 400 : null },
     model: { ...present.model, slow_ms: on("slow") ? 5000 : 0, down: on("down") },
   };
 }
 
-function show({ twilio, callbacks, model }) {
+function show({ twilio, callbacks, media, speech, model }) {
   const create = typeof twilio.create === "string" ? twilio.create : Object.keys(twilio.create)[0];
   if (create in creates) faults.elements.create.value = create;
   const set = (name, value) => { faults.elements[name].checked = value; };
   set("doubled", callbacks.doubled);
   set("shuffled", callbacks.shuffled);
   set("late", callbacks.delay_ms > 0);
+  set("lost", media.status !== null);
+  set("deaf", speech.status !== null);
   set("slow", model.slow_ms > 0);
   set("down", model.down);
 }

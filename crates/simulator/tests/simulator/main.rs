@@ -5,6 +5,7 @@ mod callbacks;
 mod faults;
 mod inbound;
 mod listing;
+mod media;
 mod messages;
 mod model;
 mod receiver;

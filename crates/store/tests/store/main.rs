@@ -10,6 +10,7 @@ mod conversations;
 mod errors;
 mod finding;
 mod fixture;
+mod media;
 mod messages;
 mod owners;
 mod prospects;
