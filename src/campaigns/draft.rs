@@ -2,6 +2,7 @@
 use std::collections::{HashMap, HashSet};
 
 use chrono::Utc;
+use poem::http::StatusCode;
 use recado_domain::{Address, CampaignMessage, Channel, Fields, OwnerId};
 use recado_store::{
     campaigns::{self, Campaign, NewCampaign, NewPerson, Verdict},
@@ -50,11 +51,19 @@ pub(crate) async fn make(app: &App, owner: &OwnerId, draft: Draft) -> Result<Cam
     let known = owners::find(database, owner).await?;
     known.ok_or_else(|| Problem::not_found("owner"))?;
     let senders = Senders::of(database, owner).await?;
-    let mut people = Vec::with_capacity(draft.rows.len());
-    let mut seen = HashMap::new();
-    for (n, row) in (1..).zip(&draft.rows) {
-        people.push(person(&draft, owner, &senders, n, row, &mut seen));
-    }
+    let id = owner.clone();
+    // Some 100,000 numbers are read: that would hold up whoever shares the thread.
+    let looked = tokio::task::spawn_blocking(move || {
+        let people = look(&draft, &id, &senders);
+        (draft, people)
+    });
+    let (draft, mut people) = looked.await.map_err(|error| {
+        tracing::error!(%error, "the rows of a campaign could not be looked at");
+        Problem::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the rows could not be looked at; the log has more",
+        )
+    })?;
     silence(app, owner, &mut people).await?;
     let (id, key) = (owner.clone(), draft.key.clone());
     let made = app.engine.storage().transaction(move |tx| {
@@ -117,6 +126,13 @@ fn check(draft: &Draft) -> Result<(), Problem> {
         );
     }
     Ok(())
+}
+
+fn look(draft: &Draft, owner: &OwnerId, senders: &Senders) -> Vec<NewPerson> {
+    let mut seen = HashMap::new();
+    let rows = (1..).zip(&draft.rows);
+    rows.map(|(n, row)| person(draft, owner, senders, n, row, &mut seen))
+        .collect()
 }
 
 /// A row as it will be sent, or why it will not.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Delivery, Ending, SendMessage};
 
 /// How many people are written to at the same time.
-const HANDFUL: u32 = 50;
+const HANDFUL: u32 = 200;
 /// How long a handful is waited for; who hangs longer is reported as held, and the campaign goes on without.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// How long the others are waited for after that.

@@ -42,7 +42,7 @@ pub struct Limited {
 #[serde(rename_all = "snake_case")]
 pub enum BatchRow {
     /// It can be sent.
-    Good(SendMessage),
+    Good(Box<SendMessage>),
     /// It cannot.
     Bad {
         /// To whom, as it was written.
@@ -139,8 +139,9 @@ impl Workflow for SendBatch {
                         },
                         ..Child::default()
                     };
-                    let sending = ctx.start(&message, child).await?;
-                    Ok((sending, message.to, message.send_at.is_none()))
+                    let sending = ctx.start(&*message, child).await?;
+                    let is_now = message.send_at.is_none();
+                    Ok((sending, message.to, is_now))
                 }
                 BatchRow::Bad { to, error } => Err(RowReport::failed(to, error)),
             });

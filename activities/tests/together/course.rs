@@ -87,6 +87,7 @@ impl Course<'_> {
             conversation: arrival.conversation.clone(),
             contact: arrival.contact.clone(),
             from: self.ours(),
+            service: None,
             to: self.theirs(),
             body: format!("answer {}", self.number),
             media_urls: Vec::new(),

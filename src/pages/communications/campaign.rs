@@ -116,12 +116,17 @@ impl State {
         parts.into_iter().filter(|(_, count, _)| *count > 0).collect()
     }
 
-    /// Of a hundred, how many are done with.
+    /// Of a hundred of those who can be written to, how many are done with.
     fn percent(&self) -> u64 {
         let Progress {
-            total, ready, taken, ..
+            total,
+            ready,
+            invalid,
+            taken,
+            ..
         } = self.progress;
-        (total - ready - taken) * 100 / total.max(1)
+        let all = total.saturating_sub(invalid);
+        all.saturating_sub(ready + taken) * 100 / all.max(1)
     }
 
     fn summary(&self) -> String {
@@ -322,7 +327,7 @@ impl From<&Person> for Row {
             n: person.n,
             to: recado_domain::Address::parse(&person.address)
                 .map_or_else(|_| masked(&person.address), |address| address.masked()),
-            prospect: person.prospect.clone(),
+            prospect: masked(&person.prospect),
             state: person.state.as_str(),
             is_bad: matches!(
                 person.state,

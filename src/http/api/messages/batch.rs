@@ -163,7 +163,7 @@ fn row(message: Value, owner: &OwnerId, means: &Means) -> BatchRow {
             Ok(message)
         });
     match read {
-        Ok(message) => BatchRow::Good(message),
+        Ok(message) => BatchRow::Good(Box::new(message)),
         Err(problem) => BatchRow::Bad {
             to,
             error: RowError {
