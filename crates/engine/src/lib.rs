@@ -50,8 +50,8 @@ pub use schedule::{Backfilled, Fired, NewSchedule, Overlap, Schedule, ScheduleEr
 pub use schedules::Schedules;
 pub use settings::Settings;
 pub use storage::{
-    Act, Backlog, Before, Began, Cause, Codec, ControlError, Decision, Filter, Finished, HeldLane, Kind, LONG, Link, Mode,
-    Offspring, Order, Page, Policy, Published, Retention, Storage, StorageError, StorageOptions, Stuck,
-    Touched, Worker, is_transient,
+    Act, Backlog, Before, Began, Cause, Codec, ControlError, Decision, Filter, Finished, HeldLane, Kind,
+    LONG, Link, Mode, Offspring, Order, Page, Policy, Published, Retention, Storage, StorageError,
+    StorageOptions, Stuck, Touched, Worker, is_transient,
 };
 pub use workflow::{Outcome, Workflow};

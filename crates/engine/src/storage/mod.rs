@@ -62,7 +62,6 @@ pub use control::{Act, ControlError, Decision, Mode, Touched};
 pub use dialect::is_transient;
 pub(crate) use entering::Entering;
 pub use error::StorageError;
-pub use excerpts::{Before, Offspring};
 #[cfg(feature = "testing")]
 pub(crate) use events::encoded;
 pub(crate) use events::recorded;

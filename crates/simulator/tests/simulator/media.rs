@@ -22,13 +22,19 @@ async fn a_file_is_behind_credentials_and_a_redirect_that_takes_none() -> anyhow
     world.simulator.send_inbound(inbound).await?;
     let post = receiver.next().await?;
     let told = |name: &str| post.field(name).to_owned();
-    assert_eq!((told("NumMedia").as_str(), told("MessageType").as_str()), ("2", "image"));
+    assert_eq!(
+        (told("NumMedia").as_str(), told("MessageType").as_str()),
+        ("2", "image")
+    );
     assert_eq!(told("MediaContentType0"), "image/gif");
     assert_eq!(told("MediaContentType1"), "audio/ogg");
     let url = told("MediaUrl0");
     assert!(url.starts_with(world.simulator.url()), "{url}");
 
-    let http = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build()?;
+    let http = reqwest::Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .build()?;
     assert_eq!(http.get(&url).send().await?.status(), 401);
     let others = http.get(&url).basic_auth("AC_other", Some("other"));
     assert_eq!(others.send().await?.status(), 401);

@@ -43,7 +43,12 @@ async fn attachments_are_their_owners_alone_and_go_once_nothing_younger_needs_th
         let (is, is_not) = (MediaState::Stored, MediaState::Failed);
         assert_eq!(states, [(0, is), (1, is_not), (0, is), (1, is_not)]);
         assert_eq!(found[0].name.as_deref(), Some("bolo.jpg"));
-        assert!(media::of_messages(&at.db, &at.other, &all).await.unwrap().is_empty());
+        assert!(
+            media::of_messages(&at.db, &at.other, &all)
+                .await
+                .unwrap()
+                .is_empty()
+        );
         let id = found[0].id.as_str();
         assert!(media::find(&at.db, &at.owner, id).await.unwrap().is_some());
         assert!(media::find(&at.db, &at.other, id).await.unwrap().is_none());
@@ -57,8 +62,16 @@ async fn attachments_are_their_owners_alone_and_go_once_nothing_younger_needs_th
         assert!(!media::is_needed(&at.db, &at.other, "aa", until).await.unwrap());
         media::expire(&at.db, &at.owner, id).await.unwrap();
         let gone = media::find(&at.db, &at.owner, id).await.unwrap().unwrap();
-        assert_eq!((gone.state, gone.sha256, gone.name), (MediaState::Expired, None, None));
-        assert!(media::older(&at.db, &at.owner, until, 10).await.unwrap().is_empty());
+        assert_eq!(
+            (gone.state, gone.sha256, gone.name),
+            (MediaState::Expired, None, None)
+        );
+        assert!(
+            media::older(&at.db, &at.owner, until, 10)
+                .await
+                .unwrap()
+                .is_empty()
+        );
         assert_eq!(media::expire_all(&at.db, &at.owner).await.unwrap(), 1);
         assert!(!media::is_needed(&at.db, &at.owner, "aa", at.now).await.unwrap());
     })
