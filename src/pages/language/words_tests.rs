@@ -23,9 +23,24 @@ const TO_COME: [&str; 8] = [
     "time_line.html",
 ];
 /// What is the same in every language, or is typed as it stands.
-const NAMES_OF_THINGS: [&str; 6] = ["API", "Recado", "· Recado", "name=value", "2h, 7d", "open"];
+const NAMES_OF_THINGS: [&str; 14] = [
+    "API",
+    "Ctrl",
+    "Enter",
+    "Recado",
+    "SID",
+    "SMS",
+    "Twilio",
+    "WhatsApp",
+    "op",
+    "open",
+    "seq",
+    "· Recado",
+    "name=value",
+    "2h, 7d",
+];
 
-static SPOKEN: LazyLock<Regex> = LazyLock::new(|| pattern(r#"\b(?:t|tell|named)\(\s*"((?:[^"\\]|\\.)*)""#));
+static SPOKEN: LazyLock<Regex> = LazyLock::new(|| pattern(r#"\b(?:t|tell)\(\s*"((?:[^"\\]|\\.)*)""#));
 /// What is not text: expressions, code, drawings; then tags.
 static UNSPOKEN: LazyLock<Regex> = LazyLock::new(|| {
     pattern(

@@ -60,9 +60,9 @@ impl Waits {
             Some(("lane", _)) => t("its turn in its lane").to_owned(),
             Some(("quiet", _)) => t("a quiet moment of its lane").to_owned(),
             Some(("activity", "")) => t("its worker").to_owned(),
-            Some(("activity", name)) => named("{name}, at work", name),
-            Some(("retry", name)) => named("the next attempt at {name}", name),
-            Some(("reconcile", name)) => named("news of {name}", name),
+            Some(("activity", name)) => tell("{name}, at work", &about(name)),
+            Some(("retry", name)) => tell("the next attempt at {name}", &about(name)),
+            Some(("reconcile", name)) => tell("news of {name}", &about(name)),
             Some((what, "")) => what.to_owned(),
             Some((what, name)) => format!("{what} {name}"),
         };
@@ -74,9 +74,9 @@ impl Waits {
     }
 }
 
-/// A sentence about a step.
-fn named(english: &'static str, name: &str) -> String {
-    tell(english, &[("name", name.to_owned())])
+/// What a sentence about a step is told.
+fn about(name: &str) -> [(&'static str, String); 1] {
+    [("name", name.to_owned())]
 }
 
 impl Row {
