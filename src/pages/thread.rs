@@ -1,7 +1,7 @@
 //! `/conversations/{id}`: what both sides said, and all that was done for it, in one line of time.
 mod entry;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use askama::{Template, filters::HtmlSafe};
 use chrono::{DateTime, Utc};
@@ -25,6 +25,7 @@ use super::{
     conversations::{Row, at},
     layout::{Here, Layout, html},
     live::{Followed, Sections, cursor, follow},
+    media::{self, Attachments},
     moment::Moment,
     owners::Choice,
     problem::{no_database, not_found, of_store},
@@ -91,6 +92,7 @@ struct Seen {
     /// The cursor of the messages before these.
     earlier: Option<String>,
     heard: Vec<StatusEvent>,
+    attachments: HashMap<MessageId, Attachments>,
     moves: Vec<Step>,
     runs: Vec<Run>,
     events: Vec<(RunId, Event)>,
@@ -236,6 +238,10 @@ impl Following {
         Ok(Some(Seen {
             conversation,
             heard: messages::status_events(conn, owner, &ids).await?,
+            attachments: match &self.sight {
+                Sight::Whole(_) => media::of_messages(&self.app, owner, &ids.iter().collect::<Vec<_>>()).await?,
+                Sight::Masked => HashMap::new(),
+            },
             messages: page.items,
             earlier: page.next,
             moves,
@@ -274,7 +280,12 @@ impl Followed for Following {
         cursor(&(
             seen.messages.iter().map(message).collect::<Vec<_>>(),
             seen.runs.iter().map(run).collect::<Vec<_>>(),
-            (seen.events.len(), seen.heard.len(), seen.moves.len()),
+            (
+                seen.events.len(),
+                seen.heard.len(),
+                seen.moves.len(),
+                seen.attachments.len(),
+            ),
             (seen.conversation.version, seen.revealed),
         ))
     }

@@ -11,6 +11,7 @@ use recado_store::{
 use super::{EVENTS, Seen};
 use crate::pages::{
     language::tell,
+    media::Attachments,
     moment::{Moment, between},
     runs::Waits,
     sight::Sight,
@@ -21,18 +22,20 @@ use crate::pages::{
 
 /// One thing that happened.
 pub(super) enum Entry<'a> {
-    Said(Box<Said>),
+    Said(Box<Said<'a>>),
     Done(Box<Done<'a>>),
     Moved(Moved),
 }
 
 /// A message.
-pub(super) struct Said {
+pub(super) struct Said<'a> {
     pub(super) id: String,
     pub(super) inbound: bool,
     pub(super) body: String,
     /// What it is, where it is more than text.
     pub(super) kind: Option<String>,
+    /// What is attached to it, where texts are shown whole.
+    pub(super) attachments: Option<&'a Attachments>,
     pub(super) status: Option<&'static str>,
     pub(super) error: Option<String>,
     pub(super) sid: Option<String>,
@@ -94,6 +97,7 @@ pub(super) fn merge<'a>(seen: &'a Seen, sight: &'a Sight) -> Vec<Entry<'a>> {
         let run = message.run.as_ref().filter(known).cloned();
         let said = Said {
             run,
+            attachments: seen.attachments.get(&message.id),
             ..Said::of(message, heard, sight)
         };
         ((message.created_at, order), Entry::Said(Box::new(said)))
@@ -124,7 +128,7 @@ pub(super) fn merge<'a>(seen: &'a Seen, sight: &'a Sight) -> Vec<Entry<'a>> {
     entries.into_iter().map(|(_, entry)| entry).collect()
 }
 
-impl Said {
+impl Said<'_> {
     fn of<'a>(message: &Message, heard: impl Iterator<Item = &'a StatusEvent>, sight: &Sight) -> Self {
         let code = |code: i64| {
             let known = u32::try_from(code).ok().and_then(twilio::known);
@@ -143,6 +147,7 @@ impl Said {
                 .or_else(|| message.error_message.as_ref().map(told)),
             sid: message.twilio_sid.clone(),
             part: message.part,
+            attachments: None,
             run: None,
             at: Moment::relative(message.created_at),
             heard: heard
