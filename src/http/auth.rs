@@ -197,6 +197,8 @@ pub(crate) fn log_out(cookies: &CookieJar) -> Redirect {
 
 /// A place on this server, whatever the link says.
 fn here(next: &str) -> String {
-    let local = next.starts_with('/') && !next.starts_with("//") && !next.contains(['\\', '\n', '\r']);
+    let local = next.starts_with('/')
+        && !next.starts_with("//")
+        && !next.contains(|c: char| c == '\\' || c.is_control());
     if local { next.to_owned() } else { "/".to_owned() }
 }

@@ -239,7 +239,9 @@ impl Following {
             conversation,
             heard: messages::status_events(conn, owner, &ids).await?,
             attachments: match &self.sight {
-                Sight::Whole(_) => media::of_messages(&self.app, owner, &ids.iter().collect::<Vec<_>>()).await?,
+                Sight::Whole(_) => {
+                    media::of_messages(&self.app, owner, &ids.iter().collect::<Vec<_>>()).await?
+                }
                 Sight::Masked => HashMap::new(),
             },
             messages: page.items,

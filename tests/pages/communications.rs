@@ -36,7 +36,7 @@ async fn a_person_is_written_to_and_the_history_says_what_became_of_it() -> WebD
     );
     world.fill("to", ANA).await?;
     world.click(".fields button.primary").await?;
-    world.see("#history .said", "Olá Ana <b>!</b>").await;
+    world.see("#history .sent-text", "Olá Ana <b>!</b>").await;
     world.see("#history .started", "").await;
     assert_eq!(world.sent().await?, ["Olá Ana <b>!</b>"]);
     world.photograph("communications").await?;
@@ -61,10 +61,10 @@ async fn a_campaign_is_looked_at_started_and_followed_on_its_page() -> WebDriver
     world.fill("rows", &rows).await?;
     world.click(".fields button.primary").await?;
     world.see("h1", "Março <i>").await;
-    world.see(".facts .said", "Olá Ana").await;
+    world.see(".facts .sent-text", "Olá Ana").await;
     world.see(".part.invalid", "2").await;
     world
-        .see(".people .said", "the column name is missing or empty")
+        .see(".people .sent-text", "the column name is missing or empty")
         .await;
     world.see(".following", "live").await;
     world.photograph("campaign").await?;
