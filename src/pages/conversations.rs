@@ -312,6 +312,6 @@ mod tests {
             ]
         );
         assert_eq!(addresses("whatsapp:+5511987654321").len(), 1);
-        assert!(addresses("nobody at all").is_empty());
+        assert!(addresses("nobody at all, ever").is_empty());
     }
 }
