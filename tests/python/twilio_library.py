@@ -60,7 +60,8 @@ def heard(call):
     return {
         "sid": call.sid,
         "to": call.to,
-        "from": call.from_,
+        # The library gives a call's caller no name of its own.
+        "from": call._from,
         "direction": call.direction,
         "status": call.status,
         "created": call.date_created is not None,

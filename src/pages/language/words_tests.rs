@@ -12,7 +12,7 @@ use super::{PORTUGUESE, lines};
 use crate::line::NAMES;
 
 /// What is the same in every language, or is typed as it stands.
-const NAMES_OF_THINGS: [&str; 14] = [
+const NAMES_OF_THINGS: [&str; 23] = [
     "API",
     "Ctrl",
     "Enter",
@@ -22,7 +22,16 @@ const NAMES_OF_THINGS: [&str; 14] = [
     "Twilio",
     "WhatsApp",
     "op",
+    "after",
+    "attempt",
+    "default",
+    "https://",
+    "kind",
+    "name",
     "open",
+    "to,name&#10;+5511987654321,Ana",
+    "HX…",
+    "SM…",
     "seq",
     "· Recado",
     "name=value",

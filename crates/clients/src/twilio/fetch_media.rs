@@ -132,7 +132,10 @@ impl Client {
     fn is_twilios(&self, url: &Url) -> bool {
         let base = self.base();
         let same_host = match (url.host(), base.host()) {
-            (Some(one), Some(other)) => one == other || is_loopback(&one) && is_loopback(&other),
+            (Some(one), Some(other)) if one == other => {
+                is_loopback(&one) || url.port_or_known_default() == base.port_or_known_default()
+            }
+            (Some(one), Some(other)) => is_loopback(&one) && is_loopback(&other),
             _ => false,
         };
         if same_host && url.scheme() == base.scheme() {

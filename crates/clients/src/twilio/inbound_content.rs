@@ -356,10 +356,10 @@ mod tests {
                 "📣 Bolos · https://fb.me/x\noi",
             ),
             (
-                "FlowData=%7B%22flow_token%22%3A%22t%22%2C%22size%22%3A2%2C%22kind%22%3A%5B%22a%22%2C%22b%22%5D%7D",
+                "FlowData=%7B%22flow_token%22%3A%22t%22%2C%22kind%22%3A%5B%22a%22%2C%22b%22%5D%7D",
                 "",
                 None,
-                "kind: a\nkind: b\nsize: 2",
+                "kind: a\nkind: b",
             ),
             ("InteractiveData=%7Bnot+json", "oi", None, "oi"),
         ] {
