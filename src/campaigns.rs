@@ -1,8 +1,10 @@
 //! Campaigns, as the API and the pages make them, look at them and act on them.
+use std::time::Duration;
+
 use chrono::Utc;
 use poem::http::StatusCode;
 use recado_domain::{CampaignState, OwnerId};
-use recado_engine::{ControlError, Start, StorageError};
+use recado_engine::{ControlError, RunId, Start, StartError, Started, StorageError, Workflow};
 use recado_store::{
     StoreError,
     campaigns::{self, Campaign, Progress},
@@ -18,6 +20,17 @@ mod table;
 pub(crate) use draft::{Draft, make};
 pub(crate) use result::result;
 pub(crate) use table::{Row, read as read_csv};
+
+/// What takes long enough to hold up whoever shares the thread: some 100,000 rows are read.
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| {
+        tracing::error!(%error, "the rows of a campaign could not be looked at");
+        Problem::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the rows could not be looked at; the log has more",
+        )
+    })
+}
 
 /// What a person can do with a campaign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,13 +126,125 @@ pub(crate) async fn act(
         Act::Start => !matches!(campaign.state, CampaignState::Draft) && campaign.started_at.is_some(),
         _ => campaign.state == to,
     };
-    if !is_there && !change(app, owner, id, from, to).await? {
+    let is_done = match (to, campaign.state) {
+        // Also where it goes already: its run may have been ended by somebody, and goes on as another.
+        (CampaignState::Running, CampaignState::Running) => go(app, owner, id, from).await?,
+        (CampaignState::Running, _) if !is_there => go(app, owner, id, from).await?,
+        _ => is_there || change(app, owner, id, from, to).await?,
+    };
+    if !is_done {
         let now = find(app, owner, id).await?.0.state;
         return Err(conflict(format!("the campaign is {now} and cannot be {word}")));
     }
-    // Also where somebody did it before, who may have died in between.
-    tell(app, owner, id).await?;
+    if to != CampaignState::Running
+        && let (_, Some(run)) = going(app, id).await?
+    {
+        tell(app, &run).await?;
+    }
     find(app, owner, id).await
+}
+
+/// The key under which a campaign goes on, and the run that does it; none where it was not begun, or where whoever began
+/// it has ended before the campaign.
+async fn going(app: &App, id: &str) -> Result<(String, Option<RunId>), Problem> {
+    let (storage, mut n) = (app.engine.storage(), 1);
+    loop {
+        let key = match n {
+            1 => id.to_owned(),
+            n => format!("{id}/{n}"),
+        };
+        let Some(run) = storage.run_by_key(CampaignRun::NAME, &key).await? else {
+            return Ok((key, None));
+        };
+        let found = storage.run(&run).await?;
+        if found.is_some_and(|run| !run.state.is_final()) {
+            return Ok((key, Some(run)));
+        }
+        // Unless it goes on as another run since it was looked up.
+        if storage.run_by_key(CampaignRun::NAME, &key).await? == Some(run) {
+            n += 1;
+        }
+    }
+}
+
+/// Has a campaign run, in one commit with its state. Returns whether its state allows it.
+async fn go(app: &App, owner: &OwnerId, id: &str, from: &'static [CampaignState]) -> Result<bool, Problem> {
+    let (key, known) = going(app, id).await?;
+    let run = match known {
+        Some(run) => run,
+        None => {
+            let begun = begin(app, owner, id, key, from).await;
+            match begun {
+                Ok(started) if started.new => return Ok(true),
+                Ok(started) => started.run,
+                Err(NotBegun::State) => return Ok(false),
+                Err(NotBegun::Else(problem)) => return Err(problem),
+            }
+        }
+    };
+    let changed = change(app, owner, id, from, CampaignState::Running).await?;
+    let runs = changed || find(app, owner, id).await?.0.state == CampaignState::Running;
+    if runs {
+        tell(app, &run).await?;
+    }
+    Ok(runs)
+}
+
+/// Starts the run of a campaign, in one commit with its state.
+async fn begin(
+    app: &App,
+    owner: &OwnerId,
+    id: &str,
+    key: String,
+    from: &'static [CampaignState],
+) -> Result<Started, NotBegun> {
+    let start = Start {
+        key: Some(key),
+        owner: Some(owner.to_string()),
+        ..Start::default()
+    };
+    let run = CampaignRun {
+        owner: owner.clone(),
+        campaign: id.to_owned(),
+    };
+    let begun =
+        app.engine
+            .run_named_after::<NotBegun, _>(CampaignRun::NAME, start, Duration::ZERO, move |tx| {
+                Box::pin(async move {
+                    let (owner, id) = (&run.owner, &run.campaign);
+                    let state = CampaignState::Running;
+                    let changed = campaigns::change(tx, owner, id, from, state, Utc::now()).await?;
+                    match changed || campaigns::lock(tx, owner, id).await?.state == state {
+                        true => Ok(serde_json::to_value(&run).map_err(StoreError::from)?),
+                        false => Err(NotBegun::State),
+                    }
+                })
+            });
+    Ok(begun.await?.0)
+}
+
+/// Why a campaign was not begun.
+enum NotBegun {
+    State,
+    Else(Problem),
+}
+
+impl From<StoreError> for NotBegun {
+    fn from(error: StoreError) -> Self {
+        Self::Else(error.into())
+    }
+}
+
+impl From<StorageError> for NotBegun {
+    fn from(error: StorageError) -> Self {
+        Self::Else(error.into())
+    }
+}
+
+impl From<StartError> for NotBegun {
+    fn from(error: StartError) -> Self {
+        Self::Else(error.into())
+    }
 }
 
 async fn change(
@@ -143,28 +268,11 @@ async fn change(
     Ok(changed.await?)
 }
 
-/// Starts the run of a campaign that was started, or has it look at the state. A draft that was cancelled never has one.
-async fn tell(app: &App, owner: &OwnerId, id: &str) -> Result<(), Problem> {
-    let campaign = campaigns::find(&app.environment.database, owner, id).await?;
-    if campaign.is_none_or(|campaign| campaign.started_at.is_none()) {
-        return Ok(());
-    }
-    let run = CampaignRun {
-        owner: owner.clone(),
-        campaign: id.to_owned(),
-    };
-    let start = Start {
-        key: Some(id.to_owned()),
-        owner: Some(owner.to_string()),
-        ..Start::default()
-    };
-    let started = app.engine.start(&run, start).await?;
-    if started.new {
-        return Ok(());
-    }
+/// Has the run of a campaign look at its state.
+async fn tell(app: &App, run: &RunId) -> Result<(), Problem> {
     match app
         .engine
-        .signal(&started.run, "campaign_changed", &CampaignChanged, None)
+        .signal(run, "campaign_changed", &CampaignChanged, None)
         .await
     {
         // It goes on as another run, and looks by itself; or it has ended.

@@ -95,6 +95,9 @@ on_both! {
         let preview = made.json();
         let id = preview["campaign"]["id"].as_str().unwrap().to_owned();
         assert_eq!(upload("one").await.unwrap().json()["campaign"]["id"], id.as_str(), "the same campaign");
+        let other = json!({"name": "Abril", "body": "Olá", "rows": people(1)});
+        let other = world.api(Method::POST, "/campaigns").header("Idempotency-Key", "one").json(&other);
+        Answered::of(other).await.unwrap().problem(409);
         let progress = &preview["campaign"]["progress"];
         assert_eq!((&progress["total"], &progress["ready"], &progress["invalid"]), (&json!(6), &json!(2), &json!(4)));
         let problems: Vec<_> = preview["problems"].as_array().unwrap().iter()

@@ -1,7 +1,7 @@
 //! What Twilio has received for us, and we do not know of.
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 use recado_clients::twilio::{self, Credentials};
 use recado_domain::OwnerId;
 use recado_engine::{Activity, Attempt, Effect, Fault};
@@ -103,14 +103,25 @@ impl Activity<Environment> for ListReceived {
 
     async fn run(&self, env: &Environment, _: &Attempt<'_>) -> Result<Received, Fault> {
         let credentials = env.at_twilio(&self.owner, &self.account).await?;
+        // What came before the address was given to the owner was answered by somebody else.
+        let held = accounts::held_since(&env.database, &self.owner, &self.account, &self.to)
+            .await
+            .map_err(of_store)?;
+        // Twilio's times have whole seconds.
+        let from = held
+            .map_or(self.from, |held| held.max(self.from))
+            .trunc_subsecs(0);
         let page = env
             .twilio
-            .received_messages(&credentials, &self.to, self.from, PAGE, self.next.as_deref())
+            .received_messages(&credentials, &self.to, from, PAGE, self.next.as_deref())
             .await
             .map_err(|error| of_asking(&error))?;
         let seen = u32::try_from(page.items.len()).unwrap_or(u32::MAX);
         let is_due = |message: &twilio::Message| {
-            message.is_inbound() && message.date_created.is_none_or(|at| at < self.until)
+            message.is_inbound()
+                && message
+                    .date_created
+                    .is_none_or(|at| from <= at && at < self.until)
         };
         let due: Vec<_> = page.items.into_iter().filter(is_due).collect();
         let sids: Vec<&str> = due.iter().map(|message| message.sid.as_str()).collect();

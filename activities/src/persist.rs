@@ -40,6 +40,9 @@ pub struct Persist {
     pub profile_name: Option<String>,
     /// Where Twilio itself saw an opt-out word.
     pub opt_out_type: Option<String>,
+    /// When the contact wrote it; now if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub received_at: Option<DateTime<Utc>>,
     /// The whole form.
     pub form: Vec<(String, String)>,
 }
@@ -187,7 +190,8 @@ async fn conversations_of(
                 theirs: &call.from,
             },
             at: attempt.now(),
-            heard_at: Some(attempt.now()),
+            // WhatsApp's window of 24 hours is counted from what was written, not from when we found it.
+            heard_at: Some(call.received_at.unwrap_or(attempt.now()).min(attempt.now())),
         }
     };
     let encounters: Vec<_> = members.iter().zip(contacts).map(encounter).collect();

@@ -236,11 +236,13 @@ impl Activity<Environment> for Reply {
 impl Reply {
     /// Whether what Twilio lists may be this message. Of a template it lists what became of it, which we do not know:
     /// that it was sent through the API to this contact meanwhile must do, since nothing else of ours is.
+    /// Through a messaging service it went through that one, and else through none.
     fn may_be(&self, listed: &twilio::Message) -> bool {
-        match self.template {
-            Some(_) => listed.direction == "outbound-api",
-            None => !listed.is_inbound() && is_ours(&listed.body, &self.body),
-        }
+        listed.messaging_service_sid == self.service
+            && match self.template {
+                Some(_) => listed.direction == "outbound-api",
+                None => !listed.is_inbound() && is_ours(&listed.body, &self.body),
+            }
     }
 
     /// What it uses up of the plan.

@@ -24,8 +24,9 @@ pub struct PersonReport {
     pub n: i64,
     /// What became of the message.
     pub settled: Settled,
-    /// The run that sends it.
-    pub run: String,
+    /// The run that sends it; none where none could be started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
     /// Twilio's SID of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sid: Option<String>,
@@ -47,6 +48,8 @@ pub enum Settled {
     Failed,
     /// Its run waits for longer than the campaign does.
     Held,
+    /// Twilio took no more that day: the person can be written to again.
+    Again,
 }
 
 impl Activity<Environment> for SettlePeople {
@@ -55,20 +58,28 @@ impl Activity<Environment> for SettlePeople {
     type Output = ();
 
     async fn run(&self, _: &Environment, attempt: &Attempt<'_>) -> Result<(), Fault> {
-        let reports = self.people.iter().map(|person| Report {
+        let (again, settled): (Vec<_>, Vec<_>) = self
+            .people
+            .iter()
+            .partition(|person| person.settled == Settled::Again);
+        let again: Vec<_> = again.iter().map(|person| person.n).collect();
+        let reports = settled.iter().map(|person| Report {
             n: person.n,
             state: match person.settled {
                 Settled::Sent => PersonState::Sent,
                 Settled::Failed => PersonState::Failed,
-                Settled::Held => PersonState::Held,
+                Settled::Held | Settled::Again => PersonState::Held,
             },
-            run: Some(&person.run),
+            run: person.run.as_deref(),
             sid: person.sid.as_deref(),
             error_code: person.code,
             error_message: person.error.as_deref(),
         });
         let reports: Vec<_> = reports.collect();
         let (tx, now) = (attempt.transaction()?, attempt.now());
+        campaigns::put_back(tx, &self.owner, &self.campaign, &again, now)
+            .await
+            .map_err(of_store)?;
         campaigns::settle(tx, &self.owner, &self.campaign, &reports, now)
             .await
             .map_err(of_store)

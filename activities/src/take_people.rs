@@ -18,6 +18,9 @@ use crate::{Environment, faults::of_store};
 
 /// A campaign with a pace is looked at so often, as long as that is possible.
 const BEAT: TimeDelta = TimeDelta::seconds(5);
+/// The most that the messages of a handful take together, in bytes: the journal keeps them, and each once more as a child's
+/// input.
+const LARGEST: usize = 1024 * 1024;
 /// How long nobody waits the less for a limit.
 const SOONEST: Duration = Duration::from_millis(100);
 
@@ -30,6 +33,9 @@ pub struct TakePeople {
     pub campaign: String,
     /// How many at most.
     pub most: u32,
+    /// Up to which person those who are held were asked once more before the end; nobody if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_after: Option<i64>,
 }
 
 /// A person to be written to now.
@@ -50,6 +56,9 @@ pub struct TakenPerson {
     pub prospect: String,
     /// What it says.
     pub message: CampaignMessage,
+    /// How often Twilio took no more that day.
+    #[serde(default)]
+    pub tries: i64,
 }
 
 /// What a campaign does next.
@@ -63,6 +72,11 @@ pub enum Taken {
         /// When the next may be taken, where the campaign has a pace.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         next: Option<DateTime<Utc>>,
+    },
+    /// Nobody else is left: what became of these is looked at once more, who were held, or taken by a run that was ended.
+    Held {
+        /// Who.
+        people: Vec<TakenPerson>,
     },
     /// Nobody may be written to before this time.
     Later {
@@ -112,6 +126,9 @@ impl TakePeople {
                 return Ok(Taken::Over { state });
             }
         }
+        if self.asked_after.is_some() {
+            return self.end(tx, &campaign, now).await;
+        }
         let owner = owners::find(tx, &self.owner).await?;
         let settings = owner.ok_or(StoreError::NotFound("owner"))?.settings()?;
         let quiet = settings
@@ -130,9 +147,7 @@ impl TakePeople {
         let (most, beat) = share(campaign.pace, self.most);
         let ready = campaigns::ready(tx, &self.owner, &self.campaign, most).await?;
         if ready.is_empty() {
-            let (running, state) = ([CampaignState::Running], CampaignState::Completed);
-            campaigns::change(tx, &self.owner, &self.campaign, &running, state, now).await?;
-            return Ok(Taken::Over { state });
+            return self.end(tx, &campaign, now).await;
         }
         let senders = Senders::of(tx, &self.owner).await?;
         let (mut fit, mut unfit) = (Vec::new(), Vec::new());
@@ -143,6 +158,7 @@ impl TakePeople {
                 Err(problem) => unfit.push((n, problem)),
             }
         }
+        within(&mut fit, LARGEST)?;
         let wishes: Vec<_> = fit
             .iter()
             .map(|person| Wish {
@@ -203,6 +219,45 @@ fn share(pace: Option<u32>, most: u32) -> (u32, Option<TimeDelta>) {
     (u32::try_from(share).unwrap_or(1), Some(beat))
 }
 
+impl TakePeople {
+    /// The end, once the held ones have been asked.
+    async fn end(
+        &self,
+        tx: &DatabaseTransaction,
+        campaign: &Campaign,
+        now: DateTime<Utc>,
+    ) -> Result<Taken, StoreError> {
+        let after = self.asked_after.unwrap_or_default();
+        let held = campaigns::unsettled(tx, &self.owner, &self.campaign, after, self.most).await?;
+        let senders = Senders::of(tx, &self.owner).await?;
+        // One of which it cannot be said any more stays held.
+        let written = held
+            .into_iter()
+            .filter_map(|person| written(campaign, person, &senders).ok());
+        let mut people: Vec<_> = written.collect();
+        within(&mut people, LARGEST)?;
+        if !people.is_empty() {
+            return Ok(Taken::Held { people });
+        }
+        let (running, state) = ([CampaignState::Running], CampaignState::Completed);
+        campaigns::change(tx, &self.owner, &self.campaign, &running, state, now).await?;
+        Ok(Taken::Over { state })
+    }
+}
+
+/// Leaves out for the next time what does not fit together; the first always does.
+fn within(people: &mut Vec<TakenPerson>, most: usize) -> Result<(), StoreError> {
+    let mut sum = 0;
+    for (place, person) in people.iter().enumerate() {
+        sum += serde_json::to_vec(person)?.len();
+        if place > 0 && sum > most {
+            people.truncate(place);
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
 /// What one person gets, or why it cannot be said any more.
 fn written(campaign: &Campaign, person: Person, senders: &Senders) -> Result<TakenPerson, String> {
     let to = Address::parse(&person.address).map_err(|error| error.to_string())?;
@@ -220,12 +275,39 @@ fn written(campaign: &Campaign, person: Person, senders: &Senders) -> Result<Tak
             .map_err(|gap| gap.to_string())?,
         to,
         prospect: person.prospect,
+        tries: person.tries,
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_handful_of_long_messages_is_smaller() -> Result<(), Box<dyn std::error::Error>> {
+        let person = |n| -> Result<TakenPerson, Box<dyn std::error::Error>> {
+            Ok(TakenPerson {
+                n,
+                account: "AC1".to_owned(),
+                from: Address::parse("+5511987654321")?,
+                service: None,
+                to: Address::parse("+5511987654322")?,
+                prospect: "ana".to_owned(),
+                message: CampaignMessage {
+                    body: "a".repeat(400),
+                    ..CampaignMessage::default()
+                },
+                tries: 0,
+            })
+        };
+        let left = |most| -> Result<usize, Box<dyn std::error::Error>> {
+            let mut people = (1..=5).map(person).collect::<Result<Vec<_>, _>>()?;
+            within(&mut people, most)?;
+            Ok(people.len())
+        };
+        assert_eq!((left(1)?, left(1_500)?, left(LARGEST)?), (1, 2, 5));
+        Ok(())
+    }
 
     #[test]
     fn a_pace_is_kept_by_small_handfuls() {

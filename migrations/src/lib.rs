@@ -24,6 +24,7 @@ mod m20261121_000022_campaigns;
 mod m20261121_000024_audit;
 mod m20261121_000026_minutes;
 mod m20261121_000027_views;
+mod m20261121_000028_second_looks;
 
 /// Every migration, oldest first.
 #[derive(Debug)]
@@ -55,6 +56,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000024_audit::Migration),
             Box::new(m20261121_000026_minutes::Migration),
             Box::new(m20261121_000027_views::Migration),
+            Box::new(m20261121_000028_second_looks::Migration),
         ]
     }
 }

@@ -5,12 +5,15 @@ use chrono::Utc;
 use poem::http::StatusCode;
 use recado_domain::{Address, CampaignMessage, Channel, Fields, OwnerId};
 use recado_store::{
+    StoreError,
     campaigns::{self, Campaign, NewCampaign, NewPerson, Verdict},
     opt_outs, owners,
     senders::Senders,
 };
 
-use super::{Refused, Row, table::MOST_ROWS};
+use sha2::{Digest, Sha256};
+
+use super::{Refused, Row, aside, table::MOST_ROWS};
 use crate::{
     app::App,
     http::{Problem, api::messages::check_person},
@@ -39,33 +42,33 @@ pub(crate) struct Draft {
 /// Makes a draft, in which every row says whether it can be sent; nothing goes. A key that made one before finds it.
 ///
 /// # Errors
-/// 422 that names the field which makes the whole impossible; 404 where there is no such owner.
+/// 422 that names the field which makes the whole impossible; 404 where there is no such owner; 409 where the key made one
+/// of another content.
 pub(crate) async fn make(app: &App, owner: &OwnerId, draft: Draft) -> Result<Campaign, Problem> {
     let database = &app.environment.database;
+    let (draft, asked) = aside(move || {
+        let asked = draft.key.is_some().then(|| draft.hash());
+        (draft, asked.transpose())
+    })
+    .await?;
+    let asked = asked.map_err(StoreError::from)?;
     if let Some(key) = &draft.key
         && let Some(known) = campaigns::by_request(database, owner, key).await?
     {
-        return Ok(known);
+        return same(known, asked.as_deref());
     }
     check(&draft)?;
     let known = owners::find(database, owner).await?;
     known.ok_or_else(|| Problem::not_found("owner"))?;
     let senders = Senders::of(database, owner).await?;
     let id = owner.clone();
-    // Some 100,000 numbers are read: that would hold up whoever shares the thread.
-    let looked = tokio::task::spawn_blocking(move || {
+    let (draft, mut people) = aside(move || {
         let people = look(&draft, &id, &senders);
         (draft, people)
-    });
-    let (draft, mut people) = looked.await.map_err(|error| {
-        tracing::error!(%error, "the rows of a campaign could not be looked at");
-        Problem::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "the rows could not be looked at; the log has more",
-        )
-    })?;
+    })
+    .await?;
     silence(app, owner, &mut people).await?;
-    let (id, key) = (owner.clone(), draft.key.clone());
+    let (id, key, hash) = (owner.clone(), draft.key.clone(), asked.clone());
     let made = app.engine.storage().transaction(move |tx| {
         Box::pin(async move {
             let now = Utc::now();
@@ -76,6 +79,7 @@ pub(crate) async fn make(app: &App, owner: &OwnerId, draft: Draft) -> Result<Cam
                 message: &draft.message,
                 pace: draft.pace,
                 request: draft.key.as_deref(),
+                asked: hash.as_deref(),
             };
             let made = campaigns::create(tx, &id, new, now).await?;
             if let Some(campaign) = &made {
@@ -92,7 +96,47 @@ pub(crate) async fn make(app: &App, owner: &OwnerId, draft: Draft) -> Result<Cam
         (None, Some(key)) => campaigns::by_request(database, owner, &key).await?,
         (None, None) => None,
     };
-    found.ok_or_else(|| Problem::not_found("campaign"))
+    same(
+        found.ok_or_else(|| Problem::not_found("campaign"))?,
+        asked.as_deref(),
+    )
+}
+
+/// The campaign, if the same request made it.
+fn same(campaign: Campaign, asked: Option<&str>) -> Result<Campaign, Problem> {
+    match campaign.asked.as_deref() {
+        Some(known) if Some(known) != asked => Err(Problem::new(
+            StatusCode::CONFLICT,
+            format!(
+                "this Idempotency-Key made {} with another content; nothing was made",
+                campaign.id
+            ),
+        )),
+        _ => Ok(campaign),
+    }
+}
+
+impl Draft {
+    /// What is asked for, in short.
+    fn hash(&self) -> Result<String, serde_json::Error> {
+        let mut digest = Sha256::new();
+        let head = (
+            &self.name,
+            self.channel.as_str(),
+            &self.from,
+            &self.message,
+            self.pace,
+        );
+        digest.update(serde_json::to_vec(&head)?);
+        for row in &self.rows {
+            digest.update(serde_json::to_vec(row)?);
+        }
+        Ok(digest
+            .finalize()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect())
+    }
 }
 
 fn check(draft: &Draft) -> Result<(), Problem> {
@@ -125,6 +169,16 @@ fn check(draft: &Draft) -> Result<(), Problem> {
             "is missing: give a body, media_urls or a template".to_owned(),
         );
     }
+    let length = message.characters();
+    if length > CampaignMessage::LONGEST {
+        return unfit(
+            "body",
+            format!(
+                "has {length} characters with what goes with it, at most {} are allowed",
+                CampaignMessage::LONGEST
+            ),
+        );
+    }
     Ok(())
 }
 
@@ -154,7 +208,7 @@ fn person(
         let filled = draft.message.fill(fields).map_err(|gap| {
             let field = match &gap {
                 recado_domain::Gap::Missing(column) => column.clone(),
-                recado_domain::Gap::Brace => "body".to_owned(),
+                recado_domain::Gap::Brace | recado_domain::Gap::TooLong => "body".to_owned(),
             };
             (gap.to_string(), Some(field))
         })?;

@@ -17,7 +17,11 @@ pub(crate) type Row = Result<Fields, String>;
 ///
 /// # Errors
 /// A problem where the file as a whole cannot be taken; a line that cannot be read is a row that cannot be sent.
-pub(crate) fn read(text: &str) -> Result<Vec<Row>, Problem> {
+pub(crate) async fn read(text: String) -> Result<Vec<Row>, Problem> {
+    super::aside(move || parse(&text)).await?
+}
+
+fn parse(text: &str) -> Result<Vec<Row>, Problem> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let first = text.lines().next().unwrap_or_default();
     // What Excel writes in Brazil has semicolons.
@@ -90,7 +94,7 @@ mod tests {
     use super::*;
 
     fn read_fields(text: &str) -> Option<Vec<Row>> {
-        read(text).ok()
+        parse(text).ok()
     }
 
     #[test]
@@ -110,8 +114,8 @@ mod tests {
 
     #[test]
     fn a_file_without_a_number_or_with_a_column_twice_is_refused() {
-        assert!(read("").is_err());
-        assert!(read("phone,name\n1,2\n").is_err_and(|told| told.to_string().contains("`to`")));
-        assert!(read("to,name,name\n1,2,3\n").is_err_and(|told| told.to_string().contains("`name`")));
+        assert!(parse("").is_err());
+        assert!(parse("phone,name\n1,2\n").is_err_and(|told| told.to_string().contains("`to`")));
+        assert!(parse("to,name,name\n1,2,3\n").is_err_and(|told| told.to_string().contains("`name`")));
     }
 }

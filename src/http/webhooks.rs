@@ -87,6 +87,7 @@ async fn receive(app: &App, request: &Request, body: Body) -> Result<(), Problem
         media: form.num_media,
         profile_name: form.profile_name,
         opt_out_type: form.opt_out_type,
+        received_at: None,
         form: form.fields,
     };
     let start = Start {

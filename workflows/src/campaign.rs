@@ -2,6 +2,7 @@
 //! run and its journal stay small however many there are.
 use std::time::Duration;
 
+use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 use recado_activities::{CampaignOver, PersonReport, SettlePeople, Settled, TakePeople, Taken, TakenPerson};
 use recado_domain::{CampaignState, OwnerId};
 use recado_engine::{Child, Context, Fault, OnClose, Outcome, Race, Signal, Sleep, Workflow};
@@ -15,6 +16,12 @@ const HANDFUL: u32 = 200;
 const PATIENCE: Duration = Duration::from_secs(120);
 /// How long the others are waited for after that.
 const HURRY: Duration = Duration::from_millis(500);
+/// How long those are waited for who were held, at the end.
+const LAST_LOOK: Duration = Duration::from_secs(10);
+/// Twilio's code for an account that has sent all that it may send in a day.
+const DAILY_LIMIT: i64 = 63038;
+/// How long nobody waits the less for the next day.
+const SHORTEST_DAY: TimeDelta = TimeDelta::hours(1);
 /// How soon a campaign that was paused looks by itself whether it was resumed: what tells it so may be lost.
 const LOOK: Duration = Duration::from_secs(300);
 
@@ -74,33 +81,47 @@ impl Workflow for Campaign {
 }
 
 impl Campaign {
-    /// The key of the run that sends to the `n`th person, for ever.
-    fn key(&self, n: i64) -> String {
-        format!("campaign/{}/{n}", self.campaign)
+    /// The key of the run that sends to a person, for ever; one that Twilio's daily limit sent back has another.
+    fn key(&self, person: &TakenPerson) -> String {
+        match person.tries {
+            0 => format!("campaign/{}/{}", self.campaign, person.n),
+            tries => format!("campaign/{}/{}/{tries}", self.campaign, person.n),
+        }
     }
 
     /// One handful, or one wait. `None` if there may be more to do.
     async fn go_on(&self, ctx: &mut Context) -> Result<Option<CampaignEnd>, Fault> {
-        let take = TakePeople {
-            owner: self.owner.clone(),
-            campaign: self.campaign.clone(),
-            most: HANDFUL,
-        };
-        let until = match ctx.run(take).await? {
-            Taken::Over { state } => {
-                return Ok(Some(match state {
-                    CampaignState::Completed => CampaignEnd::Completed,
-                    _ => CampaignEnd::Cancelled,
-                }));
-            }
-            Taken::Paused => {
-                ctx.signal::<CampaignChanged>(Some(LOOK)).await?;
-                return Ok(None);
-            }
-            Taken::Later { until, .. } => Some(until),
-            Taken::People { people, next } => {
-                self.write_to(ctx, people).await?;
-                next
+        let mut asked_after = None;
+        let until = loop {
+            let take = TakePeople {
+                owner: self.owner.clone(),
+                campaign: self.campaign.clone(),
+                most: HANDFUL,
+                asked_after,
+            };
+            match ctx.run(take).await? {
+                Taken::Over { state } => {
+                    return Ok(Some(match state {
+                        CampaignState::Completed => CampaignEnd::Completed,
+                        _ => CampaignEnd::Cancelled,
+                    }));
+                }
+                Taken::Paused => {
+                    ctx.signal::<CampaignChanged>(Some(LOOK)).await?;
+                    return Ok(None);
+                }
+                Taken::Later { until, .. } => break Some(until),
+                Taken::People { people, next } => match self.write_to(ctx, people, PATIENCE).await? {
+                    true => break Some(tomorrow(ctx.now().await)),
+                    false => break next,
+                },
+                // Before the end those are asked once more who were held; their keys name the runs that they have.
+                Taken::Held { people } => {
+                    asked_after = people.last().map(|person| person.n);
+                    if self.write_to(ctx, people, LAST_LOOK).await? {
+                        break Some(tomorrow(ctx.now().await));
+                    }
+                }
             }
         };
         if let Some(until) = until {
@@ -110,22 +131,45 @@ impl Campaign {
         Ok(None)
     }
 
-    async fn write_to(&self, ctx: &mut Context, people: Vec<TakenPerson>) -> Result<(), Fault> {
+    /// Has each written to, and writes down what became of it. Returns whether Twilio takes no more today.
+    async fn write_to(
+        &self,
+        ctx: &mut Context,
+        people: Vec<TakenPerson>,
+        mut patience: Duration,
+    ) -> Result<bool, Fault> {
         let mut sendings = Vec::with_capacity(people.len());
+        let mut reports = Vec::with_capacity(people.len());
+        let mut cancelled = None;
         for person in people {
-            let n = person.n;
+            let (n, key) = (person.n, self.key(&person));
             let message = self.message(person);
             let child = Child {
-                key: Some(self.key(n)),
+                key: Some(key),
                 lane: Some(message.lane()),
                 // What was taken is sent, whatever becomes of the campaign.
                 on_close: OnClose::Abandon,
                 ..Child::default()
             };
-            sendings.push((n, ctx.start(&message, child).await?));
+            let started = match ctx.start(&message, child.clone()).await {
+                Err(fault @ Fault::Cancelled { .. }) => {
+                    cancelled = Some(fault);
+                    ctx.start(&message, child).await
+                }
+                started => started,
+            };
+            match started {
+                Ok(sending) => sendings.push((n, sending)),
+                Err(fault) => reports.push(PersonReport {
+                    n,
+                    settled: Settled::Failed,
+                    run: None,
+                    sid: None,
+                    code: None,
+                    error: Some(fault.failure().message.clone()),
+                }),
+            }
         }
-        let (mut reports, mut patience) = (Vec::with_capacity(sendings.len()), PATIENCE);
-        let mut cancelled = None;
         for (n, sending) in sendings {
             let run = sending.run_id().to_string();
             reports.push(match ctx.race(sending, Sleep(patience)).await {
@@ -141,13 +185,14 @@ impl Campaign {
                 Err(fault) => held(n, run, Some(fault.failure().message.clone())),
             });
         }
+        let is_full = reports.iter().any(|report| report.settled == Settled::Again);
         let settle = SettlePeople {
             owner: self.owner.clone(),
             campaign: self.campaign.clone(),
             people: reports,
         };
         ctx.run(settle).await?;
-        cancelled.map_or(Ok(()), Err)
+        cancelled.map_or(Ok(is_full), Err)
     }
 
     fn message(&self, person: TakenPerson) -> SendMessage {
@@ -167,18 +212,29 @@ impl Campaign {
     }
 }
 
+/// When Twilio counts a day's messages anew.
+fn tomorrow(now: DateTime<Utc>) -> DateTime<Utc> {
+    let midnight = (now.date_naive() + TimeDelta::days(1))
+        .and_time(NaiveTime::MIN)
+        .and_utc();
+    midnight.max(now + SHORTEST_DAY)
+}
+
 fn settled(n: i64, run: String, delivery: Delivery) -> PersonReport {
+    let (code, error) = delivery.error.map(|error| (error.code, error.message)).unzip();
+    let code = code.flatten();
     let settled = match delivery.ending {
         Ending::Sent => Settled::Sent,
+        // Of a long text nothing is sent twice.
+        Ending::Refused if code == Some(DAILY_LIMIT) && delivery.sid.is_none() => Settled::Again,
         _ => Settled::Failed,
     };
-    let (code, error) = delivery.error.map(|error| (error.code, error.message)).unzip();
     PersonReport {
         n,
         settled,
-        run,
+        run: Some(run),
         sid: delivery.sid,
-        code: code.flatten(),
+        code,
         error,
     }
 }
@@ -187,7 +243,7 @@ fn held(n: i64, run: String, error: Option<String>) -> PersonReport {
     PersonReport {
         n,
         settled: Settled::Held,
-        run,
+        run: Some(run),
         sid: None,
         code: None,
         error,

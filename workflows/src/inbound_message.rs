@@ -1,6 +1,7 @@
 //! One message from a contact, from the webhook to the answer; the first of a burst is answered with all of it.
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use recado_activities::{
     Answer, Arrival, AskSpecialist, CheckBilling, Environment, Grant, HandOff, HandedOff, Owner, Persist,
     Purpose, ReleaseMerged, Reply, ResolveOwner, RouteAgent, Sent, ShowTyping, Transcribe, Way, Withheld,
@@ -48,6 +49,9 @@ pub struct InboundMessage {
     /// Where Twilio itself saw an opt-out word.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub opt_out_type: Option<String>,
+    /// When Twilio took it, where that was long before we were told; now if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub received_at: Option<DateTime<Utc>>,
     /// The whole form as it came.
     pub form: Vec<(String, String)>,
 }
@@ -185,6 +189,7 @@ impl InboundMessage {
             media: self.media,
             profile_name: self.profile_name.clone(),
             opt_out_type: self.opt_out_type.clone(),
+            received_at: self.received_at,
             form: self.form.clone(),
         }
     }

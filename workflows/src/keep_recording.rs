@@ -72,7 +72,7 @@ impl Workflow for KeepRecording {
             sid: self.sid.clone(),
         };
         let found = match ctx.run(find).await {
-            Err(fault) if fault.failure().class == "exhausted" => return Ok(Keeping::Unknown),
+            Err(fault) if fault.failure().class == "unknown_call" => return Ok(Keeping::Unknown),
             found => found?,
         };
         ctx.tag_owner(found.owner.as_str());
@@ -121,7 +121,8 @@ impl KeepRecording {
                 Err(fault) => fault,
             };
             let failure = fault.failure();
-            let may_come = matches!(failure.class.as_str(), "exhausted" | "media_not_there");
+            let is_away = matches!(fault, Fault::Retry { .. } | Fault::Unknown { .. });
+            let may_come = is_away || failure.class == "media_not_there";
             match patience.next().filter(|_| may_come) {
                 Some(wait) => ctx.sleep(wait).await?,
                 None => {
@@ -167,6 +168,7 @@ impl KeepRecording {
             media: 1,
             profile_name: None,
             opt_out_type: None,
+            received_at: None,
             form: form.map(|(name, value)| (name.to_owned(), value)).to_vec(),
         }
     }

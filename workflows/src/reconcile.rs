@@ -198,6 +198,7 @@ impl Reconcile {
             media: u32::try_from(missed.media.len()).unwrap_or_default(),
             profile_name: None,
             opt_out_type: None,
+            received_at: missed.at,
             form,
         }
     }

@@ -76,6 +76,7 @@ impl Course<'_> {
             media: u32::from(self.message.body.is_empty()),
             profile_name: self.message.name.map(str::to_owned),
             opt_out_type: None,
+            received_at: None,
             form: vec![("Body".to_owned(), self.message.body.to_owned())],
         }
     }

@@ -40,36 +40,55 @@ pub enum Gap {
     /// A brace that is not closed, or was never opened.
     #[error("a brace stands alone; write {{{{ or }}}} for a brace")]
     Brace,
+    /// What comes out is longer than any message.
+    #[error("with its gaps filled the message is too long")]
+    TooLong,
 }
 
+/// The most that a message with its gaps filled has, in bytes.
+const LONGEST_FILLED: usize = 4 * CampaignMessage::LONGEST;
+
 impl CampaignMessage {
+    /// The most characters that one has before its gaps are filled, with all that goes with it.
+    pub const LONGEST: usize = 16_000;
+
+    /// How many characters it has, with all that goes with it.
+    pub fn characters(&self) -> usize {
+        let variables = self.template.iter().flat_map(|template| &template.variables);
+        let texts = variables.flat_map(|(name, text)| [name, text]);
+        let texts = texts.chain(&self.media_urls).chain([&self.body]);
+        texts.map(|text| text.chars().count()).sum()
+    }
+
     /// What it says to one person.
     ///
     /// # Errors
     /// [`Gap`].
     pub fn fill(&self, fields: &Fields) -> Result<Self, Gap> {
+        let mut room = LONGEST_FILLED;
+        let mut fill = |text: &str| fill(text, fields, &mut room);
         let template = self.template.as_ref().map(|template| {
             let variables = template.variables.iter();
-            let filled = variables.map(|(name, text)| Ok((name.clone(), fill(text, fields)?)));
+            let filled = variables.map(|(name, text)| Ok((name.clone(), fill(text)?)));
             Ok(Template {
                 sid: template.sid.clone(),
                 variables: filled.collect::<Result<_, Gap>>()?,
             })
         });
         Ok(Self {
-            body: fill(&self.body, fields)?,
+            body: fill(&self.body)?,
             media_urls: self
                 .media_urls
                 .iter()
-                .map(|url| fill(url, fields))
+                .map(|url| fill(url))
                 .collect::<Result<_, _>>()?,
             template: template.transpose()?,
         })
     }
 }
 
-/// The text with its gaps filled.
-fn fill(text: &str, fields: &Fields) -> Result<String, Gap> {
+/// The text with its gaps filled, which takes its bytes from `room`.
+fn fill(text: &str, fields: &Fields, room: &mut usize) -> Result<String, Gap> {
     let (mut filled, mut rest) = (String::with_capacity(text.len()), text);
     while let Some(place) = rest.find(['{', '}']) {
         let (before, from) = rest.split_at(place);
@@ -84,12 +103,16 @@ fn fill(text: &str, fields: &Fields) -> Result<String, Gap> {
                 let name = name.trim();
                 let value = fields.get(name).filter(|value| !value.trim().is_empty());
                 filled.push_str(value.ok_or_else(|| Gap::Missing(name.to_owned()))?);
+                if filled.len() > *room {
+                    return Err(Gap::TooLong);
+                }
                 after
             }
             _ => return Err(Gap::Brace),
         };
     }
     filled.push_str(rest);
+    *room = room.checked_sub(filled.len()).ok_or(Gap::TooLong)?;
     Ok(filled)
 }
 
@@ -165,7 +188,21 @@ mod tests {
             &fields
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
                 .into(),
+            &mut 50,
         )
+    }
+
+    #[test]
+    fn what_grows_too_long_is_not_made() {
+        assert_eq!(filled(&"{name}".repeat(100)), Err(Gap::TooLong));
+        assert_eq!(filled(&"a".repeat(51)), Err(Gap::TooLong));
+        let message = CampaignMessage {
+            body: "{name}".repeat(2_000),
+            ..CampaignMessage::default()
+        };
+        assert_eq!(message.characters(), 12_000);
+        let long = Fields::from([("name".to_owned(), "a".repeat(20_000))]);
+        assert_eq!(message.fill(&long), Err(Gap::TooLong));
     }
 
     #[test]

@@ -33,6 +33,12 @@ struct Token {
 }
 
 #[derive(FromQueryResult)]
+struct Since {
+    account: DateTime<Utc>,
+    address: Option<DateTime<Utc>>,
+}
+
+#[derive(FromQueryResult)]
 struct Id {
     id: String,
 }
@@ -116,6 +122,32 @@ pub async fn add_number(
     let values = vec![text(account_sid), text(address), text(owner.as_str())];
     let ours = conn.query_one_raw(statement(conn, select, values)).await?;
     ours.map(drop).ok_or(StoreError::Taken("number"))
+}
+
+/// Since when an owner holds both an account and, where it has said so, an address of it; `None` where it does not hold the
+/// account.
+///
+/// # Errors
+/// Those of the database.
+pub async fn held_since(
+    conn: &impl ConnectionTrait,
+    owner: &OwnerId,
+    account_sid: &str,
+    address: &str,
+) -> Result<Option<DateTime<Utc>>, StoreError> {
+    let sql = "
+        select a.created_at as account, n.created_at as address from channel_accounts a
+        left join channel_numbers n on n.account = a.id and n.address = $3
+        where a.owner = $1 and a.twilio_account_sid = $2";
+    let values = vec![text(owner.as_str()), text(account_sid), text(address)];
+    let since = Since::find_by_statement(statement(conn, sql, values))
+        .one(conn)
+        .await?;
+    Ok(since.map(|since| {
+        since
+            .address
+            .map_or(since.account, |address| address.max(since.account))
+    }))
 }
 
 /// Says that a messaging service of an account is this owner's. One that it has stays.

@@ -15,9 +15,10 @@ mod people;
 mod progress;
 
 pub use people::{
-    NewPerson, Person, PersonState, Report, Verdict, cancel_ready, insert_people, people, ready, settle, take,
+    NewPerson, Person, PersonState, Report, Verdict, cancel_ready, insert_people, people, put_back, ready,
+    settle, take, unsettled,
 };
-pub use progress::{Progress, progress};
+pub use progress::{Progress, progress, progress_of};
 
 /// A campaign. `Debug` leaves out what it says.
 #[derive(Clone, PartialEq, Eq)]
@@ -44,6 +45,8 @@ pub struct Campaign {
     pub finished_at: Option<DateTime<Utc>>,
     /// When its state last changed.
     pub updated_at: DateTime<Utc>,
+    /// A hash of what the request asked for, where one named it.
+    pub asked: Option<String>,
 }
 
 impl fmt::Debug for Campaign {
@@ -70,6 +73,8 @@ pub struct NewCampaign<'a> {
     pub pace: Option<u32>,
     /// What names the request for ever: a second one finds the first campaign.
     pub request: Option<&'a str>,
+    /// A hash of what the request asked for.
+    pub asked: Option<&'a str>,
 }
 
 /// Which campaigns.
@@ -94,10 +99,12 @@ struct Row {
     started_at: Option<DateTime<Utc>>,
     finished_at: Option<DateTime<Utc>>,
     updated_at: DateTime<Utc>,
+    asked: Option<String>,
 }
 
 const COLUMNS: &str =
-    "id, name, channel, sender, message, pace, state, created_at, started_at, finished_at, updated_at";
+    "id, name, channel, sender, message, pace, state, created_at, started_at, finished_at, updated_at,
+     asked";
 
 /// Makes a draft. `None` if the request has made one before.
 ///
@@ -111,8 +118,9 @@ pub async fn create(
 ) -> Result<Option<String>, StoreError> {
     let id = format!("cmp_{}", Ulid::generate().to_string().to_lowercase());
     let sql = "
-        insert into campaigns (id, owner, name, channel, sender, message, pace, state, request, created_at, updated_at)
-        values ($1, $2, $3, $4, $5, $6, $7, 'draft', $8, $9, $9) on conflict do nothing";
+        insert into campaigns (id, owner, name, channel, sender, message, pace, state, request, created_at, updated_at,
+            asked)
+        values ($1, $2, $3, $4, $5, $6, $7, 'draft', $8, $9, $9, $10) on conflict do nothing";
     let values = vec![
         text(&id),
         text(owner.as_str()),
@@ -123,6 +131,7 @@ pub async fn create(
         new.pace.map(i64::from).into(),
         text_or_null(new.request),
         now.into(),
+        text_or_null(new.asked),
     ];
     let inserted = execute(conn, sql, values).await?;
     Ok((inserted > 0).then_some(id))
@@ -255,6 +264,7 @@ impl TryFrom<Row> for Campaign {
             started_at: row.started_at,
             finished_at: row.finished_at,
             updated_at: row.updated_at,
+            asked: row.asked,
         })
     }
 }

@@ -15,7 +15,7 @@ use crate::{
 
 mod voice;
 
-pub use voice::{LONGEST_GREETING, LONGEST_VOICEMAIL, Voice, set_voice};
+pub use voice::{LONGEST_GREETING, LONGEST_VOICEMAIL, SHORTEST_VOICEMAIL, Voice, set_voice};
 
 /// The owner of the account in the environment.
 pub const DEFAULT: &str = "default";

@@ -51,7 +51,12 @@ impl QuietHours {
         // Where the clocks skip that time, the next hour has it.
         let end = [0, 1, 2].into_iter().find_map(|hours| {
             let at = day.and_time(to) + TimeDelta::hours(hours);
-            zone.from_local_datetime(&at).earliest()
+            let at = zone.from_local_datetime(&at);
+            // Where they show it twice, the first may be over.
+            [at.earliest(), at.latest()]
+                .into_iter()
+                .flatten()
+                .find(|at| *at > now)
         });
         Ok(end.map(|end| end.with_timezone(&Utc)))
     }
@@ -123,6 +128,14 @@ mod tests {
         // On 29 March 2026 Madrid's clocks go from 02:00 to 03:00.
         let night = hours("23:00", "02:30", "Europe/Madrid");
         assert_eq!(end(&night, "2026-03-28T23:30:00Z"), at("2026-03-29T01:30:00Z"));
+    }
+
+    #[test]
+    fn hours_end_in_the_future_where_the_clocks_show_their_end_twice() {
+        // On 25 October 2026 Madrid's clocks go from 03:00 back to 02:00.
+        let night = hours("23:00", "02:30", "Europe/Madrid");
+        assert_eq!(end(&night, "2026-10-25T00:10:00Z"), at("2026-10-25T00:30:00Z"));
+        assert_eq!(end(&night, "2026-10-25T01:10:00Z"), at("2026-10-25T01:30:00Z"));
     }
 
     #[test]

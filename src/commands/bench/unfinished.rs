@@ -79,6 +79,7 @@ impl Template {
             media: 0,
             profile_name: None,
             opt_out_type: None,
+            received_at: None,
             form: Vec::new(),
         })?;
         let number = number(world.backend(), 16);

@@ -77,7 +77,8 @@ impl Campaigns {
     /// Makes a campaign, and looks at each of its rows
     ///
     /// Nothing goes before it is started. Of a row that cannot be sent it is said why: the number, a column that is
-    /// missing, somebody who opted out, the same number again. The same `Idempotency-Key` finds the same campaign. As
+    /// missing, somebody who opted out, the same number again. The same `Idempotency-Key` finds the same campaign; 409 where
+    /// that has another content. As
     /// `text/csv` the message stands in the query.
     #[oai(path = "/campaigns", method = "post")]
     #[expect(clippy::too_many_arguments, reason = "each is a parameter of the URL")]
@@ -127,7 +128,7 @@ impl Campaigns {
                     pace: pace.0,
                     rows: Vec::new(),
                 };
-                (body, campaigns::read_csv(&text.0)?)
+                (body, campaigns::read_csv(text.0).await?)
             }
         };
         let draft = draft(asked.0, asked.1, key.0.filter(|key| !key.is_empty()))?;
@@ -172,13 +173,14 @@ impl Campaigns {
         let database = &app.environment.database;
         let page = store::list(database, &owner, &which, cursor.0.as_deref(), limit).await;
         let page = page.map_err(Problem::from)?;
-        let mut items = Vec::with_capacity(page.items.len());
-        for campaign in page.items {
-            let progress = store::progress(database, &owner, &campaign.id)
-                .await
-                .map_err(Problem::from)?;
-            items.push(CampaignItem::of(campaign, progress));
-        }
+        let ids: Vec<&str> = page.items.iter().map(|campaign| campaign.id.as_str()).collect();
+        let progress = store::progress_of(database, &owner, &ids).await;
+        let progress = progress.map_err(Problem::from)?;
+        let item = |campaign: Campaign| {
+            let progress = progress.get(&campaign.id).copied().unwrap_or_default();
+            CampaignItem::of(campaign, progress)
+        };
+        let items = page.items.into_iter().map(item).collect();
         Ok(Json(CampaignPage {
             items,
             next: page.next,

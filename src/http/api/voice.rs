@@ -2,7 +2,7 @@
 use poem::web::Data;
 use poem_openapi::{Object, OpenApi, param::Path, payload::Json};
 use recado_domain::OwnerId;
-use recado_store::owners::{self, LONGEST_GREETING, LONGEST_VOICEMAIL, Owner, Voice};
+use recado_store::owners::{self, LONGEST_GREETING, LONGEST_VOICEMAIL, Owner, SHORTEST_VOICEMAIL, Voice};
 
 use super::{Operator, Tag, conversations::Refused};
 use crate::{app::App, http::Problem};
@@ -20,7 +20,7 @@ struct VoiceItem {
     /// Whether a message can be left after it: it is recorded, transcribed and answered as an SMS would be.
     #[oai(default = "yes")]
     voicemail: bool,
-    /// The longest message, in seconds, from 1 to 600.
+    /// The longest message, in seconds, from 2 to 600: Twilio knows no shorter one.
     #[oai(default = "two_minutes")]
     max_seconds: u32,
 }
@@ -116,8 +116,11 @@ impl VoiceItem {
                 "must be a language and a country, as in pt-BR".to_owned(),
             );
         }
-        if !(1..=LONGEST_VOICEMAIL).contains(&self.max_seconds) {
-            return unfit("max_seconds", format!("must be from 1 to {LONGEST_VOICEMAIL}"));
+        if !(SHORTEST_VOICEMAIL..=LONGEST_VOICEMAIL).contains(&self.max_seconds) {
+            return unfit(
+                "max_seconds",
+                format!("must be from {SHORTEST_VOICEMAIL} to {LONGEST_VOICEMAIL}"),
+            );
         }
         Ok(Voice {
             greeting: self.greeting,

@@ -1,13 +1,20 @@
 //! Twilio's webhooks about telephone calls: one comes in, one has come further, a recording has come further.
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
 use poem::{Body, Request, Response, handler, http::StatusCode, web::Data};
 use recado_clients::twilio::{CallForm, RecordingForm, code_label};
 use recado_domain::{CallStatus, RecordingStatus};
-use recado_engine::{RunId, Start, Storage};
+use recado_engine::{RunId, Start, Storage, Workflow};
 use recado_store::{
+    StoreError,
     calls::reports::{self, News, Report},
     owners::{self, Voice},
 };
 use recado_workflows::{KeepRecording, ReceiveCall};
+use sea_orm::DatabaseTransaction;
 
 use super::{Webhook, count, in_time, malformed, proved, token, twiml};
 use crate::{
@@ -54,7 +61,7 @@ async fn ring(app: &App, request: &Request, body: Body) -> Result<String, Proble
     let proved = proved(app, request, body, Webhook::Inbound).await?;
     let form = CallForm::from_fields(&proved.fields).map_err(|error| malformed(app, request, &error))?;
     let has_ended = CallStatus::parse(&form.call_status).is_ok_and(CallStatus::is_final);
-    if has_ended || form.recording_sid.is_some() {
+    if has_ended || form.has_recorded {
         // The message has been left, or the caller has gone.
         return Ok(twiml::hang_up());
     }
@@ -125,19 +132,10 @@ async fn note_recording(app: &App, request: &Request, body: Body) -> Result<(), 
         );
         return Ok(());
     };
-    if status == RecordingStatus::Completed {
-        // Before the report is written down: a recording that is known to be complete has a run that fetches it. Where
-        // the call is not known yet, that run waits for it.
-        let keep = KeepRecording {
-            account: form.account_sid.clone(),
-            sid: form.recording_sid.clone(),
-        };
-        let start = Start {
-            key: Some(keep.key()),
-            ..Start::default()
-        };
-        app.engine.start(&keep, start).await?;
-    }
+    let keep = KeepRecording {
+        account: form.account_sid.clone(),
+        sid: form.recording_sid.clone(),
+    };
     let report = Report {
         account_sid: form.account_sid,
         token: token(request),
@@ -150,28 +148,61 @@ async fn note_recording(app: &App, request: &Request, body: Body) -> Result<(), 
         },
         raw: raw(&fields),
     };
+    if status == RecordingStatus::Completed && keep_it(app, keep, report.clone()).await? {
+        return Ok(());
+    }
     write_down(app, report).await
+}
+
+/// Starts the run that fetches a recording, in one commit with the report that it is complete. Where the call is not known
+/// yet, that run waits for it. Returns whether this did it; if not, an earlier report has.
+async fn keep_it(app: &App, keep: KeepRecording, report: Report) -> Result<bool, Problem> {
+    let start = Start {
+        key: Some(keep.key()),
+        ..Start::default()
+    };
+    let told = Arc::new(OnceLock::new());
+    let tell = told.clone();
+    let begun =
+        app.engine
+            .run_named_after::<Problem, _>(KeepRecording::NAME, start, Duration::ZERO, move |tx| {
+                Box::pin(async move {
+                    if let Some(run) = apply(tx, &report).await? {
+                        let _ = tell.set(run);
+                    }
+                    serde_json::to_value(&keep).map_err(|error| StoreError::from(error).into())
+                })
+            });
+    let (started, _) = begun.await?;
+    if let Some(run) = told.get().filter(|_| started.new) {
+        app.engine.wake(run).await;
+    }
+    Ok(started.new)
 }
 
 /// It is on the disk when this returns; a run that asks what became of its call has been told.
 async fn write_down(app: &App, report: Report) -> Result<(), Problem> {
-    let write = app.engine.storage().transaction(move |tx| {
-        Box::pin(async move {
-            let call = reports::call_of(tx, &report).await?;
-            // The run is told first: its row is locked before that of its call, here as in its own steps.
-            let is_proof = call.as_ref().is_some_and(|call| call.twilio_sid.is_none());
-            let told: Option<RunId> = match report.token.as_deref().filter(|_| is_proof) {
-                Some(token) => Storage::prove(tx, token).await?,
-                None => None,
-            };
-            reports::apply(tx, call.as_ref(), &report, chrono::Utc::now()).await?;
-            Ok::<_, Refused>(told)
-        })
-    });
+    let write = app
+        .engine
+        .storage()
+        .transaction(move |tx| Box::pin(async move { apply(tx, &report).await }));
     if let Some(run) = write.await? {
         app.engine.wake(&run).await;
     }
     Ok(())
+}
+
+/// Writes a report down, and returns the run that it tells of its call.
+async fn apply(tx: &DatabaseTransaction, report: &Report) -> Result<Option<RunId>, Refused> {
+    let call = reports::call_of(tx, report).await?;
+    // The run is told first: its row is locked before that of its call, here as in its own steps.
+    let is_proof = call.as_ref().is_some_and(|call| call.twilio_sid.is_none());
+    let told = match report.token.as_deref().filter(|_| is_proof) {
+        Some(token) => Storage::prove(tx, token).await?,
+        None => None,
+    };
+    reports::apply(tx, call.as_ref(), report, chrono::Utc::now()).await?;
+    Ok(told)
 }
 
 fn raw(fields: &[(String, String)]) -> String {

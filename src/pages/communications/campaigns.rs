@@ -108,11 +108,13 @@ async fn page(
         };
         let cursor = Some(asked.cursor.as_str()).filter(|cursor| !cursor.is_empty());
         let found = store::list(database, &owner, &which, cursor, PAGE).await?;
-        let mut rows = Vec::with_capacity(found.items.len());
-        for campaign in found.items {
-            let progress = store::progress(database, &owner, &campaign.id).await?;
-            rows.push(row(campaign, progress));
-        }
+        let ids: Vec<&str> = found.items.iter().map(|campaign| campaign.id.as_str()).collect();
+        let progress = store::progress_of(database, &owner, &ids).await?;
+        let row = |campaign: Campaign| {
+            let progress = progress.get(&campaign.id).copied().unwrap_or_default();
+            row(campaign, progress)
+        };
+        let rows = found.items.into_iter().map(row).collect();
         let senders = Senders::of(database, &owner).await?;
         let numbers = senders.numbers.iter().map(|sender| sender.address.to_twilio());
         let services = senders.services.iter().map(|service| service.sid.clone());
@@ -258,7 +260,7 @@ async fn try_make(app: &App, filled: &Filled) -> Result<Campaign, Problem> {
         },
         pace,
         key: None,
-        rows: campaigns::read_csv(&filled.rows)?,
+        rows: campaigns::read_csv(filled.rows.clone()).await?,
     };
     campaigns::make(app, &owner(&filled.owner), draft).await
 }

@@ -30,8 +30,9 @@ pub struct CallForm {
     pub from: Option<String>,
     /// Who is called.
     pub to: Option<String>,
-    /// The recording that a `<Record>` has just ended, where it asks how to go on.
-    pub recording_sid: Option<String>,
+    /// Whether a `<Record>` has just ended and asks how to go on; Twilio names the recording by its URL, not always by its
+    /// SID.
+    pub has_recorded: bool,
 }
 
 impl CallForm {
@@ -51,7 +52,7 @@ impl CallForm {
             error_code: number(&fields, "ErrorCode")?,
             from: optional("From"),
             to: optional("To"),
-            recording_sid: optional("RecordingSid"),
+            has_recorded: value(&fields, &["RecordingUrl", "RecordingSid"]).is_some(),
         })
     }
 }
@@ -129,6 +130,19 @@ mod tests {
             CallForm::from_fields(&fields("CallDuration=1")),
             Err(FormError::Missing { field: "CallStatus" })
         );
+    }
+
+    #[test]
+    fn the_end_of_a_recording_is_known_by_its_url_alone() {
+        let recorded = |extra| {
+            CallForm::from_fields(&fields(extra))
+                .expect("a call")
+                .has_recorded
+        };
+        assert!(recorded(
+            "CallStatus=in-progress&RecordingUrl=https%3A%2F%2Fa.example%2FRE1"
+        ));
+        assert!(!recorded("CallStatus=ringing"));
     }
 
     #[test]

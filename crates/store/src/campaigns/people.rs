@@ -133,6 +133,8 @@ pub struct Person {
     pub sid: Option<String>,
     /// What Twilio said of it last.
     pub delivery: Option<String>,
+    /// How often Twilio took no more that day.
+    pub tries: i64,
     /// When its state last changed.
     pub updated_at: DateTime<Utc>,
 }
@@ -177,11 +179,12 @@ struct Row {
     run: Option<String>,
     sid: Option<String>,
     delivery: Option<String>,
+    tries: i64,
     updated_at: DateTime<Utc>,
 }
 
 const COLUMNS: &str = "r.n, r.address, r.prospect, r.fields, r.state, r.problem, r.field,
-    coalesce(m.error_code, r.error_code) as error_code, r.error_message, r.run, r.sid, m.status as delivery, r.updated_at
+    coalesce(m.error_code, r.error_code) as error_code, r.error_message, r.run, r.sid, m.status as delivery, r.tries, r.updated_at
     from campaign_rows r left join messages m on m.twilio_sid = r.sid and m.owner = r.owner";
 
 /// Adds people to a draft, numbered from `first`.
@@ -262,6 +265,33 @@ pub async fn people(
     Ok(Page::of(items, limit, |person: &Person| person.n.to_string()))
 }
 
+/// People of whose messages it is not known what became, in their order, from after `after` on.
+///
+/// # Errors
+/// Those of the database.
+pub async fn unsettled(
+    conn: &impl ConnectionTrait,
+    owner: &OwnerId,
+    campaign: &str,
+    after: i64,
+    most: u32,
+) -> Result<Vec<Person>, StoreError> {
+    let sql = format!(
+        "select {COLUMNS} where r.campaign = $1 and r.owner = $2 and r.n > $3 and r.state in ('taken', 'held')
+         order by r.n limit $4"
+    );
+    let values = vec![
+        text(campaign),
+        text(owner.as_str()),
+        after.into(),
+        i64::from(most).into(),
+    ];
+    let rows = Row::find_by_statement(statement(conn, sql, values))
+        .all(conn)
+        .await?;
+    rows.into_iter().map(Person::try_from).collect()
+}
+
 /// The first people who can be written to.
 ///
 /// # Errors
@@ -340,6 +370,44 @@ pub async fn settle(
     Ok(())
 }
 
+/// Has people written to again whom Twilio took no message for that day; where the campaign was cancelled meanwhile, they
+/// are as everybody else.
+///
+/// # Errors
+/// Those of the database; [`StoreError::NotFound`].
+pub async fn put_back(
+    conn: &impl ConnectionTrait,
+    owner: &OwnerId,
+    campaign: &str,
+    people: &[i64],
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    const PICKED: &[Column] = &[("picked", "bigint")];
+    if people.is_empty() {
+        return Ok(());
+    }
+    // Whoever cancels waits for this, or this for them.
+    let state = match super::lock(conn, owner, campaign).await?.state.is_final() {
+        true => PersonState::Cancelled,
+        false => PersonState::Ready,
+    };
+    let sql = "
+        update campaign_rows set state = $5, tries = tries + 1, updated_at = $4 from {rows}
+        where campaign = $2 and owner = $3 and n = cast(t.picked as bigint) and state in ('taken', 'held')";
+    let mut rows = Rows::new(PICKED);
+    for n in people {
+        rows.push([(*n).into()]);
+    }
+    let values = vec![
+        text(campaign),
+        text(owner.as_str()),
+        now.into(),
+        text(state.as_str()),
+    ];
+    rows.execute(conn, sql, values).await?;
+    Ok(())
+}
+
 /// Writes to nobody any more who was not written to yet.
 ///
 /// # Errors
@@ -374,6 +442,7 @@ impl TryFrom<Row> for Person {
             run: row.run,
             sid: row.sid,
             delivery: row.delivery,
+            tries: row.tries,
             updated_at: row.updated_at,
         })
     }

@@ -1,4 +1,6 @@
 //! How many people of a campaign have been written to.
+use std::collections::HashMap;
+
 use recado_domain::OwnerId;
 use sea_orm::{ConnectionTrait, FromQueryResult};
 use serde::Serialize;
@@ -6,7 +8,8 @@ use serde::Serialize;
 use super::people::PersonState;
 use crate::{
     StoreError,
-    statement::{statement, text},
+    rows::{Column, Rows},
+    statement::text,
 };
 
 /// How many people a campaign has, by what became of them.
@@ -32,6 +35,7 @@ pub struct Progress {
 
 #[derive(FromQueryResult)]
 struct Count {
+    campaign: String,
     state: String,
     count: i64,
 }
@@ -45,15 +49,37 @@ pub async fn progress(
     owner: &OwnerId,
     campaign: &str,
 ) -> Result<Progress, StoreError> {
+    let mut found = progress_of(conn, owner, &[campaign]).await?;
+    Ok(found.remove(campaign).unwrap_or_default())
+}
+
+/// The progress of each of some campaigns, by one statement; one without people is absent.
+///
+/// # Errors
+/// Those of the database.
+pub async fn progress_of(
+    conn: &impl ConnectionTrait,
+    owner: &OwnerId,
+    campaigns: &[&str],
+) -> Result<HashMap<String, Progress>, StoreError> {
+    const ASKED: &[Column] = &[("asked", "text")];
     let sql = "
-        select state, count(*) as count from campaign_rows where campaign = $1 and owner = $2 group by state";
-    let values = vec![text(campaign), text(owner.as_str())];
-    let counts = Count::find_by_statement(statement(conn, sql, values))
-        .all(conn)
-        .await?;
-    let mut progress = Progress::default();
-    for Count { state, count } in counts {
+        select r.campaign, r.state, count(*) as count from {rows} join campaign_rows r on r.campaign = t.asked
+        where r.owner = $2 group by r.campaign, r.state";
+    let mut rows = Rows::new(ASKED);
+    for campaign in campaigns {
+        rows.push([(*campaign).into()]);
+    }
+    let counts: Vec<Count> = rows.query(conn, sql, vec![text(owner.as_str())]).await?;
+    let mut found: HashMap<String, Progress> = HashMap::new();
+    for Count {
+        campaign,
+        state,
+        count,
+    } in counts
+    {
         let count = u64::try_from(count).unwrap_or_default();
+        let progress = found.entry(campaign).or_default();
         progress.total += count;
         *match PersonState::parse(&state)? {
             PersonState::Ready => &mut progress.ready,
@@ -65,5 +91,5 @@ pub async fn progress(
             PersonState::Cancelled => &mut progress.cancelled,
         } = count;
     }
-    Ok(progress)
+    Ok(found)
 }

@@ -8,6 +8,8 @@ use crate::StoreError;
 
 /// The longest greeting, in characters.
 pub const LONGEST_GREETING: usize = 1000;
+/// The shortest voicemail that Twilio can be asked for, in seconds.
+pub const SHORTEST_VOICEMAIL: u32 = 2;
 /// The longest voicemail that can be wanted, in seconds.
 pub const LONGEST_VOICEMAIL: u32 = 600;
 
