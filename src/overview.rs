@@ -96,12 +96,20 @@ async fn counts(app: &App, from: DateTime<Utc>, to: DateTime<Utc>) -> anyhow::Re
     for began in storage.began(from, to).await? {
         counts.add(&began.owner, STARTED, began.workflow, began.runs);
     }
-    for run in storage.finished(from, to).await? {
-        if run.workflow == InboundMessage::NAME && run.how == ANSWERED {
-            let bucket = histogram::bucket(run.seconds);
-            counts.add(&run.owner, WAITED, format!("{bucket:02}"), 1);
+    for ended in storage
+        .finished(from, to, (InboundMessage::NAME, ANSWERED))
+        .await?
+    {
+        if let Some(seconds) = ended.seconds {
+            let bucket = histogram::bucket(seconds);
+            counts.add(&ended.owner, WAITED, format!("{bucket:02}"), ended.runs);
         }
-        counts.add(&run.owner, ENDED, format!("{}/{}", run.workflow, run.how), 1);
+        counts.add(
+            &ended.owner,
+            ENDED,
+            format!("{}/{}", ended.workflow, ended.how),
+            ended.runs,
+        );
     }
     for reports in minutes::reports(storage.reader(), from, to).await? {
         if reports.code != 0 {

@@ -4,7 +4,7 @@
 mod world;
 
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
-use recado_testkit::{Backend, eventually};
+use recado_testkit::{Backend, eventually, free_port};
 use sea_orm::{ConnectionTrait, DatabaseConnection, Statement, Value};
 use ulid::Ulid;
 use world::{ADMIN, PATIENCE, World};
@@ -107,7 +107,17 @@ async fn what_happened_is_counted_once_and_each_owners_apart(backend: Backend) {
     .await;
     db.close().await.unwrap();
 
+    // Two processes begin with the same minutes at the same time, where the database can have two.
+    let address = format!("127.0.0.1:{}", free_port());
+    let mut second = match backend {
+        Backend::Postgres => Some(world.spawn_with(&["serve"], &[("HTTP_ADDR", &address)])),
+        Backend::Sqlite => None,
+    };
     let _process = world.serve_and_work().await;
+    if let Some(second) = &mut second {
+        let ready = format!("http://{address}/health/ready");
+        second.wait_for_http(&ready, PATIENCE).await;
+    }
     let all = eventually(PATIENCE, async || {
         let page = page(&world, "range=1h").await;
         page.contains("<b id=\"messages\">5</b>").then_some(page)
@@ -125,11 +135,7 @@ async fn what_happened_is_counted_once_and_each_owners_apart(backend: Backend) {
     assert!(!ours.contains("30007") && ours.contains("delivered"), "{ours}");
     shows(&page(&world, "range=6h&owner=theirs").await, 1, 1);
     shows(&page(&world, "range=24h&owner=nobody%3Cscript%3E").await, 0, 0);
-    // A second process counts nothing twice: the minutes are counted already.
-    let minutes = |page: &str| page.matches("<th scope=\"row\">").count();
-    let again = page(&world, "range=1h").await;
-    assert_eq!(minutes(&again), minutes(&all));
-    shows(&again, 5, 4);
+    shows(&page(&world, "range=1h").await, 5, 4);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

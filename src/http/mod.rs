@@ -29,13 +29,16 @@ pub(crate) fn routes(app: App) -> impl Endpoint<Output = Response> {
     let guarded = Route::new()
         .nest("/api/v1", api.around(body_limit::bound))
         .at("/metrics", get(health::metrics))
-        .nest("/", pages::routes())
+        .nest("/", pages::routes().around(body_limit::bound_form))
         .with(auth::Guard);
     routes
         .nest("/api/v1/twilio/webhooks", webhooks)
         .at("/health/live", get(health::live))
         .at("/health/ready", get(health::ready))
-        .at("/login", get(auth::form).post(auth::log_in))
+        .at(
+            "/login",
+            get(auth::form).post(auth::log_in.around(body_limit::bound_form)),
+        )
         .at("/logout", post(auth::log_out))
         .nest("/assets", pages::assets())
         // A link that holds is proof enough.

@@ -51,7 +51,8 @@ impl Problem {
     }
 
     pub(crate) fn away() -> Self {
-        let detail = "the database does not answer; nothing was changed; try again";
+        let detail = "the database does not answer; what was asked for may have been done or not: look, or ask again with \
+                      the same Idempotency-Key";
         Self {
             retry_after: Some(5),
             ..Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
@@ -78,6 +79,22 @@ impl Problem {
     /// The field that it names.
     pub(crate) fn field(&self) -> Option<&str> {
         self.field.as_deref()
+    }
+
+    /// The run that it is about, if there is one.
+    pub(crate) fn run(&self) -> Option<&str> {
+        self.more.get("run")?.as_str()
+    }
+
+    /// Whether a message that was answered with this certainly did not go, nor any part of it: nothing was started, or
+    /// its run ended with a no.
+    pub(crate) fn is_unsent(&self) -> bool {
+        match self.status {
+            StatusCode::CONFLICT => false,
+            // A run that ended without a code of Twilio's.
+            StatusCode::BAD_GATEWAY => self.run().is_some() && !self.more.contains_key("sids"),
+            status => status.is_client_error() && !self.more.contains_key("sids"),
+        }
     }
 
     /// Whether it is [`Problem::away`].

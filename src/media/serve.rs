@@ -18,7 +18,7 @@ use recado_store::media::{self, Media, MediaState};
 use super::{
     Links,
     link::{BadLink, Link},
-    thumbnail::thumbnail,
+    thumbnail,
 };
 use crate::{app::App, http::Problem};
 
@@ -83,9 +83,13 @@ pub(crate) async fn small(
     let (store, owner) = (&app.environment.media, owner.as_str());
     let picture = match store.get(owner, &hash, Rendition::Thumbnail, None).await {
         Err(MediaStoreError::Gone) => {
+            let none = || Problem::not_found("small picture of this attachment");
+            let place = thumbnail::place().await.ok_or_else(none)?;
             let original = store.get(owner, &hash, Rendition::Original, None).await;
-            let made = thumbnail(original.map_err(of_store)?).await;
-            let made = made.ok_or_else(|| Problem::not_found("small picture of this attachment"))?;
+            let made = place
+                .thumbnail(original.map_err(of_store)?)
+                .await
+                .ok_or_else(none)?;
             store
                 .put_thumbnail(owner, &hash, made.clone())
                 .await

@@ -2,7 +2,7 @@
 use std::io::Cursor;
 
 use image::{DynamicImage, ImageReader, Limits, RgbImage, codecs::jpeg::JpegEncoder};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// The longer side, in pixels; shown at half of it on most screens.
 const SIDE: u32 = 480;
@@ -15,10 +15,26 @@ const QUALITY: u8 = 78;
 /// A few kilobytes can ask for much memory: only so many are read at the same time.
 static AT_ONCE: Semaphore = Semaphore::const_new(2);
 
-/// A small JPEG of the picture in `bytes`; `None` if it is none that we can read.
-pub(super) async fn thumbnail(bytes: Vec<u8>) -> Option<Vec<u8>> {
-    let _place = AT_ONCE.acquire().await.ok()?;
-    tokio::task::spawn_blocking(move || shrink(&bytes)).await.ok()?
+/// Leave to read one picture.
+pub(super) struct Place(SemaphorePermit<'static>);
+
+/// Waits for it; to be had before the picture is in memory.
+pub(super) async fn place() -> Option<Place> {
+    AT_ONCE.acquire().await.ok().map(Place)
+}
+
+impl Place {
+    /// A small JPEG of the picture in `bytes`; `None` if it is none that we can read. The place is taken until it is read,
+    /// also where nobody waits for it any more.
+    pub(super) async fn thumbnail(self, bytes: Vec<u8>) -> Option<Vec<u8>> {
+        let shrink = move || {
+            let small = shrink(&bytes);
+            drop(bytes);
+            drop(self.0);
+            small
+        };
+        tokio::task::spawn_blocking(shrink).await.ok()?
+    }
 }
 
 fn shrink(bytes: &[u8]) -> Option<Vec<u8>> {
@@ -59,6 +75,10 @@ mod tests {
 
     use super::*;
 
+    async fn thumbnail(bytes: Vec<u8>) -> Option<Vec<u8>> {
+        place().await?.thumbnail(bytes).await
+    }
+
     fn png(width: u32, height: u32) -> Vec<u8> {
         let mut bytes = Cursor::new(Vec::new());
         RgbaImage::from_pixel(width, height, Rgba([200, 0, 0, 0]))
@@ -86,5 +106,31 @@ mod tests {
         bomb[16..20].copy_from_slice(&60_000u32.to_be_bytes());
         assert_eq!(thumbnail(bomb).await, None);
         assert_eq!(thumbnail(Vec::new()).await, None);
+    }
+
+    #[test]
+    fn a_place_is_taken_until_the_picture_is_read_though_its_reader_went() {
+        // One thread for blocking work, and it is busy: what was begun cannot end.
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .max_blocking_threads(1)
+            .build();
+        let runtime = runtime.expect("a runtime");
+        runtime.block_on(async {
+            let (let_go, held) = std::sync::mpsc::channel::<()>();
+            let busy = tokio::task::spawn_blocking(move || held.recv());
+            let place = place().await.expect("a place");
+            let others = AT_ONCE.available_permits();
+            let mut made = Box::pin(place.thumbnail(png(3, 2)));
+            assert!(futures::poll!(&mut made).is_pending());
+            drop(made);
+            assert_eq!(AT_ONCE.available_permits(), others, "still taken");
+            drop(let_go);
+            assert!(busy.await.is_ok());
+            let all = AT_ONCE
+                .acquire_many(2)
+                .await
+                .expect("given back when it was read");
+            drop(all);
+        });
     }
 }

@@ -4,7 +4,7 @@ use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 use poem::{
     Response, handler,
     http::StatusCode,
-    web::{Data, Query},
+    web::{Data, Form, Query},
 };
 use recado_domain::{Address, Direction, OwnerId};
 use recado_store::{
@@ -13,12 +13,16 @@ use recado_store::{
     senders::Senders,
 };
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 
 use super::{
     language::tell,
     layout::{Here, Layout, html},
     moment::Moment,
-    problem::problem_at,
+    problem::{not_found, problem_at},
+    reveal,
+    sight::Sight,
+    text::masked,
 };
 use crate::{app::App, http::Problem};
 
@@ -59,6 +63,7 @@ pub(crate) struct Asked {
     until: String,
     text: String,
     cursor: String,
+    reveal: String,
     /// The run of what was sent a moment ago.
     sent: String,
 }
@@ -68,13 +73,33 @@ pub(crate) struct Asked {
 struct Page<'a> {
     layout: Layout,
     letter: &'a Letter,
-    /// What was wrong with it, and the field.
-    wrong: Option<(String, String)>,
+    wrong: Option<Wrong>,
     senders: Vec<String>,
     asked: &'a Asked,
+    sight: Sight,
     history: Option<History>,
     month: prices::Month,
     statuses: [&'static str; 10],
+}
+
+/// What was wrong with what a person wanted to send.
+struct Wrong {
+    field: String,
+    told: String,
+    /// Whether it, or a part of it, may have gone.
+    unclear: bool,
+    run: Option<String>,
+}
+
+impl Wrong {
+    fn of(problem: &Problem) -> Self {
+        Self {
+            field: problem.field().unwrap_or_default().to_owned(),
+            told: problem.to_string(),
+            unclear: !problem.is_unsent(),
+            run: problem.run().map(str::to_owned),
+        }
+    }
 }
 
 /// What went between an owner and one person.
@@ -119,7 +144,7 @@ async fn page(
     status: StatusCode,
     asked: &Asked,
     letter: &Letter,
-    wrong: Option<(String, String)>,
+    wrong: Option<Wrong>,
 ) -> Response {
     let owner = owner(&asked.owner);
     let read = async {
@@ -128,6 +153,7 @@ async fn page(
         if known.is_none() {
             return Err(Problem::not_found("owner"));
         }
+        let sight = Sight::of(app, &asked.subject(&owner), &asked.reveal).await?;
         let senders = Senders::of(database, &owner).await?;
         let numbers = senders.numbers.iter().map(|sender| sender.address.to_twilio());
         let services = senders.services.iter().map(|service| service.sid.clone());
@@ -137,7 +163,8 @@ async fn page(
             wrong,
             senders: numbers.chain(services).collect(),
             asked,
-            history: history(app, &owner, asked).await?,
+            history: history(app, &owner, asked, &sight).await?,
+            sight,
             month: prices::Month::of(database, &owner, Utc::now()).await?,
             statuses: STATUSES,
         })
@@ -159,7 +186,12 @@ fn refused(problem: &Problem, back: &'static str) -> Response {
     )
 }
 
-async fn history(app: &App, owner: &OwnerId, asked: &Asked) -> Result<Option<History>, Problem> {
+async fn history(
+    app: &App,
+    owner: &OwnerId,
+    asked: &Asked,
+    sight: &Sight,
+) -> Result<Option<History>, Problem> {
     let prospect = asked.prospect.trim();
     if prospect.is_empty() {
         return Ok(None);
@@ -170,7 +202,11 @@ async fn history(app: &App, owner: &OwnerId, asked: &Asked) -> Result<Option<His
     let page = prospects::history(database, owner, prospect, asked.filter(), cursor, PAGE).await?;
     Ok(Some(History {
         known,
-        rows: page.items.into_iter().map(Row::from).collect(),
+        rows: page
+            .items
+            .into_iter()
+            .map(|message| Row::of(message, sight))
+            .collect(),
         next: page.next.map(|next| asked.at(&next)),
     }))
 }
@@ -203,6 +239,35 @@ impl Asked {
 
     /// The address of a page of the same history.
     fn at(&self, cursor: &str) -> String {
+        format!("/communications?{}#history", self.query(cursor, &self.reveal))
+    }
+
+    /// The address of this page, with all masked.
+    fn masked(&self) -> String {
+        format!("/communications?{}#history", self.query(&self.cursor, ""))
+    }
+
+    /// What the page shows, to come back to it.
+    fn back(&self) -> String {
+        self.query(&self.cursor, "")
+    }
+
+    /// What is revealed of this history, as the audit names it.
+    fn subject(&self, owner: &OwnerId) -> String {
+        let id = self.prospect.trim();
+        let seen = masked(id);
+        // One who was written to without an id goes by the number, which has no place in the audit.
+        match seen == id {
+            true => format!("prospect:{owner}/{id}"),
+            false => {
+                let digest = Sha256::digest(id);
+                let short: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+                format!("prospect:{owner}/{seen} {short}")
+            }
+        }
+    }
+
+    fn query(&self, cursor: &str, reveal: &str) -> String {
         let query = [
             ("owner", self.owner.as_str()),
             ("prospect", &self.prospect),
@@ -212,15 +277,15 @@ impl Asked {
             ("until", &self.until),
             ("text", &self.text),
             ("cursor", cursor),
+            ("reveal", reveal),
         ];
         let given: Vec<_> = query.into_iter().filter(|(_, value)| !value.is_empty()).collect();
-        let query = serde_urlencoded::to_string(given).unwrap_or_default();
-        format!("/communications?{query}#history")
+        serde_urlencoded::to_string(given).unwrap_or_default()
     }
 }
 
-impl From<Communication> for Row {
-    fn from(message: Communication) -> Self {
+impl Row {
+    fn of(message: Communication, sight: &Sight) -> Self {
         let ours = message.direction == Direction::Outbound;
         let is_bad = message.is_failure;
         let code = message.error_code.filter(|_| is_bad);
@@ -242,16 +307,45 @@ impl From<Communication> for Row {
             at: Moment::relative(message.created_at),
             channel: message.medium.as_str(),
             ours,
-            address: address.map_or_else(|| message.theirs.clone(), |address| address.masked()),
-            body: message.body,
+            address: match address {
+                Some(address) if !sight.is_whole() => address.masked(),
+                _ => sight.said(&message.theirs),
+            },
+            body: sight.said(&message.body),
             kind: message.kind,
             status: message.status.unwrap_or_else(|| "—".to_owned()),
             is_bad,
-            error,
+            error: error.map(|error| sight.told(&error)),
             run: message.run,
             estimate: estimate.map(prices::written),
         }
     }
+}
+
+/// Whose history is to be revealed.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Revealed {
+    owner: String,
+    prospect: String,
+    back: String,
+}
+
+/// Shows a history whole, and writes down that it was.
+#[handler]
+pub(crate) async fn show_whole(Form(given): Form<Revealed>, Data(app): Data<&App>) -> Response {
+    let owner = owner(&given.owner);
+    let asked = Asked {
+        prospect: given.prospect,
+        ..Asked::default()
+    };
+    match prospects::exists(&app.environment.database, &owner, asked.prospect.trim()).await {
+        Ok(true) => {}
+        Ok(false) => return not_found(),
+        Err(error) => return refused(&error.into(), "/communications"),
+    }
+    let subject = asked.subject(&owner);
+    reveal::reveal(app, Some(owner.as_str()), subject, "/communications", &given.back).await
 }
 
 /// A number of people, by what became of them.

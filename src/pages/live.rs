@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use chrono::{DateTime, Utc};
 use futures::{Stream, StreamExt, stream};
 use poem::{
     IntoResponse, Response,
@@ -47,6 +48,11 @@ pub(crate) trait Followed: Send + Sync + 'static {
     /// Renders what may have changed.
     fn sections(&self, seen: &Self::Seen) -> Sections;
 
+    /// When it may not be followed any longer as it is; whoever comes again sees what may be seen then.
+    fn until(&self) -> Option<DateTime<Utc>> {
+        None
+    }
+
     /// Whether nothing will change any more.
     fn is_last(&self, _seen: &Self::Seen) -> bool {
         false
@@ -62,15 +68,23 @@ pub(crate) fn cursor(what: &impl Debug) -> u64 {
 
 /// Sends what the page shows now, then again whenever that changes.
 pub(crate) fn follow(page: impl Followed) -> Response {
-    send(changes(page))
+    let left = page
+        .until()
+        .map(|until| (until - Utc::now()).to_std().unwrap_or_default());
+    send_for(left.unwrap_or(SESSION).min(SESSION), changes(page))
 }
 
 /// A stream of events as the answer to a request.
 pub(crate) fn send(events: impl Stream<Item = Event> + Send + 'static) -> Response {
+    send_for(SESSION, events)
+}
+
+/// The same, for so long at most.
+fn send_for(time: Duration, events: impl Stream<Item = Event> + Send + 'static) -> Response {
     let again = Event::retry(AGAIN.as_millis() as u64);
     let bounded = stream::iter([again])
         .chain(as_now(events))
-        .take_until(tokio::time::sleep(SESSION));
+        .take_until(tokio::time::sleep(time));
     SSE::new(bounded).keep_alive(HEARTBEAT).into_response()
 }
 
@@ -157,5 +171,40 @@ impl Drop for Reading {
             seconds = self.since.elapsed().as_secs(),
             "a reader of a live page went"
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A page that is to be masked again.
+    struct Shown(DateTime<Utc>);
+
+    impl Followed for Shown {
+        type Seen = ();
+
+        async fn look(&self) -> Result<(), StorageError> {
+            Ok(())
+        }
+
+        fn until(&self) -> Option<DateTime<Utc>> {
+            Some(self.0)
+        }
+
+        fn cursor(&self, (): &()) -> u64 {
+            0
+        }
+
+        fn sections(&self, (): &()) -> Sections {
+            Sections::from([("text", "whole".to_owned())])
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_revealed_is_sent_no_longer_than_it_stays_so() {
+        // Without an end this body is read for minutes.
+        let over = follow(Shown(Utc::now() - chrono::TimeDelta::seconds(1))).into_body();
+        assert!(over.into_string().await.is_ok());
     }
 }

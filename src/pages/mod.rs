@@ -65,6 +65,7 @@ pub(crate) fn routes() -> Route {
         .at("/schedules/:id/backfill", get(schedules::acts::ask))
         .at("/communications", get(communications::show))
         .at("/communications/send", post(communications::compose::send))
+        .at("/communications/reveal", post(communications::show_whole))
         .at("/communications/health", get(communications::health::show))
         .at(
             "/communications/campaigns",

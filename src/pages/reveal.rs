@@ -1,11 +1,11 @@
-//! `POST /runs/{id}/reveal`, `POST /conversations/{id}/reveal`: shows what is masked, and writes down that it was shown.
+//! `POST /runs/{id}/reveal` and the like: shows what is masked, and writes down that it was shown.
 use chrono::Utc;
 use poem::{
     IntoResponse, Response, handler,
     web::{Data, Form, Path, Redirect},
 };
 use recado_domain::{AuditId, ConversationId, OwnerId};
-use recado_engine::RunId;
+use recado_engine::{RunId, StorageError};
 use recado_store::{
     audit::{self, Deed},
     conversations,
@@ -59,23 +59,43 @@ pub(super) async fn conversation(
     reveal(app, Some(owner.as_str()), subject, &page, &given.back).await
 }
 
-async fn reveal(app: &App, owner: Option<&str>, subject: String, page: &str, back: &str) -> Response {
+/// Writes down that `subject` is shown whole, and leads back to `page`.
+pub(super) async fn reveal(
+    app: &App,
+    owner: Option<&str>,
+    subject: String,
+    page: &str,
+    back: &str,
+) -> Response {
+    match write_down(app, owner, REVEAL, subject).await {
+        Ok(id) => Redirect::see_other(address(page, back, &id)).into_response(),
+        Err(error) => no_database(&error),
+    }
+}
+
+/// Writes down what the operator is about to see. Returns the id of the row.
+///
+/// # Errors
+/// When the database does not answer: nothing may be seen then.
+pub(super) async fn write_down(
+    app: &App,
+    owner: Option<&str>,
+    act: &'static str,
+    subject: String,
+) -> Result<AuditId, StorageError> {
     let owner = owner.map(str::to_owned);
     let written = app.engine.storage().transaction(move |tx| {
         Box::pin(async move {
             let deed = Deed {
                 owner: owner.as_deref(),
                 actor: OPERATOR,
-                act: REVEAL,
+                act,
                 subject: &subject,
             };
             audit::record(tx, deed, Utc::now()).await.map_err(of_store)
         })
     });
-    match written.await {
-        Ok(id) => Redirect::see_other(address(page, back, &id)).into_response(),
-        Err(error) => no_database(&error),
-    }
+    written.await
 }
 
 /// The page with its query as it was, and with what reveals.

@@ -7,7 +7,7 @@ mod seen;
 mod window;
 
 use askama::Template;
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use poem::{
     Response, handler,
     http::StatusCode,
@@ -201,6 +201,10 @@ impl Followed for Following {
 
     async fn look(&self) -> Result<Self::Seen, StorageError> {
         Seen::look(&self.app, &self.id, &self.asked).await
+    }
+
+    fn until(&self) -> Option<DateTime<Utc>> {
+        self.sight.until()
     }
 
     fn cursor(&self, seen: &Self::Seen) -> u64 {

@@ -1,10 +1,10 @@
 //! What a page shows of what people wrote and of their numbers: masked, until the operator reveals it.
 //!
 //! Invariant: nothing is shown whole without a row of `audit` that says so, written before.
-use chrono::{TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use recado_domain::AuditId;
 use recado_store::{StoreError, audit};
-use serde_json::Value;
+use serde_json::{Number, Value};
 
 use super::text::{masked, pretty};
 use crate::app::App;
@@ -40,6 +40,35 @@ const SAID: [&str; 23] = [
     "words",
 ];
 
+/// Under such a name stands one of Twilio's forms, as names and values.
+const FORM: &str = "form";
+/// Fields of Twilio's forms whose values say nothing of a person.
+const OPEN: [&str; 21] = [
+    "AccountSid",
+    "ApiVersion",
+    "CallSid",
+    "CallStatus",
+    "ChannelInstallSid",
+    "ChannelPrefix",
+    "Direction",
+    "MediaContentType0",
+    "MessageSid",
+    "MessageStatus",
+    "MessageType",
+    "MessagingServiceSid",
+    "NumMedia",
+    "NumSegments",
+    "OriginalRepliedMessageSid",
+    "RecordingSid",
+    "RecordingStatus",
+    "SmsMessageSid",
+    "SmsSid",
+    "SmsStatus",
+    "StirVerstat",
+];
+/// A number of so many digits can be somebody's telephone.
+const CALLED: usize = 7;
+
 /// Fields of Twilio's forms, whose names say nothing of a person.
 const FIELDS: [&str; 20] = [
     "AccountSid",
@@ -70,8 +99,13 @@ pub(super) enum Sight {
     /// No number is whole, and no text of a person's is there.
     #[default]
     Masked,
-    /// All is there: the row of the audit is named.
-    Whole(String),
+    /// All is there.
+    Whole {
+        /// The row of the audit.
+        key: String,
+        /// When it is masked again.
+        until: DateTime<Utc>,
+    },
 }
 
 impl Sight {
@@ -80,23 +114,32 @@ impl Sight {
         if reveal.is_empty() {
             return Ok(Self::Masked);
         }
-        let (id, since) = (AuditId::from(reveal), Utc::now() - TimeDelta::minutes(LASTS));
+        let (id, lasts) = (AuditId::from(reveal), TimeDelta::minutes(LASTS));
         let conn = &app.environment.database;
-        Ok(match audit::was_done(conn, &id, REVEAL, subject, since).await? {
-            true => Self::Whole(reveal.to_owned()),
-            false => Self::Masked,
-        })
+        let done = audit::done_at(conn, &id, REVEAL, subject, Utc::now() - lasts).await?;
+        Ok(done.map_or(Self::Masked, |at| Self::Whole {
+            key: reveal.to_owned(),
+            until: at + lasts,
+        }))
+    }
+
+    /// When it is masked again, if it is not.
+    pub(super) fn until(&self) -> Option<DateTime<Utc>> {
+        match self {
+            Self::Masked => None,
+            Self::Whole { until, .. } => Some(*until),
+        }
     }
 
     pub(super) fn is_whole(&self) -> bool {
-        matches!(self, Self::Whole(_))
+        matches!(self, Self::Whole { .. })
     }
 
     /// What links carry, so that the next page shows as much.
     pub(super) fn key(&self) -> Option<&str> {
         match self {
             Self::Masked => None,
-            Self::Whole(key) => Some(key),
+            Self::Whole { key, .. } => Some(key),
         }
     }
 
@@ -104,7 +147,7 @@ impl Sight {
     pub(super) fn document(&self, value: &Value) -> String {
         match self {
             Self::Masked => pretty(&covered(value)),
-            Self::Whole(_) => pretty(value),
+            Self::Whole { .. } => pretty(value),
         }
     }
 
@@ -112,7 +155,7 @@ impl Sight {
     pub(super) fn value(&self, value: &Value) -> Value {
         match self {
             Self::Masked => covered(value),
-            Self::Whole(_) => value.clone(),
+            Self::Whole { .. } => value.clone(),
         }
     }
 
@@ -120,7 +163,7 @@ impl Sight {
     pub(super) fn said(&self, text: &str) -> String {
         match self {
             Self::Masked => cover(text),
-            Self::Whole(_) => text.to_owned(),
+            Self::Whole { .. } => text.to_owned(),
         }
     }
 
@@ -128,7 +171,7 @@ impl Sight {
     pub(super) fn told(&self, text: &str) -> String {
         match self {
             Self::Masked => masked(text),
-            Self::Whole(_) => text.to_owned(),
+            Self::Whole { .. } => text.to_owned(),
         }
     }
 }
@@ -152,22 +195,46 @@ fn covered(value: &Value) -> Value {
         Value::Object(fields) => fields
             .iter()
             .map(|(name, value)| {
-                let value = if is_said(name) {
-                    blank(value)
-                } else {
-                    covered(value)
+                let value = match name.as_str() {
+                    FORM => form(value),
+                    name if is_said(name) => blank(value),
+                    _ => covered(value),
                 };
                 (name.clone(), value)
             })
             .collect(),
+        Value::Number(number) if is_called(number) => blank(value),
         other => other.clone(),
     }
 }
 
-/// The same, and no text in it is left.
+/// A form of Twilio's: of what it holds only that is left which is known to say nothing of a person.
+fn form(value: &Value) -> Value {
+    let field = |pair: &Value| match pair.as_array().map(Vec::as_slice) {
+        Some([Value::String(name), value]) if OPEN.contains(&name.as_str()) => {
+            Value::Array(vec![pair[0].clone(), covered(value)])
+        }
+        Some([Value::String(name), value]) => {
+            let name = if FIELDS.contains(&name.as_str()) {
+                pair[0].clone()
+            } else {
+                cover(name).into()
+            };
+            Value::Array(vec![name, blank(value)])
+        }
+        _ => blank(pair),
+    };
+    match value {
+        Value::Array(fields) => fields.iter().map(field).collect(),
+        other => blank(other),
+    }
+}
+
+/// The same, and no text or number in it is left.
 fn blank(value: &Value) -> Value {
     match value {
         Value::String(text) => cover(text).into(),
+        Value::Number(number) => cover(&number.to_string()).into(),
         Value::Array(items) => items.iter().map(blank).collect(),
         Value::Object(fields) => fields
             .iter()
@@ -194,6 +261,13 @@ fn cover(text: &str) -> String {
 /// A name and a value, of Twilio's form.
 fn is_field(pair: &[Value]) -> bool {
     matches!(pair, [Value::String(name), Value::String(_)] if FIELDS.contains(&name.as_str()))
+}
+
+/// Whether it is long enough to be a telephone's.
+fn is_called(number: &Number) -> bool {
+    let text = number.to_string();
+    let whole = text.split(['.', 'e']).next().unwrap_or_default();
+    whole.bytes().filter(u8::is_ascii_digit).count() >= CALLED
 }
 
 fn is_said(name: &str) -> bool {
@@ -257,6 +331,34 @@ mod tests {
                 "run": "01JD0000000000000000000000-7", "url": "•••• (23)", "state": "human_handoff",
             })
         );
-        assert_eq!(Sight::Whole("01".to_owned()).value(&document), document);
+        let whole = Sight::Whole {
+            key: "01".to_owned(),
+            until: Utc::now(),
+        };
+        assert_eq!(whole.value(&document), document);
+    }
+
+    #[test]
+    fn a_number_that_is_no_text_and_a_form_show_no_more_of_a_person() {
+        let document = json!({
+            "units": 123_456, "called": 5_511_987_654_321_u64, "ratio": 0.123_456_789, "digits": 42, "more": [7, true],
+            "form": [
+                ["Caption", "maria"], ["SmsStatus", "received"], ["From", "client:maria"], ["NumMedia", "maria silva"],
+                ["Body", 5], "maria", ["To", "whatsapp:+5511987654321"],
+            ],
+            "inner": { "form": { "Caption": "maria" } },
+        });
+        assert_eq!(
+            Sight::Masked.value(&document),
+            json!({
+                "units": 123_456, "called": "•••• (13)", "ratio": 0.123_456_789, "digits": "•••• (2)",
+                "more": ["•••• (1)", true],
+                "form": [
+                    ["•••• (7)", "•••• (5)"], ["SmsStatus", "received"], ["From", "•••• (12)"], ["NumMedia", "•••• (11)"],
+                    ["Body", "•••• (1)"], "•••• (5)", ["To", "whatsapp:+55 •••• 4321"],
+                ],
+                "inner": { "form": { "Caption": "•••• (5)" } },
+            })
+        );
     }
 }

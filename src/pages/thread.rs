@@ -1,7 +1,10 @@
 //! `/conversations/{id}`: what both sides said, and all that was done for it, in one line of time.
 mod entry;
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 use askama::{Template, filters::HtmlSafe};
 use chrono::{DateTime, Utc};
@@ -116,7 +119,7 @@ pub(crate) async fn show(
     };
     let contact = match &following.sight {
         Sight::Masked => seen.conversation.theirs.masked(),
-        Sight::Whole(_) => seen.conversation.theirs.to_twilio(),
+        Sight::Whole { .. } => seen.conversation.theirs.to_twilio(),
     };
     let (id, owner) = (following.id.as_str(), following.owner.as_str());
     let page = Page {
@@ -154,6 +157,8 @@ struct Following {
     owner: OwnerId,
     cursor: String,
     sight: Sight,
+    /// The events of runs that have ended, of an earlier look.
+    ended: Mutex<HashMap<RunId, Vec<Event>>>,
 }
 
 impl Following {
@@ -165,6 +170,7 @@ impl Following {
             owner: Choice::of(app, &asked.owner).await?.owner,
             cursor: asked.cursor,
             sight: sight.map_err(of_store)?,
+            ended: Mutex::default(),
         })
     }
 
@@ -213,6 +219,37 @@ impl Following {
         }
     }
 
+    /// The events of these runs. A run that has ended gets no more, so that its own are read once.
+    async fn events(&self, runs: &[Run]) -> Result<Vec<(RunId, Event)>, StorageError> {
+        let kept = std::mem::take(&mut *self.ended());
+        let moving: Vec<RunId> = runs
+            .iter()
+            .map(|run| run.id.clone())
+            .filter(|id| !kept.contains_key(id))
+            .collect();
+        let read = self.app.engine.storage().first_events(&moving, EVENTS).await?;
+        let mut events: HashMap<RunId, Vec<Event>> = kept;
+        for (run, event) in read {
+            events.entry(run).or_default().push(event);
+        }
+        events.retain(|id, _| runs.iter().any(|run| run.id == *id));
+        let ended = runs.iter().filter(|run| run.state.is_final());
+        let ended = ended.filter_map(|run| Some((run.id.clone(), events.get(&run.id)?.clone())));
+        *self.ended() = ended.collect();
+        let of_run = |run: &Run| {
+            let of_run = events.remove(&run.id).unwrap_or_default();
+            of_run
+                .into_iter()
+                .map(|event| (run.id.clone(), event))
+                .collect::<Vec<_>>()
+        };
+        Ok(runs.iter().flat_map(of_run).collect())
+    }
+
+    fn ended(&self) -> MutexGuard<'_, HashMap<RunId, Vec<Event>>> {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     async fn read(&self) -> Result<Option<Seen>, StoreError> {
         let (conn, owner) = (&self.app.environment.database, &self.owner);
         let Some(conversation) = conversations::get(conn, owner, &self.id).await? else {
@@ -239,7 +276,7 @@ impl Following {
             conversation,
             heard: messages::status_events(conn, owner, &ids).await?,
             attachments: match &self.sight {
-                Sight::Whole(_) => {
+                Sight::Whole { .. } => {
                     media::of_messages(&self.app, owner, &ids.iter().collect::<Vec<_>>()).await?
                 }
                 Sight::Masked => HashMap::new(),
@@ -269,8 +306,12 @@ impl Followed for Following {
         let runs: Vec<RunId> = runs.into_iter().map(RunId::from).collect();
         let storage = self.app.engine.storage();
         seen.runs = storage.runs_by_id(&runs).await?;
-        seen.events = storage.first_events(&runs, EVENTS).await?;
+        seen.events = self.events(&seen.runs).await?;
         Ok(Some(seen))
+    }
+
+    fn until(&self) -> Option<DateTime<Utc>> {
+        self.sight.until()
     }
 
     fn cursor(&self, seen: &Self::Seen) -> u64 {

@@ -611,4 +611,36 @@ on_both! {
         execute(&database, "delete from blobs").await;
         assert!(engine.storage().run(&run).await.is_err());
     }
+
+    async fn runs_that_are_taken_over_together_are_read_each_with_its_own_keys_and_one_that_cannot_be_parks_alone(database: TestDatabase) {
+        let (engine, _) = engine(&database, Some(SECRET), 0).await;
+        let hand = Hand::of(&engine);
+        let long = start(&engine, &letter(1 << 20), "long").await;
+        let short = start(&engine, &letter_of("ana"), "short").await;
+        let lost = start(&engine, &letter(10), "lost").await;
+        for run in [&long, &short, &lost] {
+            until_made(&engine, run).await;
+        }
+        hand.1.abort();
+        execute(&database, &format!("update journal set data = '@blob:gone' where run = '{lost}' and data is not null")).await;
+        let (successor, other) = self::engine(&database, Some(SECRET), 9).await;
+        let hand = Hand::of(&successor);
+        for (run, bytes) in [(&long, 1 << 20), (&short, 10)] {
+            let done = until(&successor, run, RunState::Completed).await;
+            let output: String = serde_json::from_value(done.output.unwrap()).unwrap();
+            assert_eq!(output.len(), MARKER.len() + bytes);
+        }
+        let error = until(&successor, &lost, RunState::Parked).await.error.unwrap();
+        assert!(error.starts_with("unreadable") && error.contains("blob"), "{error}");
+        assert_eq!(other.calls.load(Ordering::SeqCst), 0, "what was made is in the journals");
+        let storage = successor.storage();
+        let whole = storage.journal(&long).await.unwrap();
+        let parts = [storage.events_after(&long, 0, 2).await.unwrap(), storage.events_after(&long, 2, 500).await.unwrap()];
+        assert_eq!(parts[0].len(), 2);
+        assert_eq!(format!("{:?}", parts.concat()), format!("{whole:?}"));
+        let firsts = storage.first_events(&[short.clone(), long.clone()], 1).await.unwrap();
+        let firsts: Vec<_> = firsts.iter().map(|(run, event)| (run, event.seq)).collect();
+        assert_eq!(firsts, [(&long, 1), (&short, 1)]);
+        hand.go_home().await;
+    }
 }

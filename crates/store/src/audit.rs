@@ -15,9 +15,9 @@ pub struct Deed<'a> {
     pub owner: Option<&'a str>,
     /// Who does it.
     pub actor: &'a str,
-    /// What: `reveal`.
+    /// What: `reveal`, `export`.
     pub act: &'a str,
-    /// To what: `run:…`, `conversation:…`; no text or number of a contact.
+    /// To what: `run:…`, `conversation:…`, `prospect:…` by the id that the owner gave, `campaign:…`; no text or number of a contact.
     pub subject: &'a str,
 }
 
@@ -69,21 +69,21 @@ pub async fn list(conn: &impl ConnectionTrait, subject: &str, limit: u32) -> Res
         .await?)
 }
 
-/// Whether `act` was done to `subject` under this id, at `since` or later.
+/// When `act` was done to `subject` under this id, if it was at `since` or later.
 ///
 /// # Errors
 /// Those of the database.
-pub async fn was_done(
+pub async fn done_at(
     conn: &impl ConnectionTrait,
     id: &AuditId,
     act: &str,
     subject: &str,
     since: DateTime<Utc>,
-) -> Result<bool, StoreError> {
+) -> Result<Option<DateTime<Utc>>, StoreError> {
     let sql = "select id, actor, act, at from audit where id = $1 and act = $2 and subject = $3 and at >= $4";
     let values = vec![text(id.as_str()), text(act), text(subject), since.into()];
     let found = Entry::find_by_statement(statement(conn, sql, values))
         .one(conn)
         .await?;
-    Ok(found.is_some())
+    Ok(found.map(|entry| entry.at))
 }

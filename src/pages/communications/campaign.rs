@@ -23,12 +23,15 @@ use crate::{
         live::{Followed, Sections, cursor, follow},
         moment::Moment,
         problem::not_found,
+        reveal::write_down,
         text::masked,
     },
 };
 
 /// How many people are shown at once.
 const PAGE: u64 = 50;
+/// The act, as it stands in the audit.
+const EXPORT: &str = "export";
 /// How many messages are shown as they will be.
 const EXAMPLES: u64 = 3;
 
@@ -216,8 +219,15 @@ pub(crate) async fn result(
     Data(app): Data<&App>,
 ) -> Response {
     let owner = owner(&asked.owner);
-    match campaigns::find(app, &owner, &id).await {
-        Ok((campaign, _)) => Response::builder()
+    let read = async {
+        let (campaign, _) = campaigns::find(app, &owner, &id).await?;
+        // It has every number whole.
+        let subject = format!("campaign:{}", campaign.id);
+        write_down(app, Some(owner.as_str()), EXPORT, subject).await?;
+        Ok::<_, Problem>(campaign)
+    };
+    match read.await {
+        Ok(campaign) => Response::builder()
             .content_type("text/csv; charset=utf-8")
             .header(
                 header::CONTENT_DISPOSITION,

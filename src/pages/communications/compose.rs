@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use ulid::Ulid;
 
-use super::{Asked, owner, page};
+use super::{Asked, Wrong, owner, page};
 use crate::{
     app::App,
     http::{Problem, api::messages::send_from_page},
@@ -44,6 +44,16 @@ impl Letter {
             prospect: prospect.to_owned(),
             ..Self::default()
         }
+    }
+
+    /// What the form holds after it was answered so. Only what certainly did not go is another message when it is sent
+    /// next: under the key that it had, anything else goes once at most, however often it is sent.
+    fn after(self, problem: &Problem) -> Self {
+        let key = match problem.is_unsent() {
+            true => fresh(),
+            false => self.key,
+        };
+        Self { key, ..self }
     }
 
     /// The body of `/messages/sms`.
@@ -107,17 +117,9 @@ pub(crate) async fn send(Form(letter): Form<Letter>, Data(app): Data<&App>) -> R
                 prospect: letter.prospect.clone(),
                 ..Asked::default()
             };
-            let wrong = Some((
-                problem.field().unwrap_or_default().to_owned(),
-                problem.to_string(),
-            ));
             let status = problem.status();
-            // What was refused by Twilio has its run: what is sent next is another message.
-            let again = Letter {
-                key: fresh(),
-                ..letter
-            };
-            page(app, status, &asked, &again, wrong).await
+            let again = letter.after(&problem);
+            page(app, status, &asked, &again, Some(Wrong::of(&problem))).await
         }
     }
 }
@@ -130,4 +132,47 @@ async fn try_send(app: &App, letter: &Letter) -> Result<String, Problem> {
         key => key.chars().take(100).collect(),
     };
     send_from_page(app, &owner(&letter.owner), &key, channel, letter.json()?).await
+}
+
+#[cfg(test)]
+mod tests {
+    use poem::http::StatusCode;
+
+    use super::*;
+
+    #[test]
+    fn a_form_keeps_its_key_unless_nothing_of_it_went() {
+        let keeps = |problem: &Problem| {
+            let letter = Letter::to("ana");
+            let key = letter.key.clone();
+            letter.after(problem).key == key
+        };
+        let problem = |status| Problem::new(status, "no");
+        for unclear in [
+            Problem::away(),
+            problem(StatusCode::INTERNAL_SERVER_ERROR),
+            problem(StatusCode::BAD_GATEWAY),
+            problem(StatusCode::CONFLICT).with("run", "01R"),
+            problem(StatusCode::UNPROCESSABLE_ENTITY)
+                .with("run", "01R")
+                .with("sids", vec!["SM1"]),
+            problem(StatusCode::BAD_GATEWAY)
+                .with("run", "01R")
+                .with("sids", vec!["SM1"]),
+        ] {
+            assert!(keeps(&unclear), "{unclear:?}");
+            assert!(Wrong::of(&unclear).unclear);
+        }
+        for unsent in [
+            Problem::unprocessable("to", "no"),
+            Problem::too_many("no", 3),
+            problem(StatusCode::PAYMENT_REQUIRED).with("run", "01R"),
+            problem(StatusCode::UNPROCESSABLE_ENTITY)
+                .with("run", "01R")
+                .with("code", 21_211),
+            problem(StatusCode::BAD_GATEWAY).with("run", "01R"),
+        ] {
+            assert!(!keeps(&unsent), "{unsent:?}");
+        }
+    }
 }

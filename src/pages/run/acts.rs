@@ -149,7 +149,7 @@ fn offers(run: &Run, sight: &Sight) -> Vec<Offer> {
     let told = t(
         "A new run begins with the same first events, 0 for none, and does the rest anew: what comes after is sent \
          again. This one, if it has not ended, is terminated. Where a changed input does not fit the events that it \
-         shares, the new run is parked and shows both sides.",
+         shares, the new run is parked, and its error names the step.",
     );
     let input = Field {
         required: false,
@@ -241,7 +241,7 @@ pub(crate) async fn act(
     let act = match Asked(&given).act() {
         Ok(act) => act,
         Err(told) => {
-            let (title, link) = ("That cannot be done so", (back.as_str(), "Back to the run"));
+            let (title, link) = (t("That cannot be done so"), (back.as_str(), t("Back to the run")));
             return problem_at(StatusCode::UNPROCESSABLE_ENTITY, title, &told, link);
         }
     };
@@ -262,12 +262,15 @@ pub(crate) async fn act(
         Err(ControlError::NoSuchRun(_)) => not_found(),
         Err(ControlError::Storage(error)) => no_database(&error),
         Err(error @ (ControlError::WrongState(..) | ControlError::Unfit(_))) => {
-            let told = format!("{error}. Nothing was changed; somebody may have been quicker.");
+            let told = tell(
+                "{error}. Nothing was changed; somebody may have been quicker.",
+                &[("error", error.to_string())],
+            );
             problem_at(
                 StatusCode::CONFLICT,
-                "That does not fit any more",
+                t("That does not fit any more"),
                 &told,
-                (&back, "To the run"),
+                (&back, t("To the run")),
             )
         }
     }
@@ -296,14 +299,16 @@ impl Asked<'_> {
             "happened" => Act::Decide(Decision::Happened(self.happened()?)),
             "resend" => Act::Decide(Decision::Resend),
             "give_up" => Act::Decide(Decision::GiveUp),
-            other => return Err(format!("There is no act `{other}`.")),
+            other => {
+                return Err(tell("There is no act `{name}`.", &[("name", other.to_owned())]));
+            }
         })
     }
 
     fn fork(&self) -> Result<Act, String> {
         let from = self.text("from")?.parse();
-        let from =
-            from.map_err(|_| "The last event that the new run shares is a number; 0 for none.".to_owned())?;
+        let from = from
+            .map_err(|_| t("The last event that the new run shares is a number; 0 for none.").to_owned())?;
         let is_same = self.0.get("input").is_none_or(|input| input.trim().is_empty());
         let input = if is_same {
             None
@@ -320,10 +325,10 @@ impl Asked<'_> {
         };
         let is_sid = sid.len() == 34 && (sid.starts_with("SM") || sid.starts_with("MM"));
         if !is_sid || !sid[2..].bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Err(
-                "Twilio's id of a message is SM or MM and 32 digits from 0 to f; its console shows it."
-                    .to_owned(),
-            );
+            return Err(t(
+                "Twilio's id of a message is SM or MM and 32 digits from 0 to f; its console shows it.",
+            )
+            .to_owned());
         }
         let sent = Sent::Accepted {
             sid: sid.to_owned(),
@@ -335,13 +340,17 @@ impl Asked<'_> {
     fn text(&self, name: &str) -> Result<&str, String> {
         let text = self.0.get(name).map(|text| text.trim()).unwrap_or_default();
         if text.is_empty() {
-            return Err(format!("The field `{name}` is empty."));
+            return Err(tell("The field `{name}` is empty.", &[("name", name.to_owned())]));
         }
         Ok(text)
     }
 
     fn document(&self, name: &str) -> Result<Value, String> {
-        serde_json::from_str(self.text(name)?)
-            .map_err(|error| format!("The field `{name}` is not JSON: {error}."))
+        serde_json::from_str(self.text(name)?).map_err(|error| {
+            tell(
+                "The field `{name}` is not JSON: {error}.",
+                &[("name", name.to_owned()), ("error", error.to_string())],
+            )
+        })
     }
 }

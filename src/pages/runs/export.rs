@@ -1,4 +1,5 @@
-//! `/runs/export`: the runs that a line asks for, as JSON, one a line, however many there are.
+//! `/runs/export`: the runs that a line asks for, as JSON, one a line, however many there are. What may be a
+//! person's is masked in it, as in the list.
 use futures::stream;
 use poem::{
     Body, Response, handler,
@@ -9,7 +10,11 @@ use recado_engine::{Filter, StorageError};
 use serde_json::json;
 
 use super::{Asked, Given};
-use crate::{app::App, pages::problem::problem, t};
+use crate::{
+    app::App,
+    pages::{problem::problem, text::masked},
+    t,
+};
 
 /// Runs that are read at once.
 const PAGE: u64 = 500;
@@ -47,9 +52,9 @@ async fn page(
     let mut lines = String::new();
     for run in page.items {
         let line = json!({
-            "id": run.id, "workflow": run.workflow, "key": run.key, "owner": run.owner, "state": run.state,
+            "id": run.id, "workflow": run.workflow, "key": masked(&run.key), "owner": run.owner, "state": run.state,
             "outcome": run.outcome, "waiting_for": run.waiting_for, "since": run.since, "until": run.until,
-            "lane": run.lane, "attempt": run.attempt, "error": run.error,
+            "lane": run.lane.as_deref().map(masked), "attempt": run.attempt, "error": run.error.as_deref().map(masked),
             "worker": run.worker, "build": run.build, "parent": run.parent,
             "created_at": run.created_at, "finished_at": run.finished_at,
         });

@@ -24,17 +24,16 @@ impl Core {
             output: Some(ended.output),
             ..self.update(state, None, 0)
         };
-        self.count_end(ended.word);
-        self.close(update).await;
+        self.close(update, Some(ended.word)).await;
     }
 
     /// The last checkpoint of a run that was cancelled or terminated.
     pub(super) async fn end_as(&self, state: RunState) {
-        self.count_end(state.as_str());
         if state == RunState::Terminated {
             self.note(Self::event(None, EventKind::Terminated)).await;
         }
-        self.close(self.update(state, None, 0)).await;
+        self.close(self.update(state, None, 0), Some(state.as_str()))
+            .await;
     }
 
     /// The state of a run that ended with an outcome of the engine's own.
@@ -46,6 +45,7 @@ impl Core {
         }
     }
 
+    /// Counts an end that is on the disk, and tells its trace.
     fn count_end(&self, outcome: &'static str) {
         metrics::counter!("recado_runs_finished_total", "workflow" => self.run.workflow.clone(), "outcome" => outcome)
             .increment(1);
@@ -87,7 +87,7 @@ impl Core {
             error: Some(told),
             ..self.update(RunState::Parked, Some("a person".to_owned()), 0)
         };
-        self.close(update).await;
+        self.close(update, None).await;
     }
 
     async fn note_left_lane(&self) {
@@ -116,7 +116,8 @@ impl Core {
         }
     }
 
-    async fn close(&self, update: Update) {
+    /// Commits the last checkpoint, of a run that ended with this outcome or is parked.
+    async fn close(&self, update: Update, outcome: Option<&'static str>) {
         let over = update.state.is_final();
         let end = over.then(|| update.clone());
         let committed = {
@@ -136,6 +137,9 @@ impl Core {
             }
             committed.instrument(spans::commit()).await
         };
+        if let (Some(outcome), Ok(Ok(()))) = (outcome, &committed) {
+            self.count_end(outcome);
+        }
         if let (Some(end), Ok(Ok(()))) = (end, &committed) {
             self.shared.ends.tell(&self.run.id, || end.of(&self.run));
         }

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     Activity, Effect, Event, EventKind, Fault, Outcome, RunId, canonical,
     journal::LaneHold,
-    storage::{Ending, Head, StorageError, Taken, after, gather, now},
+    storage::{Ending, Head, StorageError, Taken, after, count_gathered, gather, now},
 };
 
 /// How long a run waits for others before it takes along those that are ready. The default waits for nobody.
@@ -127,6 +127,7 @@ impl Core {
         if orders.cancel || orders.terminate || !self.is_followed(&head).await {
             return Ok(Vec::new());
         }
+        let outcome = ending.outcome;
         let work = {
             let head = head.clone();
             move |draft: Draft| -> StepWork {
@@ -152,7 +153,9 @@ impl Core {
         // Those whom an end means something to are ready.
         self.shared.storage.ready();
         let runs = event.data.and_then(|data| data.get("runs").cloned());
-        read("what was gathered", runs.unwrap_or_default())
+        let taken: Vec<Taken> = read("what was gathered", runs.unwrap_or_default())?;
+        count_gathered(&self.run.workflow, outcome, taken.iter().map(|one| &one.run));
+        Ok(taken)
     }
 
     /// Waits until no run has been started in the lane for a while. One that is paused waits until it is resumed.

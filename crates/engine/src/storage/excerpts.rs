@@ -1,10 +1,11 @@
 //! Parts of journals and of families, for pages: what they read is bounded, however long a run is.
 use chrono::{DateTime, Utc};
-use sea_orm::ConnectionTrait;
+use sea_orm::{ConnectionTrait, DbErr};
 
 use super::{
     Storage, StorageError,
-    inspect::{EVENT_COLUMNS, RUN_COLUMNS, event, run},
+    inspect::{RUN_COLUMNS, run},
+    journals::{self, Depth, Part, Read},
     rows::{Rows, cells},
     statement,
 };
@@ -32,21 +33,25 @@ pub struct Before {
     pub head: RunId,
 }
 
+fn readable(events: Vec<Read>) -> impl Iterator<Item = Result<Event, DbErr>> {
+    events.into_iter().map(|event| event.map_err(|(_, error)| error))
+}
+
 impl Storage {
     /// The events of a run after number `seq`, in order, `limit` at most.
     ///
     /// # Errors
     /// When the database does not answer.
     pub async fn events_after(&self, id: &RunId, seq: i64, limit: u64) -> Result<Vec<Event>, StorageError> {
-        let sql = format!(
-            "select {EVENT_COLUMNS} from journal j where j.run = $1 and j.seq > $2 order by j.seq limit $3"
-        );
-        let values = vec![id.as_str().into(), seq.into(), (limit as i64).into()];
-        let rows = self
-            .reader()
-            .query_all_raw(statement(self.reader(), &sql, values))
-            .await?;
-        Ok(rows.iter().map(event).collect::<Result<_, _>>()?)
+        // They are numbered without a gap.
+        let part = Part {
+            depth: Depth::Whole,
+            after: seq,
+            until: seq.saturating_add_unsigned(limit),
+        };
+        let mut read = journals::read(self.reader(), [id], part).await?;
+        let events = read.remove(id).unwrap_or_default();
+        Ok(readable(events).collect::<Result<_, _>>()?)
     }
 
     /// How many events a run has, which is the number of its last.
@@ -70,14 +75,16 @@ impl Storage {
     /// # Errors
     /// When the database does not answer.
     pub async fn first_events(&self, ids: &[RunId], each: u32) -> Result<Vec<(RunId, Event)>, StorageError> {
-        let sql = format!(
-            "select {EVENT_COLUMNS} from {{rows}} join journal j on j.run = t.run and j.seq <= {each}
-            order by j.run, j.seq"
-        );
-        let rows = self.of_runs(ids, &sql).await?;
-        rows.iter()
-            .map(|row| Ok((RunId::from(row.try_get::<String>("", "run")?), event(row)?)))
-            .collect()
+        let part = Part {
+            depth: Depth::Whole,
+            after: 0,
+            until: i64::from(each),
+        };
+        let read = journals::read(self.reader(), ids, part).await?;
+        let mut runs: Vec<_> = read.into_iter().collect();
+        runs.sort_by(|(one, _), (other, _)| one.cmp(other));
+        let of_run = |(run, events)| readable(events).map(move |event| Ok((RunId::clone(&run), event?)));
+        runs.into_iter().flat_map(of_run).collect()
     }
 
     /// These runs, as far as they are there, oldest first.

@@ -217,16 +217,24 @@ pub(crate) async fn gather(
         return Err(StorageError::Interrupted);
     }
     give_places_up(tx, head, &ready).await?;
-    metrics::counter!("recado_runs_finished_total", "workflow" => head.workflow.clone(), "outcome" => ending.outcome)
-        .increment(ready.len() as u64);
-    for one in &ready {
-        crate::spans::ended(&one.run, &head.workflow, ending.outcome);
-    }
     let taken = ready.into_iter().map(|one| Taken {
         run: one.run,
         offer: one.offer,
     });
     Ok(taken.collect())
+}
+
+/// Counts the ends of those that were taken along, and tells their traces; to be called once they are on the disk.
+pub(crate) fn count_gathered<'a>(
+    workflow: &str,
+    outcome: &'static str,
+    runs: impl ExactSizeIterator<Item = &'a RunId>,
+) {
+    metrics::counter!("recado_runs_finished_total", "workflow" => workflow.to_owned(), "outcome" => outcome)
+        .increment(runs.len() as u64);
+    for run in runs {
+        crate::spans::ended(run, workflow, outcome);
+    }
 }
 
 /// The number of the last event of each.

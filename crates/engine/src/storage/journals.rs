@@ -27,27 +27,54 @@ pub(super) enum Depth {
     Replay,
 }
 
-/// The statement that reads events to this depth.
-fn events(depth: Depth) -> String {
-    let input = match depth {
-        Depth::Whole => stored!("j.input"),
-        Depth::Replay => "cast(null as text)",
-    };
-    format!(
-        "select j.run, j.seq, j.op, j.kind, j.name, j.hash, j.attempt, j.started_at, j.at, {input} as input,
-            {} as data from {{rows}} join journal j on j.run = t.id order by j.run, j.seq",
-        stored!("j.data")
-    )
+/// Which events of each journal are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Part {
+    pub(super) depth: Depth,
+    /// Those after this number,
+    pub(super) after: i64,
+    /// up to this one.
+    pub(super) until: i64,
+}
+
+impl Part {
+    pub(super) fn all(depth: Depth) -> Self {
+        Self {
+            depth,
+            after: 0,
+            until: i64::MAX,
+        }
+    }
+
+    /// The statement that reads them.
+    fn events(self) -> String {
+        let input = match self.depth {
+            Depth::Whole => stored!("j.input"),
+            Depth::Replay => "cast(null as text)",
+        };
+        let mut part = String::new();
+        if self.after > 0 {
+            part.push_str(&format!(" and j.seq > {}", self.after));
+        }
+        if self.until < i64::MAX {
+            part.push_str(&format!(" and j.seq <= {}", self.until));
+        }
+        format!(
+            "select j.run, j.seq, j.op, j.kind, j.name, j.hash, j.attempt, j.started_at, j.at, {input} as input,
+                {} as data from {{rows}} join journal j on j.run = t.id{part} order by j.run, j.seq",
+            stored!("j.data")
+        )
+    }
 }
 
 /// An event, or its number and why this build cannot read it.
 pub(super) type Read = Result<Event, (i64, DbErr)>;
 
-/// The journals of `runs` that have one, by run, each in order.
+/// This part of the journals of `runs` that have one, by run, each in order.
 pub(super) async fn read(
     conn: &impl ConnectionTrait,
     runs: impl IntoIterator<Item = &RunId>,
-    depth: Depth,
+    part: Part,
 ) -> Result<HashMap<RunId, Vec<Read>>, DbErr> {
     let mut asked = Rows::new(IDS);
     for run in runs {
@@ -74,7 +101,7 @@ pub(super) async fn read(
         .collect();
     let keyless = Opener::of("");
     for row in conn
-        .query_all_raw(asked.statement(backend, &events(depth), vec![]))
+        .query_all_raw(asked.statement(backend, &part.events(), vec![]))
         .await?
     {
         let run: String = row.try_get("", "run")?;
@@ -88,7 +115,7 @@ pub(super) async fn read(
 
 /// The journal of one run, in order.
 pub(super) async fn of(conn: &impl ConnectionTrait, run: &RunId) -> Result<Vec<Event>, DbErr> {
-    let read = read(conn, [run], Depth::Whole)
+    let read = read(conn, [run], Part::all(Depth::Whole))
         .await?
         .remove(run)
         .unwrap_or_default();

@@ -9,7 +9,7 @@ use super::{
     CONTROL, Storage, StorageError, dialect,
     fair::{self, Share, Turn},
     inspect::{self, RUN_COLUMNS},
-    journals::{self, Depth},
+    journals::{self, Depth, Part},
     now, payload, protocol,
     rows::{Column, Rows, cells},
     statement,
@@ -404,7 +404,9 @@ async fn journals(
     runs: &[Run],
 ) -> Result<HashMap<RunId, Result<Vec<Event>, Unreadable>>, DbErr> {
     let before = runs.iter().filter(|run| run.epoch > 0).map(|run| &run.id);
-    let read = journals::read(conn, before, Depth::Replay).await?.into_iter();
+    let read = journals::read(conn, before, Part::all(Depth::Replay))
+        .await?
+        .into_iter();
     Ok(read.map(|(run, events)| (run, readable(events))).collect())
 }
 

@@ -15,20 +15,23 @@ pub struct Began {
     pub runs: i64,
 }
 
-/// A run that ended.
+/// Runs of one kind that ended.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Finished {
-    /// Its owner; empty where it was never known.
+    /// Their owner; empty where it was never known.
     pub owner: String,
-    /// Its workflow.
+    /// Their workflow.
     pub workflow: String,
-    /// Its outcome, or its last state where it has none.
+    /// Their outcome, or their last state where they have none.
     pub how: String,
-    /// From its start to its end.
-    pub seconds: f64,
+    /// From their start to their end; `None` where it was not asked for.
+    pub seconds: Option<f64>,
+    /// How many they are.
+    pub runs: i64,
 }
 
-/// The owners of finished runs, one by one through the index on them; then their runs of the time.
+/// The owners of finished runs, one by one through the index on them; then their runs of the time, counted by kind but
+/// for those of one kind whose times are asked for.
 const FINISHED: &str = "
     with recursive o (owner) as (
         select (select coalesce(r.owner, '') from runs r where r.finished_at is not null
@@ -39,10 +42,13 @@ const FINISHED: &str = "
             order by coalesce(r.owner, '') limit 1)
         from o where o.owner is not null
     )
-    select o.owner, r.workflow, coalesce(r.outcome, r.state) as how, r.created_at, r.finished_at
+    select o.owner, r.workflow, coalesce(r.outcome, r.state) as how, count(*) as n,
+        case when r.workflow = $3 and coalesce(r.outcome, r.state) = $4 then r.created_at end as began,
+        case when r.workflow = $3 and coalesce(r.outcome, r.state) = $4 then r.finished_at end as ended
     from o join runs r on coalesce(r.owner, '') = o.owner
         and r.finished_at is not null and r.finished_at >= $1 and r.finished_at < $2
-    where o.owner is not null";
+    where o.owner is not null
+    group by 1, 2, 3, 5, 6";
 
 impl Storage {
     /// The runs whose ids say that they were started from `from` until before `to`, by owner and workflow.
@@ -72,7 +78,8 @@ impl Storage {
         Ok(began)
     }
 
-    /// The runs that ended from `from` until before `to`.
+    /// The runs that ended from `from` until before `to`, by owner, workflow and outcome; those that `timed` names, a
+    /// workflow and an outcome, by how long they took too.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -80,21 +87,25 @@ impl Storage {
         &self,
         from: DateTime<Utc>,
         to: DateTime<Utc>,
+        timed: (&str, &str),
     ) -> Result<Vec<Finished>, StorageError> {
-        let values = vec![from.into(), to.into()];
+        let values = vec![from.into(), to.into(), timed.0.into(), timed.1.into()];
         let mut finished = Vec::new();
         for row in self
             .reader()
             .query_all_raw(statement(self.reader(), FINISHED, values))
             .await?
         {
-            let (began, ended): (DateTime<Utc>, DateTime<Utc>) =
-                (row.try_get("", "created_at")?, row.try_get("", "finished_at")?);
+            let (began, ended): (Option<DateTime<Utc>>, Option<DateTime<Utc>>) =
+                (row.try_get("", "began")?, row.try_get("", "ended")?);
             finished.push(Finished {
                 owner: row.try_get("", "owner")?,
                 workflow: row.try_get("", "workflow")?,
                 how: row.try_get("", "how")?,
-                seconds: (ended - began).as_seconds_f64().max(0.0),
+                seconds: began
+                    .zip(ended)
+                    .map(|(began, ended)| (ended - began).as_seconds_f64().max(0.0)),
+                runs: row.try_get("", "n")?,
             });
         }
         Ok(finished)

@@ -68,7 +68,7 @@ pub(crate) use events::recorded;
 pub use excerpts::{Before, Offspring};
 pub use filter::{Filter, Order};
 pub(crate) use fold::{start_in, write_one};
-pub(crate) use gather::{Ending, Head, Taken, gather, lock_behind};
+pub(crate) use gather::{Ending, Head, Taken, count_gathered, gather, lock_behind};
 pub(crate) use held::guard;
 pub use inspect::Page;
 pub(crate) use lanes::{Entry, lock as lock_lane};

@@ -140,7 +140,10 @@ async fn what_was_revealed_is_known_by_its_thing_its_act_and_its_time() {
             "the last first"
         );
         let was_done = async |id: &AuditId, act, subject, since| {
-            audit::was_done(&at.db, id, act, subject, since).await.unwrap()
+            audit::done_at(&at.db, id, act, subject, since)
+                .await
+                .unwrap()
+                .is_some()
         };
         assert!(was_done(&id, "reveal", "run:1", at.now).await);
         assert!(!was_done(&id, "reveal", "run:2", at.now).await);
