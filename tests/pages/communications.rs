@@ -36,7 +36,7 @@ async fn a_person_is_written_to_and_the_history_says_what_became_of_it() -> WebD
     );
     world.fill("to", ANA).await?;
     world.click(".fields button.primary").await?;
-    world.see("#history .sent-text", "•••• (15)").await;
+    world.see("#history .sent-text", "•••• (16)").await;
     assert!(
         !world.driver.source().await?.contains(">Olá Ana"),
         "masked until it is revealed"
