@@ -1,8 +1,8 @@
 //! What messages cost, roughly: an estimate before Twilio's bill.
 //!
-//! Prices change, and differ by carrier, volume and contract. These are Twilio's list prices in US dollars for one
-//! segment of an SMS, and Twilio's own fee for a WhatsApp message, without what Meta charges for templates.
-//! Source: <https://www.twilio.com/en-us/pricing>, looked up in 2026; change the table as they do.
+//! Prices change, and differ by carrier, volume and contract. These are of the order of Twilio's list prices in US dollars
+//! for one segment of an SMS, and of its own fee for a WhatsApp message, without what Meta charges for templates. They were
+//! not compared with <https://www.twilio.com/en-us/pricing>: do that before you rely on them.
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, Utc};
