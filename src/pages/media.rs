@@ -17,7 +17,7 @@ use recado_store::{
 };
 use serde::Deserialize;
 
-use super::{layout::html, moment::duration, problem::not_found};
+use super::{layout::html, moment::played, problem::not_found};
 use crate::{app::App, http::Problem, media::Links};
 
 /// The attachments of one message; a template writes `{{ attachments }}`.

@@ -54,8 +54,8 @@ struct Preview {
 struct Row {
     n: usize,
     line: Line,
-    /// What is wrong with it, and with which field.
-    wrong: Option<(String, String)>,
+    /// What is wrong with it.
+    wrong: Option<String>,
 }
 
 #[derive(Template)]
@@ -103,7 +103,7 @@ impl Batch {
         let row = |(n, (line, error)): (usize, (Line, Option<recado_workflows::RowError>))| Row {
             n,
             line,
-            wrong: error.map(|error| (error.message, error.field.unwrap_or_default())),
+            wrong: error.map(|error| error.message),
         };
         Ok(Preview {
             rows: rows.map(row).collect(),

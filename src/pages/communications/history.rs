@@ -11,7 +11,7 @@ use crate::{
     pages::{
         language::tell,
         media::{self, Attachments},
-        moment::{Moment, duration},
+        moment::{Moment, played},
         sight::Sight,
     },
 };
