@@ -91,9 +91,7 @@ impl Shown {
             (None, RecordingStatus::Absent | RecordingStatus::Failed) => Kind::Lost,
             (None, _) => Kind::Coming,
         };
-        let length = one
-            .duration
-            .map(|seconds| duration(seconds.saturating_mul(1_000_000)));
+        let length = one.duration.map(played);
         Self {
             file: match kind {
                 Kind::Call => links.file(owner, &one.sid, now),

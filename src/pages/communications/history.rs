@@ -137,9 +137,7 @@ impl Row {
             },
             body: sight.said(&said.body),
             kind: said.kind,
-            length: said
-                .duration
-                .map(|seconds| duration(seconds.saturating_mul(1_000_000))),
+            length: said.duration.map(played),
             answered_by: said.answered_by,
             attachments: None,
             masked: None,
