@@ -120,7 +120,7 @@ async fn somebody_is_called_and_the_recording_is_heard_once_it_is_revealed() -> 
     let history = "/communications?prospect=ana";
     world.comes(history, "#history .mark", "completed").await;
     world
-        .comes(history, "#history .sent-text", "recordings, masked")
+        .comes(history, "#history .sent-text", "Recordings, masked: 1")
         .await;
     assert!(
         !world.driver.source().await?.contains("/media/RE"),

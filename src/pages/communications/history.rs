@@ -80,7 +80,7 @@ impl History {
                 row.attachments = Some(media::of_recordings(app, owner, recordings));
             } else if count > 0 {
                 row.masked = Some(tell(
-                    "{count} recordings, masked",
+                    "Recordings, masked: {count}",
                     &[("count", count.to_string())],
                 ));
             }

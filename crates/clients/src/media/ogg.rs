@@ -18,12 +18,12 @@ pub(super) fn seconds(bytes: &[u8]) -> Option<u32> {
         return None;
     }
     let (mut samples, mut rest) = (0u64, bytes);
-    // What lies between pages is passed over, as players do.
+    // What lies between pages is passed over, as players do; and a page counts wherever it is, so that none hides
+    // another.
     while let Some(at) = find(rest, MAGIC) {
         let page = rest.get(at..).unwrap_or_default();
-        let (played, length) = read(page).unwrap_or((0, MAGIC.len()));
-        samples += played;
-        rest = page.get(length..).unwrap_or_default();
+        samples += played(page).unwrap_or_default();
+        rest = page.get(MAGIC.len()..).unwrap_or_default();
     }
     let seconds = samples.div_ceil(RATE.into());
     u32::try_from(seconds).ok().filter(|seconds| *seconds > 0)
@@ -33,8 +33,10 @@ fn find(bytes: &[u8], magic: &[u8]) -> Option<usize> {
     bytes.windows(magic.len()).position(|found| found == magic)
 }
 
-/// How many samples the packets play that begin on a page, and how long the page is; `None` if it is none.
-fn read(page: &[u8]) -> Option<(u64, usize)> {
+/// How many samples the packets play that begin on a page; `None` if it is none, or breaks off.
+fn played(page: &[u8]) -> Option<u64> {
+    // Its version.
+    page.get(4).filter(|version| **version == 0)?;
     let segments = usize::from(*page.get(26)?);
     let lacing = page.get(27..27 + segments)?;
     let mut at = 27 + segments;
@@ -48,7 +50,7 @@ fn read(page: &[u8]) -> Option<(u64, usize)> {
         at += usize::from(*segment);
         begins = *segment < 255;
     }
-    Some((samples, at.min(page.len())))
+    Some(samples)
 }
 
 /// How many samples a packet plays, by its first two bytes.
