@@ -1,5 +1,7 @@
 //! A file that is written to the storage part by part: it is never in memory as a whole.
 
+use std::time::Duration;
+
 use object_store::path::Path;
 use object_store::{ObjectStoreExt, WriteMultipart};
 use sha2::{Digest, Sha256};
@@ -11,8 +13,13 @@ const PART: usize = 8 * 1024 * 1024;
 /// How many parts may be on their way to the storage.
 const ON_THE_WAY: usize = 1;
 
-/// A file that comes in. Until [`Incoming::finish`] nobody finds it; what is dropped before leaves nothing in a folder,
-/// and in S3 at most parts that a life-cycle rule of the bucket removes.
+/// Below each owner's folder, what is not whole yet.
+pub(super) const FOLDER: &str = "incoming";
+/// Nobody goes on writing after so long.
+const ABANDONED: Duration = Duration::from_secs(24 * 3600);
+
+/// A file that comes in. Until [`Incoming::finish`] nobody finds it. What a process that dies leaves behind goes with the
+/// start of another one a day later, and from S3 by a life-cycle rule of the bucket.
 pub struct Incoming {
     store: MediaStore,
     owner: String,
@@ -32,7 +39,7 @@ impl MediaStore {
     pub async fn begin(&self, owner: &str, name: &str) -> Result<Incoming, MediaStoreError> {
         let staged = self
             .folder(owner)
-            .join("incoming")
+            .join(FOLDER)
             .join(digits(&Sha256::digest(name)));
         let upload = self.store.put_multipart(&staged).await?;
         Ok(Incoming {
@@ -44,6 +51,23 @@ impl MediaStore {
             bytes: 0,
         })
     }
+}
+
+/// Removes what processes that died left half written below `root`, of every owner.
+pub(super) fn sweep(root: &std::path::Path) -> std::io::Result<()> {
+    for owner in std::fs::read_dir(root)? {
+        let Ok(files) = std::fs::read_dir(owner?.path().join(FOLDER)) else {
+            continue;
+        };
+        for file in files {
+            let file = file?;
+            let age = file.metadata()?.modified()?.elapsed();
+            if age.is_ok_and(|age| age > ABANDONED) {
+                std::fs::remove_file(file.path())?;
+            }
+        }
+    }
+    Ok(())
 }
 
 impl Incoming {

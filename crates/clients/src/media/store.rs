@@ -14,6 +14,8 @@ use object_store::{GetOptions, ObjectStore, ObjectStoreExt};
 use sha2::{Digest, Sha256};
 use url::Url;
 
+use super::incoming;
+
 /// Why something could not be kept, read or removed.
 #[derive(Debug, thiserror::Error)]
 pub enum MediaStoreError {
@@ -106,14 +108,16 @@ impl MediaStore {
         }
     }
 
-    /// Makes sure that there is a place for files, so that a folder that cannot be written to is seen at the start.
+    /// Makes sure that there is a place for files, so that a folder that cannot be written to is seen at the start. What
+    /// was left there half written long ago goes.
     ///
     /// # Errors
     /// [`MediaStoreError::Setup`].
     pub fn prepare(&self) -> Result<(), MediaStoreError> {
         let Some(folder) = &self.folder else { return Ok(()) };
         let made = std::fs::create_dir_all(folder);
-        made.map_err(|error| MediaStoreError::Setup(format!("the folder {}: {error}", folder.display())))
+        made.and_then(|()| incoming::sweep(folder))
+            .map_err(|error| MediaStoreError::Setup(format!("the folder {}: {error}", folder.display())))
     }
 
     /// Keeps `content` of `owner`. Returns its SHA-256 in hexadecimal digits. Writing the same again changes nothing but
@@ -221,6 +225,16 @@ impl MediaStore {
                 Err(error) => return Err(error.into()),
             }
         }
+        if self.folder.is_some() {
+            // What is half written is not in the list.
+            let half = std::path::Path::new("/").join(folder.join(incoming::FOLDER).as_ref());
+            match std::fs::remove_dir_all(half) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(MediaStoreError::Away(error.to_string()));
+                }
+                _ => {}
+            }
+        }
         Ok(all.len() as u64)
     }
 
@@ -310,6 +324,23 @@ mod tests {
             .await
             .expect("there");
         assert_eq!(there.size, 10);
+        std::fs::remove_dir_all(path).expect("cleared");
+    }
+
+    #[tokio::test]
+    async fn what_a_process_that_died_left_half_written_goes_a_day_later_and_with_its_owner() {
+        let (path, store) = folder("half");
+        let half = path.join("ana").join("incoming");
+        std::fs::create_dir_all(&half).expect("made");
+        let old = std::time::SystemTime::now() - std::time::Duration::from_secs(2 * 24 * 3600);
+        for (name, written) in [("old#1", Some(old)), ("new#1", None)] {
+            let file = std::fs::File::create(half.join(name)).expect("made");
+            written.map(|at| file.set_modified(at).expect("dated"));
+        }
+        store.prepare().expect("prepared");
+        assert!(!half.join("old#1").exists() && half.join("new#1").exists());
+        store.erase("ana").await.expect("erased");
+        assert!(!half.exists());
         std::fs::remove_dir_all(path).expect("cleared");
     }
 
