@@ -9,6 +9,7 @@ mod check_billing;
 mod environment;
 mod faults;
 mod fetch_media;
+mod fetch_recording;
 mod fetch_statuses;
 mod find_recording;
 mod group;
@@ -41,6 +42,7 @@ pub use check_billing::{CheckBilling, Grant};
 pub use environment::Environment;
 pub use faults::twilio_code;
 pub use fetch_media::{FetchMedia, Fetched};
+pub use fetch_recording::FetchRecording;
 pub use fetch_statuses::{Changed, FetchStatuses, Sending, Statuses};
 pub use find_recording::{FindRecording, FoundRecording};
 pub use hand_off::{HandOff, HandedOff};
@@ -87,6 +89,7 @@ pub fn register(
         .activity::<PlaceCall>()
         .activity::<RecordCall>()
         .activity::<FindRecording>()
+        .activity::<FetchRecording>()
         .activity::<KeepAudio>()
         .activity::<FetchStatuses>()
         .activity::<ApplyStatuses>()

@@ -13,7 +13,7 @@ use super::{BODY_LIMIT, Problem, rejected::Reason, reports::Report};
 use crate::app::App;
 
 pub(super) mod calls;
-mod twiml;
+pub(crate) mod twiml;
 
 /// Twilio sends some fifty fields at most.
 const FIELDS: usize = 300;

@@ -119,7 +119,7 @@ pub struct ModelFaults {
     pub times: Option<u32>,
 }
 
-/// Faults of the files that are attached to messages.
+/// Faults of the files that are attached to messages; the first two hit recordings too.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MediaFaults {

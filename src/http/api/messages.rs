@@ -1,12 +1,7 @@
 //! Messages that answer nobody, as JSON; a hundred at once are in [`batch`].
 use chrono::{DateTime, SecondsFormat, Utc};
 use poem::{http::StatusCode, web::Data};
-use poem_openapi::{
-    ApiResponse, Object, OpenApi,
-    param::Header,
-    payload::Json,
-    types::{ParseFromJSON, ToJSON},
-};
+use poem_openapi::{ApiResponse, Object, OpenApi, param::Header, payload::Json, types::ToJSON};
 use recado_domain::{Address, CampaignMessage, Channel, OwnerId};
 use recado_engine::{Run, RunId, RunState, Start, Workflow};
 use recado_store::{
@@ -23,13 +18,11 @@ use super::{Operator, Tag, lists, runs::RunItem, send_error, starts::patience};
 use crate::{app::App, http::Problem};
 
 mod batch;
+pub(crate) mod from_page;
 pub(super) mod new_message;
 
 use batch::{BatchAnswer, NewMessages, send_batch};
 pub(super) use new_message::NewMessage;
-
-/// How long a page waits for Twilio's answer to what a person sends.
-const PAGE_PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Messages.
 pub(super) struct Messages;
@@ -373,31 +366,6 @@ pub(crate) fn check_person(
 ) -> Result<Address, Problem> {
     let message = NewMessage::of_campaign(Some(to.to_owned()), prospect, from, message);
     Ok(message.read(channel, owner, senders, Utc::now())?.to)
-}
-
-/// Sends what a page asks for, given as the body of `/messages/sms`, and waits a little for Twilio's answer. Returns the
-/// run.
-///
-/// # Errors
-/// As of the API.
-pub(crate) async fn send_from_page(
-    app: &App,
-    owner: &OwnerId,
-    key: &str,
-    channel: Channel,
-    body: Value,
-) -> Result<String, Problem> {
-    let read = NewMessage::parse_from_json(Some(body));
-    let message = read.map_err(|error| Problem::bad_request(error.into_message()))?;
-    let request = Request {
-        key: Some(lists::key(owner, key)),
-        owner: owner.clone(),
-        patience: PAGE_PATIENCE,
-    };
-    Ok(match send(app, request, channel, message).await? {
-        SendAnswer::Sent(sent) => sent.0.run,
-        SendAnswer::Started(run) => run.0.id().to_owned(),
-    })
 }
 
 pub(super) fn answer(run: Run) -> Result<SendAnswer, Problem> {

@@ -1,5 +1,5 @@
 //! The JSON API, with its OpenAPI document.
-mod calls;
+pub(crate) mod calls;
 mod campaigns;
 mod control;
 mod conversations;

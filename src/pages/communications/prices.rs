@@ -1,8 +1,10 @@
 //! What messages cost, roughly: an estimate before Twilio's bill.
 //!
-//! Prices change, and differ by carrier, volume and contract. These are of the order of Twilio's list prices in US dollars
-//! for one segment of an SMS, and of its own fee for a WhatsApp message, without what Meta charges for templates. They were
-//! not compared with <https://www.twilio.com/en-us/pricing>: do that before you rely on them.
+//! Prices change, and differ by carrier, volume and contract. Looked up on 21 November 2026: what Twilio takes for a
+//! WhatsApp message, besides what Meta takes for templates (<https://www.twilio.com/en-us/whatsapp/pricing>), and an SMS in
+//! the United States and Canada, besides what carriers take. Those of the other countries could not be looked up: they are
+//! of the order of Twilio's list prices for one segment, in US dollars. What an account really pays Twilio tells it alone
+//! (<https://www.twilio.com/docs/messaging/api/pricing>).
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, Utc};
@@ -54,7 +56,8 @@ fn sms(number: &str, direction: Direction) -> Option<i64> {
 }
 
 /// In how many segments a text goes: 160 characters of the alphabet of telephones in one, 153 in each of several; 70
-/// and 67 where a character is none of it. Source: <https://www.twilio.com/docs/glossary/what-sms-character-limit>.
+/// and 67 where a character is none of it. Source, of 9 December 2025:
+/// <https://www.twilio.com/docs/glossary/what-sms-character-limit>.
 fn segments(body: &str) -> i64 {
     const BASIC: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà";
     const DOUBLE: &str = "^{}\\[~]|€";

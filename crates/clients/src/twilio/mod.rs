@@ -18,6 +18,7 @@ mod list;
 mod list_calls;
 mod list_media;
 mod list_messages;
+mod media_stream;
 mod message;
 mod redacted;
 mod sid;
@@ -42,6 +43,7 @@ pub use inbound_content::{
 pub use inbound_form::{InboundForm, Media};
 pub use list::Page;
 pub use list_messages::ListMessages;
+pub use media_stream::MediaStream;
 pub use message::Message;
 pub use signature::{sign, verify, verify_json};
 pub use status_form::StatusForm;

@@ -14,6 +14,7 @@ use crate::calls::{Call, CallStatus, outbound};
 use crate::config::Account;
 use crate::entry::Direction;
 use crate::faults::CreateFault;
+use crate::media::oversized;
 use crate::request::Raw;
 use crate::state::State;
 use crate::{address, connection, routes};
@@ -213,10 +214,14 @@ pub(super) fn recording(state: &State, raw: &Raw, account: &Account, file: &str)
             .find(|recording| recording.sid == sid)
             .cloned()
     });
+    let faults = state.lock_faults().media.take();
+    if let Some(status) = faults.status {
+        return super::failed(status);
+    }
+    let answer = Response::builder().header(header::CONTENT_TYPE, "audio/mpeg");
     match found {
-        Some(recording) => Response::builder()
-            .header(header::CONTENT_TYPE, "audio/mpeg")
-            .body(recording.audio()),
+        Some(recording) if faults.oversize => answer.body(oversized(recording.audio())),
+        Some(recording) => answer.body(recording.audio()),
         None => super::not_found(&raw.path),
     }
 }
