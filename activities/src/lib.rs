@@ -10,6 +10,7 @@ mod environment;
 mod faults;
 mod fetch_media;
 mod fetch_statuses;
+mod find_instead;
 mod find_recording;
 mod group;
 mod hand_off;
@@ -32,6 +33,7 @@ mod show_typing;
 mod take_people;
 mod transcribe;
 mod transcribe_voice;
+mod way_out;
 
 pub use apply_statuses::ApplyStatuses;
 pub use ask_specialist::AskSpecialist;
@@ -42,6 +44,7 @@ pub use environment::Environment;
 pub use faults::twilio_code;
 pub use fetch_media::{FetchMedia, Fetched};
 pub use fetch_statuses::{Changed, FetchStatuses, Sending, Statuses};
+pub use find_instead::{FindInstead, FoundInstead};
 pub use find_recording::{FindRecording, FoundRecording};
 pub use hand_off::{HandOff, HandedOff};
 pub use in_common::InCommon;
@@ -62,6 +65,7 @@ pub use show_typing::ShowTyping;
 pub use take_people::{TakePeople, Taken, TakenPerson, Why};
 pub use transcribe::Transcribe;
 pub use transcribe_voice::TranscribeVoice;
+pub use way_out::{Instead, SmsWay, may_go_otherwise};
 
 /// Makes every activity known to an engine.
 #[must_use]
@@ -86,6 +90,7 @@ pub fn register(
         .activity::<Reply>()
         .activity::<PlaceCall>()
         .activity::<RecordCall>()
+        .activity::<FindInstead>()
         .activity::<FindRecording>()
         .activity::<KeepAudio>()
         .activity::<FetchStatuses>()

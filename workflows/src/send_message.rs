@@ -7,6 +7,8 @@ use recado_domain::{Address, OwnerId, Template, text};
 use recado_engine::{Child, Context, Fault, OnClose, Outcome, Workflow};
 use serde::{Deserialize, Serialize};
 
+use crate::letter::{InsteadOf, Letter, Step};
+
 /// The longest text that Twilio takes in one message, in characters; a longer one goes in parts of [`text::MAX_CHARS`].
 const LONGEST: usize = 1600;
 /// Faults of a send that say what Twilio has said for good, beside Twilio's own.
@@ -72,6 +74,9 @@ pub struct Delivery {
     /// Why it was not sent, or not all of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<SendError>,
+    /// What went instead, where WhatsApp did not take it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instead: Option<InsteadOf>,
 }
 
 /// How the sending of a message ended.
@@ -156,34 +161,38 @@ impl SendMessage {
             let message = "the plan has no message left in this period".to_owned();
             return Ok(delivery.ended(Ending::OverQuota, SendError { code: None, message }));
         }
-        for (part, body) in self.parts().into_iter().enumerate() {
-            let reply = Reply {
-                owner: self.owner.clone(),
-                account: self.account.clone(),
-                conversation: opened.conversation.clone(),
-                contact: opened.contact.clone(),
-                from: self.from.clone(),
-                service: self.service.clone(),
-                to: self.to.clone(),
-                body,
-                media_urls: match part {
-                    0 => self.media_urls.clone(),
-                    _ => Vec::new(),
+        let mut parts = self.parts().into_iter();
+        let first = Reply {
+            owner: self.owner.clone(),
+            account: self.account.clone(),
+            conversation: opened.conversation.clone(),
+            contact: opened.contact.clone(),
+            from: self.from.clone(),
+            service: self.service.clone(),
+            to: self.to.clone(),
+            body: parts.next().unwrap_or_default(),
+            media_urls: self.media_urls.clone(),
+            template: self.template.clone(),
+            part: 0,
+            purpose: Purpose::Outreach,
+        };
+        let mut letter = Letter::new(first, parts, self.prospect.clone());
+        while let Some(step) = letter.next(ctx).await? {
+            delivery = match step {
+                Step::Part(sent) => match delivery.after(sent)? {
+                    ControlFlow::Continue(delivery) => delivery,
+                    ControlFlow::Break(delivery) => return Ok(delivery),
                 },
-                template: self.template.clone(),
-                part: part as u32,
-                purpose: Purpose::Outreach,
+                Step::Sms(sms) => return Ok(delivery.followed_by(sms)),
             };
-            delivery = match delivery.after(ctx.run(reply).await)? {
-                ControlFlow::Continue(delivery) => delivery,
-                ControlFlow::Break(delivery) => return Ok(delivery),
-            };
+            delivery.instead = letter.instead();
         }
         Ok(delivery)
     }
 
     fn parts(&self) -> Vec<String> {
-        if self.body.chars().count() <= LONGEST {
+        // A template goes once, whatever it goes instead of.
+        if self.template.is_some() || self.body.chars().count() <= LONGEST {
             vec![self.body.clone()]
         } else {
             text::split(&self.body, text::MAX_CHARS)
@@ -220,6 +229,27 @@ impl Delivery {
             status: String::new(),
             to: to.clone(),
             error: None,
+            instead: None,
+        }
+    }
+
+    /// One of which nobody can tell yet how it ended.
+    pub(crate) fn unclear(self, message: String) -> Self {
+        self.ended(Ending::GivenUp, SendError { code: None, message })
+    }
+
+    /// With what went as SMS, and decides how it ended.
+    fn followed_by(mut self, sms: Self) -> Self {
+        let before = self.sid.take().into_iter().chain(self.more_sids);
+        let mut sids = before.chain(sms.sid).chain(sms.more_sids);
+        Self {
+            sid: sids.next(),
+            more_sids: sids.collect(),
+            instead: Some(InsteadOf::Sms),
+            ending: sms.ending,
+            status: sms.status,
+            to: sms.to,
+            error: sms.error,
         }
     }
 
@@ -234,6 +264,10 @@ impl Delivery {
                 ControlFlow::Continue(self)
             }
             Ok(Sent::Withheld(why)) => ControlFlow::Break(self.ended(Ending::Withheld, withheld(why))),
+            // Of a call there is none; of a message the letter has seen to it.
+            Ok(Sent::Elsewhere { .. }) => {
+                ControlFlow::Break(self.ended(Ending::Withheld, withheld(Withheld::OutsideWindow)))
+            }
             Err(fault) if fault.is_given_up() => {
                 ControlFlow::Break(self.ended(Ending::GivenUp, refused(&fault)))
             }
