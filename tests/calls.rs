@@ -354,6 +354,16 @@ on_both! {
         let statuses: Vec<_> = after.iter().map(|item| item["status"].as_str().unwrap()).collect();
         assert_eq!(statuses, ["delivered", "completed"]);
         assert_eq!(after[1]["duration"], 15);
+        // What it cost is told late, and asked for again.
+        assert!(after.iter().all(|item| item["price"].is_null()), "{after:?}");
+        world.misbehave(|faults| faults.price_lag_ms = Some(0));
+        let (outcome, output) = reconcile(0).await;
+        assert_eq!((&outcome, output["priced"].as_u64().unwrap() > 4), (&json!("in_order"), true), "{output}");
+        let after = world.history("bia", "").await;
+        let prices: Vec<_> = after.iter().map(|item| (&item["price"], &item["price_unit"])).collect();
+        assert_eq!(prices, [(&json!("0.0083"), &json!("USD")), (&json!("0.014"), &json!("USD"))]);
+        let (_, output) = reconcile(0).await;
+        assert_eq!(output["priced"], 0, "{output}");
 
         // A webhook that comes late after all, and another comparison, start nothing.
         let runs = async || world.get("/runs?workflow=inbound_message&limit=100").await.json()["items"].as_array().unwrap().len();

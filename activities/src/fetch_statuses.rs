@@ -5,12 +5,13 @@ use chrono::{DateTime, Utc};
 use recado_clients::twilio::{Credentials, TwilioError};
 use recado_domain::OwnerId;
 use recado_engine::{Activity, Attempt, Effect, Fault};
-use recado_store::unfinished::{self, Unfinished, unfinished};
+use recado_store::unfinished::{Unfinished, unfinished};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Environment,
     faults::{of_store, of_twilio},
+    fetch_prices::of,
 };
 
 /// How many are asked about in one step.
@@ -80,10 +81,7 @@ impl Activity<Environment> for FetchStatuses {
     type Output = Statuses;
 
     async fn run(&self, env: &Environment, _: &Attempt<'_>) -> Result<Statuses, Fault> {
-        let sending = match self.sending {
-            Sending::Messages => unfinished::Sending::Messages,
-            Sending::Calls => unfinished::Sending::Calls,
-        };
+        let sending = of(self.sending);
         let span = (self.from, self.until);
         let found = unfinished(
             &env.database,

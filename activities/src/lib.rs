@@ -9,6 +9,7 @@ mod check_billing;
 mod environment;
 mod faults;
 mod fetch_media;
+mod fetch_prices;
 mod fetch_statuses;
 mod find_instead;
 mod find_recording;
@@ -17,6 +18,7 @@ mod hand_off;
 mod in_common;
 mod keep_audio;
 mod keep_media;
+mod keep_prices;
 mod keep_words;
 mod list_received;
 mod offline_agent;
@@ -43,6 +45,7 @@ pub use check_billing::{CheckBilling, Grant};
 pub use environment::Environment;
 pub use faults::twilio_code;
 pub use fetch_media::{FetchMedia, Fetched};
+pub use fetch_prices::{FetchPrices, Price, Prices};
 pub use fetch_statuses::{Changed, FetchStatuses, Sending, Statuses};
 pub use find_instead::{FindInstead, FoundInstead};
 pub use find_recording::{FindRecording, FoundRecording};
@@ -50,6 +53,7 @@ pub use hand_off::{HandOff, HandedOff};
 pub use in_common::InCommon;
 pub use keep_audio::KeepAudio;
 pub use keep_media::{Attached, KeepMedia};
+pub use keep_prices::KeepPrices;
 pub use keep_words::KeepWords;
 pub use list_received::{ListAddresses, ListReceived, Missed, Received};
 pub use open_conversation::{OpenConversation, Opened};
@@ -95,6 +99,8 @@ pub fn register(
         .activity::<KeepAudio>()
         .activity::<FetchStatuses>()
         .activity::<ApplyStatuses>()
+        .activity::<FetchPrices>()
+        .activity::<KeepPrices>()
         .activity::<ListAddresses>()
         .activity::<ListReceived>()
         .activity::<TakePeople>()

@@ -122,6 +122,8 @@ struct Row {
     error: Option<String>,
     run: Option<String>,
     estimate: Option<String>,
+    /// What Twilio charged.
+    price: Option<String>,
 }
 
 /// Whose page it is.
@@ -318,6 +320,9 @@ impl Row {
             error: error.map(|error| sight.told(&error)),
             run: message.run,
             estimate: estimate.map(prices::written),
+            price: message
+                .price
+                .map(|(millionths, unit)| prices::charged(millionths, &unit)),
         }
     }
 }

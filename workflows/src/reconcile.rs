@@ -2,7 +2,8 @@
 //! never came. A schedule starts it once a day for each account of each owner.
 use chrono::{DateTime, TimeDelta, Utc};
 use recado_activities::{
-    ApplyStatuses, FetchStatuses, ListAddresses, ListReceived, Missed, Received, Sending, Statuses,
+    ApplyStatuses, FetchPrices, FetchStatuses, KeepPrices, ListAddresses, ListReceived, Missed, Prices,
+    Received, Sending, Statuses,
 };
 use recado_domain::OwnerId;
 use recado_engine::{Child, Context, Fault, Outcome, Workflow};
@@ -18,6 +19,8 @@ const GRACE: i64 = 600;
 const MOST_PAGES: usize = 200;
 /// The same of what was received, whose pages are larger.
 const MOST_RECEIVED: usize = 50;
+/// The same of prices: a hundred thousand messages.
+const MOST_PRICED: usize = 100;
 
 /// Compares an owner's books with those of a Twilio account.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -42,6 +45,9 @@ pub struct Mended {
     pub received: u32,
     /// Those whose webhook never came; a run of its own answers each.
     pub missed: u32,
+    /// Messages and calls of which Twilio told what they cost.
+    #[serde(default)]
+    pub priced: u32,
     /// Whether there was more than one run looks at.
     #[serde(default)]
     pub unfinished: bool,
@@ -71,6 +77,11 @@ impl Workflow for Reconcile {
             self.mend_statuses(ctx, sending, span, &mut mended).await?;
         }
         self.find_missed(ctx, span, &mut mended).await?;
+        if ctx.version("prices").await {
+            for sending in [Sending::Messages, Sending::Calls] {
+                self.find_prices(ctx, sending, span.0, &mut mended).await?;
+            }
+        }
         Ok(mended)
     }
 }
@@ -108,6 +119,43 @@ impl Reconcile {
                 return Ok(());
             }
             after = next;
+        }
+        mended.unfinished = true;
+        Ok(())
+    }
+
+    /// What Twilio charged for what is in the books: told some time after the end, so that a day looks at the one before
+    /// too.
+    async fn find_prices(
+        &self,
+        ctx: &mut Context,
+        sending: Sending,
+        from: DateTime<Utc>,
+        mended: &mut Mended,
+    ) -> Result<(), Fault> {
+        let mut at = None;
+        for _ in 0..MOST_PRICED {
+            let fetch = FetchPrices {
+                owner: self.owner.clone(),
+                account: self.account.clone(),
+                sending,
+                from,
+                next: at,
+            };
+            let Prices { prices, next } = ctx.run(fetch).await?;
+            if !prices.is_empty() {
+                let owner = self.owner.clone();
+                let keep = KeepPrices {
+                    owner,
+                    sending,
+                    prices,
+                };
+                mended.priced += ctx.run(keep).await?;
+            }
+            if next.is_none() {
+                return Ok(());
+            }
+            at = next;
         }
         mended.unfinished = true;
         Ok(())

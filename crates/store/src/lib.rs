@@ -26,6 +26,7 @@ pub mod opt_outs;
 pub mod owners;
 mod page;
 pub mod plans;
+pub mod prices;
 pub mod prospects;
 pub mod questions;
 mod quiet_hours;
