@@ -31,6 +31,7 @@ mod reply;
 mod resolve_owner;
 mod route_agent;
 mod settle_people;
+mod settle_person;
 mod show_typing;
 mod take_people;
 mod transcribe;
@@ -64,7 +65,8 @@ pub use release_merged::ReleaseMerged;
 pub use reply::{Purpose, Reply, Sent, Withheld};
 pub use resolve_owner::{Owner, ResolveOwner};
 pub use route_agent::{Answer, RouteAgent, Routed, Way};
-pub use settle_people::{PersonReport, SettlePeople, Settled};
+pub use settle_people::{Begun, SettlePeople};
+pub use settle_person::{SettlePerson, Settled};
 pub use show_typing::ShowTyping;
 pub use take_people::{TakePeople, Taken, TakenPerson, Why};
 pub use transcribe::Transcribe;
@@ -105,6 +107,7 @@ pub fn register(
         .activity::<ListReceived>()
         .activity::<TakePeople>()
         .activity::<SettlePeople>()
+        .activity::<SettlePerson>()
         .activity::<CampaignOver>()
         .activity::<BenchStep>()
 }

@@ -26,6 +26,7 @@ mod m20261121_000026_minutes;
 mod m20261121_000027_views;
 mod m20261121_000028_second_looks;
 mod m20261121_000031_prices;
+mod m20261121_000032_campaign_waits;
 
 /// Every migration, oldest first.
 #[derive(Debug)]
@@ -59,6 +60,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000027_views::Migration),
             Box::new(m20261121_000028_second_looks::Migration),
             Box::new(m20261121_000031_prices::Migration),
+            Box::new(m20261121_000032_campaign_waits::Migration),
         ]
     }
 }

@@ -2,26 +2,18 @@
 //! run and its journal stay small however many there are.
 use std::time::Duration;
 
-use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
-use recado_activities::{CampaignOver, PersonReport, SettlePeople, Settled, TakePeople, Taken, TakenPerson};
+use chrono::{DateTime, Utc};
+use recado_activities::{Begun, CampaignOver, SettlePeople, TakePeople, Taken, TakenPerson};
 use recado_domain::{CampaignState, OwnerId};
-use recado_engine::{Child, Context, Fault, OnClose, Outcome, Race, Signal, Sleep, Workflow};
+use recado_engine::{Child, Context, Fault, OnClose, Outcome, Signal, Workflow};
 use serde::{Deserialize, Serialize};
 
-use crate::{Delivery, Ending, SendMessage};
+use crate::{OfCampaign, SendMessage};
 
-/// How many people are written to at the same time.
+/// How many people are taken at a time: their messages stand in the journal of one run.
 const HANDFUL: u32 = 200;
-/// How long a handful is waited for; who hangs longer is reported as held, and the campaign goes on without.
-const PATIENCE: Duration = Duration::from_secs(120);
-/// How long the others are waited for after that.
-const HURRY: Duration = Duration::from_millis(500);
-/// How long those are waited for who were held, at the end.
-const LAST_LOOK: Duration = Duration::from_secs(10);
-/// Twilio's code for an account that has sent all that it may send in a day.
-const DAILY_LIMIT: i64 = 63038;
-/// How long nobody waits the less for the next day.
-const SHORTEST_DAY: TimeDelta = TimeDelta::hours(1);
+/// How often one run looks whether it can go on, before it goes on as another: so that no journal grows.
+const LOOKS: u32 = 50;
 /// How soon a campaign that was paused looks by itself whether it was resumed: what tells it so may be lost.
 const LOOK: Duration = Duration::from_secs(300);
 
@@ -89,17 +81,15 @@ impl Campaign {
         }
     }
 
-    /// One handful, or one wait. `None` if there may be more to do.
+    /// One handful, or some waits. `None` if there may be more to do.
     async fn go_on(&self, ctx: &mut Context) -> Result<Option<CampaignEnd>, Fault> {
-        let mut asked_after = None;
-        let until = loop {
+        for _ in 0..LOOKS {
             let take = TakePeople {
                 owner: self.owner.clone(),
                 campaign: self.campaign.clone(),
                 most: HANDFUL,
-                asked_after,
             };
-            match ctx.run(take).await? {
+            let until = match ctx.run(take).await? {
                 Taken::Over { state } => {
                     return Ok(Some(match state {
                         CampaignState::Completed => CampaignEnd::Completed,
@@ -110,36 +100,29 @@ impl Campaign {
                     ctx.signal::<CampaignChanged>(Some(LOOK)).await?;
                     return Ok(None);
                 }
-                Taken::Later { until, .. } => break Some(until),
-                Taken::People { people, next } => match self.write_to(ctx, people, PATIENCE).await? {
-                    true => break Some(tomorrow(ctx.now().await)),
-                    false => break next,
-                },
-                // Before the end those are asked once more who were held; their keys name the runs that they have.
-                Taken::Held { people } => {
-                    asked_after = people.last().map(|person| person.n);
-                    if self.write_to(ctx, people, LAST_LOOK).await? {
-                        break Some(tomorrow(ctx.now().await));
+                Taken::Later { until, .. } => until,
+                Taken::People { people, next } => {
+                    self.write_to(ctx, people).await?;
+                    if let Some(next) = next {
+                        self.wait(ctx, next).await?;
                     }
+                    return Ok(None);
                 }
-            }
-        };
-        if let Some(until) = until {
-            let wait = (until - ctx.now().await).to_std().unwrap_or_default();
-            ctx.signal::<CampaignChanged>(Some(wait)).await?;
+            };
+            self.wait(ctx, until).await?;
         }
         Ok(None)
     }
 
-    /// Has each written to, and writes down what became of it. Returns whether Twilio takes no more today.
-    async fn write_to(
-        &self,
-        ctx: &mut Context,
-        people: Vec<TakenPerson>,
-        mut patience: Duration,
-    ) -> Result<bool, Fault> {
-        let mut sendings = Vec::with_capacity(people.len());
-        let mut reports = Vec::with_capacity(people.len());
+    /// Waits, unless somebody changes the campaign.
+    async fn wait(&self, ctx: &mut Context, until: DateTime<Utc>) -> Result<(), Fault> {
+        let wait = (until - ctx.now().await).to_std().unwrap_or_default();
+        ctx.signal::<CampaignChanged>(Some(wait)).await.map(drop)
+    }
+
+    /// Has each written to by a run of its own, which writes down by itself what became of it.
+    async fn write_to(&self, ctx: &mut Context, people: Vec<TakenPerson>) -> Result<(), Fault> {
+        let mut begun = Vec::with_capacity(people.len());
         let mut cancelled = None;
         for person in people {
             let (n, key) = (person.n, self.key(&person));
@@ -158,45 +141,29 @@ impl Campaign {
                 }
                 started => started,
             };
-            match started {
-                Ok(sending) => sendings.push((n, sending)),
-                Err(fault) => reports.push(PersonReport {
-                    n,
-                    settled: Settled::Failed,
-                    run: None,
-                    sid: None,
-                    code: None,
-                    error: Some(fault.failure().message.clone()),
-                }),
-            }
-        }
-        for (n, sending) in sendings {
-            let run = sending.run_id().to_string();
-            reports.push(match ctx.race(sending, Sleep(patience)).await {
-                Ok(Race::First(delivery)) => settled(n, run, delivery),
-                Ok(Race::Second(())) => {
-                    patience = HURRY;
-                    held(n, run, None)
-                }
-                Err(fault @ Fault::Cancelled { .. }) => {
-                    cancelled = Some(fault);
-                    held(n, run, None)
-                }
-                Err(fault) => held(n, run, Some(fault.failure().message.clone())),
+            begun.push(Begun {
+                n,
+                run: match started {
+                    Ok(sending) => Ok(sending.run_id().to_string()),
+                    Err(fault) => Err(fault.failure().message.clone()),
+                },
             });
         }
-        let is_full = reports.iter().any(|report| report.settled == Settled::Again);
         let settle = SettlePeople {
             owner: self.owner.clone(),
             campaign: self.campaign.clone(),
-            people: reports,
+            people: begun,
         };
         ctx.run(settle).await?;
-        cancelled.map_or(Ok(is_full), Err)
+        cancelled.map_or(Ok(()), Err)
     }
 
     fn message(&self, person: TakenPerson) -> SendMessage {
         SendMessage {
+            of_campaign: Some(OfCampaign {
+                campaign: self.campaign.clone(),
+                n: person.n,
+            }),
             owner: self.owner.clone(),
             account: person.account,
             from: person.from,
@@ -209,43 +176,5 @@ impl Campaign {
             send_at: None,
             asked: None,
         }
-    }
-}
-
-/// When Twilio counts a day's messages anew.
-fn tomorrow(now: DateTime<Utc>) -> DateTime<Utc> {
-    let midnight = (now.date_naive() + TimeDelta::days(1))
-        .and_time(NaiveTime::MIN)
-        .and_utc();
-    midnight.max(now + SHORTEST_DAY)
-}
-
-fn settled(n: i64, run: String, delivery: Delivery) -> PersonReport {
-    let (code, error) = delivery.error.map(|error| (error.code, error.message)).unzip();
-    let code = code.flatten();
-    let settled = match delivery.ending {
-        Ending::Sent => Settled::Sent,
-        // Of a long text nothing is sent twice.
-        Ending::Refused if code == Some(DAILY_LIMIT) && delivery.sid.is_none() => Settled::Again,
-        _ => Settled::Failed,
-    };
-    PersonReport {
-        n,
-        settled,
-        run: Some(run),
-        sid: delivery.sid,
-        code,
-        error,
-    }
-}
-
-fn held(n: i64, run: String, error: Option<String>) -> PersonReport {
-    PersonReport {
-        n,
-        settled: Settled::Held,
-        run: Some(run),
-        sid: None,
-        code: None,
-        error,
     }
 }

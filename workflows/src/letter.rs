@@ -127,6 +127,7 @@ impl Letter {
             template: None,
             send_at: None,
             asked: None,
+            of_campaign: None,
         };
         let child = Child {
             lane: Some(message.lane()),

@@ -24,7 +24,7 @@ pub use receive_call::{CallReception, ReceiveCall};
 pub use reconcile::{Mended, Reconcile};
 pub use send_batch::{BatchReport, BatchRow, Limited, RowError, RowReport, SendBatch};
 pub use send_instead::{Redirection, SendInstead};
-pub use send_message::{Delivery, Ending, SendError, SendMessage};
+pub use send_message::{Delivery, Ending, OfCampaign, SendError, SendMessage};
 
 /// Makes every workflow known to an engine.
 #[must_use]

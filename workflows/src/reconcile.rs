@@ -15,10 +15,11 @@ use crate::InboundMessage;
 const SPAN: TimeDelta = TimeDelta::days(2);
 /// What is younger may still be reported by itself, in seconds.
 const GRACE: i64 = 600;
-/// The most pages of each kind that one run looks at: ten thousand statuses, ten thousand messages to an address.
+/// The most pages of each kind that one run looks at: ten thousand statuses, ten thousand messages to an address, a hundred
+/// thousand of an account that has messaging services.
 const MOST_PAGES: usize = 200;
 /// The same of what was received, whose pages are larger.
-const MOST_RECEIVED: usize = 50;
+const MOST_RECEIVED: usize = 100;
 /// The same of prices: a hundred thousand messages.
 const MOST_PRICED: usize = 100;
 
@@ -180,6 +181,8 @@ impl Reconcile {
             missed.extend(self.missed_at(ctx, to, span, mended).await?);
         }
         missed.sort_by(|one, other| (one.at, &one.sid).cmp(&(other.at, &other.sid)));
+        // One of our numbers may be of one of our services.
+        missed.dedup_by(|one, other| one.sid == other.sid);
         for one in missed {
             let message = self.message(one);
             let child = Child {

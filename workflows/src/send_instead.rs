@@ -93,6 +93,7 @@ impl SendInstead {
             template: None,
             send_at: None,
             asked: None,
+            of_campaign: None,
         };
         Some(match found.instead? {
             Instead::Template(template) => SendMessage {

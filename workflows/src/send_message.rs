@@ -2,7 +2,9 @@
 use std::ops::ControlFlow;
 
 use chrono::{DateTime, Utc};
-use recado_activities::{OpenConversation, Opened, Purpose, Reply, Sent, Withheld, twilio_code};
+use recado_activities::{
+    OpenConversation, Opened, Purpose, Reply, Sent, SettlePerson, Settled, Withheld, twilio_code,
+};
 use recado_domain::{Address, OwnerId, Template, text};
 use recado_engine::{Child, Context, Fault, OnClose, Outcome, Workflow};
 use serde::{Deserialize, Serialize};
@@ -11,6 +13,8 @@ use crate::letter::{InsteadOf, Letter, Step};
 
 /// The longest text that Twilio takes in one message, in characters; a longer one goes in parts of [`text::MAX_CHARS`].
 const LONGEST: usize = 1600;
+/// Twilio's code for an account that has sent all that it may send in a day.
+const DAILY_LIMIT: i64 = 63038;
 /// Faults of a send that say what Twilio has said for good, beside Twilio's own.
 const FINAL: [&str; 2] = ["no_credentials", "exhausted"];
 
@@ -45,6 +49,18 @@ pub struct SendMessage {
     /// A hash of the request, by which a repeated one is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked: Option<String>,
+    /// To which person of which campaign it goes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of_campaign: Option<OfCampaign>,
+}
+
+/// A person of a campaign.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OfCampaign {
+    /// The campaign.
+    pub campaign: String,
+    /// The how-manieth person of it, from 1.
+    pub n: i64,
 }
 
 impl std::fmt::Debug for SendMessage {
@@ -134,6 +150,59 @@ impl Workflow for SendMessage {
             let lane = self.lane();
             return at_its_time(ctx, at, &self, lane).await;
         }
+        let of_campaign = self.of_campaign.take();
+        let owner = self.owner.clone();
+        let ended = self.go(ctx).await;
+        match (of_campaign, ended) {
+            (Some(person), Ok(delivery)) => {
+                ctx.run(person.settled(owner, &delivery)).await?;
+                Ok(delivery)
+            }
+            (Some(person), Err(fault @ Fault::Cancelled { .. })) => {
+                ctx.run(person.cancelled(owner)).await?;
+                Err(fault)
+            }
+            (_, ended) => ended,
+        }
+    }
+}
+
+impl OfCampaign {
+    /// What is written down of the person.
+    fn settled(self, owner: OwnerId, delivery: &Delivery) -> SettlePerson {
+        let code = delivery.error.as_ref().and_then(|error| error.code);
+        SettlePerson {
+            owner,
+            campaign: self.campaign,
+            n: self.n,
+            settled: match delivery.ending {
+                Ending::Sent => Settled::Sent,
+                // Of a long text nothing is sent twice.
+                Ending::Refused if code == Some(DAILY_LIMIT) && delivery.sid.is_none() => Settled::Again,
+                _ => Settled::Failed,
+            },
+            sid: delivery.sid.clone(),
+            code,
+            error: delivery.error.as_ref().map(|error| error.message.clone()),
+        }
+    }
+
+    fn cancelled(self, owner: OwnerId) -> SettlePerson {
+        SettlePerson {
+            owner,
+            campaign: self.campaign,
+            n: self.n,
+            settled: Settled::Failed,
+            sid: None,
+            code: None,
+            error: Some("its run was cancelled".to_owned()),
+        }
+    }
+}
+
+impl SendMessage {
+    /// Sends it when its turn has come.
+    async fn go(&self, ctx: &mut Context) -> Result<Delivery, Fault> {
         ctx.enter_lane().await?;
         let opened = ctx
             .run(OpenConversation {
@@ -145,9 +214,7 @@ impl Workflow for SendMessage {
             .await?;
         self.send(ctx, &opened).await
     }
-}
 
-impl SendMessage {
     /// The lane in whose order messages between these two are sent, answers among them.
     pub fn lane(&self) -> String {
         let (ours, theirs) = (self.from.to_twilio(), self.to.to_twilio());

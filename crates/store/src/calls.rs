@@ -162,6 +162,10 @@ pub async fn insert(
         Name::Token(token) => (Direction::Outbound, None, Some(token)),
         Name::Sid(sid) => (Direction::Inbound, Some(sid), None),
     };
+    // A report that is being stored is waited for, or waits.
+    if let Some(sid) = sid {
+        reports::hold(conn, sid).await?;
+    }
     let status = sid.map(|_| CallStatus::Ringing);
     let values = vec![
         text(CallId::new().as_str()),
