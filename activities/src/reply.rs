@@ -105,6 +105,8 @@ pub enum Withheld {
     OutsideWindow,
     /// People have the conversation.
     InHumanHands,
+    /// The plan has nothing left of it; of a call, since a message asks earlier.
+    OverQuota,
 }
 
 impl Activity<Environment> for Reply {

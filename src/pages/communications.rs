@@ -301,10 +301,10 @@ impl Row {
             _ => None,
         };
         let address = Address::parse(&message.theirs).ok();
-        // Nothing is known of what calls cost.
-        let written_to = address.as_ref().filter(|_| message.medium != Medium::Call);
-        let estimate =
-            written_to.and_then(|address| prices::estimate(address, message.direction, &message.body));
+        let estimate = address.as_ref().and_then(|address| match message.medium {
+            Medium::Call => prices::estimate_call(address, message.direction, message.duration?),
+            _ => prices::estimate(address, message.direction, &message.body),
+        });
         Self {
             at: Moment::relative(message.created_at),
             channel: message.medium.as_str(),

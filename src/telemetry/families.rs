@@ -62,6 +62,7 @@ const OUTCOME: (&str, Values) = (
     Words(&[
         "anonymous",
         "answered",
+        "begun",
         "called",
         "cancelled",
         "given_up",

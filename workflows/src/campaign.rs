@@ -3,15 +3,17 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use recado_activities::{Begun, CampaignOver, SettlePeople, TakePeople, Taken, TakenPerson};
+use recado_activities::{CampaignOver, TakePeople, Taken, TakenPerson};
 use recado_domain::{CampaignState, OwnerId};
 use recado_engine::{Child, Context, Fault, OnClose, Outcome, Signal, Workflow};
 use serde::{Deserialize, Serialize};
 
-use crate::{OfCampaign, SendMessage};
+use crate::WriteToPeople;
 
 /// How many people are taken at a time: their messages stand in the journal of one run.
-const HANDFUL: u32 = 200;
+const HANDFUL: u32 = 256;
+/// How many of them each of the runs gets that write to them side by side.
+const PORTION: usize = 16;
 /// How often one run looks whether it can go on, before it goes on as another: so that no journal grows.
 const LOOKS: u32 = 50;
 /// How soon a campaign that was paused looks by itself whether it was resumed: what tells it so may be lost.
@@ -73,14 +75,6 @@ impl Workflow for Campaign {
 }
 
 impl Campaign {
-    /// The key of the run that sends to a person, for ever; one that Twilio's daily limit sent back has another.
-    fn key(&self, person: &TakenPerson) -> String {
-        match person.tries {
-            0 => format!("campaign/{}/{}", self.campaign, person.n),
-            tries => format!("campaign/{}/{}/{tries}", self.campaign, person.n),
-        }
-    }
-
     /// One handful, or some waits. `None` if there may be more to do.
     async fn go_on(&self, ctx: &mut Context) -> Result<Option<CampaignEnd>, Fault> {
         for _ in 0..LOOKS {
@@ -120,61 +114,36 @@ impl Campaign {
         ctx.signal::<CampaignChanged>(Some(wait)).await.map(drop)
     }
 
-    /// Has each written to by a run of its own, which writes down by itself what became of it.
+    /// Has them written to by some runs side by side, and waits until each is on the way: what a run starts it starts one by
+    /// one, each in a commit.
     async fn write_to(&self, ctx: &mut Context, people: Vec<TakenPerson>) -> Result<(), Fault> {
-        let mut begun = Vec::with_capacity(people.len());
         let mut cancelled = None;
-        for person in people {
-            let (n, key) = (person.n, self.key(&person));
-            let message = self.message(person);
+        let mut portions = Vec::new();
+        for people in people.chunks(PORTION) {
+            let portion = WriteToPeople {
+                owner: self.owner.clone(),
+                campaign: self.campaign.clone(),
+                people: people.to_vec(),
+            };
+            // What was taken is sent, whatever becomes of the campaign.
             let child = Child {
-                key: Some(key),
-                lane: Some(message.lane()),
-                // What was taken is sent, whatever becomes of the campaign.
                 on_close: OnClose::Abandon,
                 ..Child::default()
             };
-            let started = match ctx.start(&message, child.clone()).await {
+            portions.push(match ctx.start(&portion, child.clone()).await {
                 Err(fault @ Fault::Cancelled { .. }) => {
                     cancelled = Some(fault);
-                    ctx.start(&message, child).await
+                    ctx.start(&portion, child).await?
                 }
-                started => started,
-            };
-            begun.push(Begun {
-                n,
-                run: match started {
-                    Ok(sending) => Ok(sending.run_id().to_string()),
-                    Err(fault) => Err(fault.failure().message.clone()),
-                },
+                started => started?,
             });
         }
-        let settle = SettlePeople {
-            owner: self.owner.clone(),
-            campaign: self.campaign.clone(),
-            people: begun,
-        };
-        ctx.run(settle).await?;
-        cancelled.map_or(Ok(()), Err)
-    }
-
-    fn message(&self, person: TakenPerson) -> SendMessage {
-        SendMessage {
-            of_campaign: Some(OfCampaign {
-                campaign: self.campaign.clone(),
-                n: person.n,
-            }),
-            owner: self.owner.clone(),
-            account: person.account,
-            from: person.from,
-            service: person.service,
-            to: person.to,
-            prospect: person.prospect,
-            body: person.message.body,
-            media_urls: person.message.media_urls,
-            template: person.message.template,
-            send_at: None,
-            asked: None,
+        for begun in ctx.join(portions).await {
+            // One that a person has ended leaves people behind, whom the next look finds.
+            if let Err(fault @ Fault::Cancelled { .. }) = begun {
+                cancelled = Some(fault);
+            }
         }
+        cancelled.map_or(Ok(()), Err)
     }
 }

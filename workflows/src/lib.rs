@@ -11,6 +11,7 @@ mod reconcile;
 mod send_batch;
 mod send_instead;
 mod send_message;
+mod write_to_people;
 
 pub use bench_steps::{BenchSteps, BenchStepsDone};
 pub use campaign::{Campaign, CampaignChanged, CampaignEnd};
@@ -25,6 +26,7 @@ pub use reconcile::{Mended, Reconcile};
 pub use send_batch::{BatchReport, BatchRow, Limited, RowError, RowReport, SendBatch};
 pub use send_instead::{Redirection, SendInstead};
 pub use send_message::{Delivery, Ending, OfCampaign, SendError, SendMessage};
+pub use write_to_people::{OnTheWay, WriteToPeople};
 
 /// Makes every workflow known to an engine.
 #[must_use]
@@ -39,5 +41,6 @@ pub fn register(engine: EngineBuilder<Environment>) -> EngineBuilder<Environment
         .workflow::<KeepRecording>()
         .workflow::<Reconcile>()
         .workflow::<Campaign>()
+        .workflow::<WriteToPeople>()
         .workflow::<BenchSteps>()
 }

@@ -225,8 +225,7 @@ impl SendMessage {
     async fn send(&self, ctx: &mut Context, opened: &Opened) -> Result<Delivery, Fault> {
         let mut delivery = Delivery::begun(Ending::Sent, &self.to);
         if opened.over_quota {
-            let message = "the plan has no message left in this period".to_owned();
-            return Ok(delivery.ended(Ending::OverQuota, SendError { code: None, message }));
+            return Ok(delivery.over_quota());
         }
         let mut parts = self.parts().into_iter();
         let first = Reply {
@@ -300,6 +299,11 @@ impl Delivery {
         }
     }
 
+    fn over_quota(self) -> Self {
+        let message = "the plan has no message left in this period".to_owned();
+        self.ended(Ending::OverQuota, SendError { code: None, message })
+    }
+
     /// One of which nobody can tell yet how it ended.
     pub(crate) fn unclear(self, message: String) -> Self {
         self.ended(Ending::GivenUp, SendError { code: None, message })
@@ -330,6 +334,7 @@ impl Delivery {
                 self.accepted(sid, status);
                 ControlFlow::Continue(self)
             }
+            Ok(Sent::Withheld(Withheld::OverQuota)) => ControlFlow::Break(self.over_quota()),
             Ok(Sent::Withheld(why)) => ControlFlow::Break(self.ended(Ending::Withheld, withheld(why))),
             // Of a call there is none; of a message the letter has seen to it.
             Ok(Sent::Elsewhere { .. }) => {
@@ -390,6 +395,7 @@ fn withheld(why: Withheld) -> SendError {
             "the contact has not written on WhatsApp within the last 24 hours, and this is no template",
         ),
         Withheld::InHumanHands => (None, "people have the conversation"),
+        Withheld::OverQuota => (None, "the plan has no message left in this period"),
     };
     SendError {
         code,

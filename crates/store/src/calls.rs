@@ -11,9 +11,11 @@ use crate::{
     statement::{execute, statement, text, text_or_null},
 };
 
+mod counts;
 mod recordings;
 pub mod reports;
 
+pub use counts::{Count, counts_since};
 pub use recordings::{Kept, Recording, keep, of_calls, recording};
 
 /// One call. `Debug` leaves out who speaks with whom.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, Utc};
 use recado_domain::{Address, Channel, Direction, OwnerId};
-use recado_store::{StoreError, messages};
+use recado_store::{StoreError, calls, messages};
 use sea_orm::ConnectionTrait;
 
 /// A country's calling code, and what one segment of an SMS to it, and one from it, costs: in millionths of a dollar.
@@ -31,6 +31,46 @@ const SMS: [(u16, i64, i64); 16] = [
 ];
 /// Twilio's fee for a WhatsApp message either way, in millionths of a dollar.
 const WHATSAPP: i64 = 5_000;
+
+/// A country's calling code, and what a minute of a call to a mobile there costs, in millionths of a dollar.
+const CALLS: [(u16, i64); 16] = [
+    (1, 14_000),
+    (33, 45_000),
+    (34, 40_000),
+    (351, 50_000),
+    (39, 50_000),
+    (44, 32_000),
+    (49, 40_000),
+    (51, 40_000),
+    (52, 20_000),
+    (54, 110_000),
+    (55, 60_000),
+    (56, 35_000),
+    (57, 30_000),
+    (595, 100_000),
+    (598, 120_000),
+    (91, 45_000),
+];
+/// What a minute of a call that comes in costs, in millionths of a dollar.
+const CALLED: i64 = 10_000;
+
+/// What a call costs that has ended, in millionths of a dollar; `None` where the table does not know the country. Each
+/// minute that was begun counts.
+pub(super) fn estimate_call(theirs: &Address, direction: Direction, seconds: i64) -> Option<i64> {
+    let minutes = (seconds.max(0) + 59) / 60;
+    Some(minute(theirs.phone()?.as_str(), direction)? * minutes)
+}
+
+fn minute(number: &str, direction: Direction) -> Option<i64> {
+    let digits = number.trim_start_matches('+');
+    match direction {
+        Direction::Inbound => Some(CALLED),
+        Direction::Outbound => CALLS
+            .iter()
+            .find(|(code, _)| digits.starts_with(&code.to_string()))
+            .map(|(_, each)| *each),
+    }
+}
 
 /// What a message costs, in millionths of a dollar; `None` where the table does not know the country.
 pub(super) fn estimate(theirs: &Address, direction: Direction, body: &str) -> Option<i64> {
@@ -144,6 +184,17 @@ impl Month {
                 *sum.charged.entry(unit).or_default() += count.price;
             }
         }
+        for count in calls::counts_since(conn, owner, begins.and_time(NaiveTime::MIN).and_utc()).await? {
+            let sum = sums
+                .entry(("call", count.direction == Direction::Outbound))
+                .or_default();
+            sum.count += count.count;
+            sum.estimate += minute(&count.prefix, count.direction).map_or(0, |each| each * count.minutes);
+            sum.priced += count.priced;
+            if let Some(unit) = count.price_unit {
+                *sum.charged.entry(unit).or_default() += count.price;
+            }
+        }
         let line = |((channel, ours), sum): ((&'static str, bool), Sum)| Line {
             channel,
             ours,
@@ -184,6 +235,11 @@ mod tests {
 
     #[test]
     fn no_calling_code_of_the_table_is_the_beginning_of_another() {
+        assert!(
+            SMS.iter()
+                .map(|(code, ..)| code)
+                .eq(CALLS.iter().map(|(code, _)| code))
+        );
         for (code, ..) in SMS {
             let mut others = SMS.iter().filter(|(other, ..)| *other != code);
             assert!(
@@ -201,5 +257,13 @@ mod tests {
         assert_eq!(cost("whatsapp:+5511987654321"), Some(WHATSAPP));
         assert_eq!(cost("+35312345678"), None);
         assert_eq!(written(66_900), "US$ 0.0669");
+        let call = |seconds| {
+            let to = Address::parse("+5511987654321").ok();
+            to.and_then(|to| estimate_call(&to, Direction::Outbound, seconds))
+        };
+        assert_eq!(
+            (call(0), call(60), call(61)),
+            (Some(0), Some(60_000), Some(120_000))
+        );
     }
 }
