@@ -22,6 +22,8 @@ pub struct Faults {
     pub speech: SpeechFaults,
     /// A message shows in lists only this many milliseconds after its creation.
     pub listing_lag_ms: u64,
+    /// Messages and calls have a price only this many milliseconds after their end; absent: a minute.
+    pub price_lag_ms: Option<u64>,
 }
 
 /// Faults of the Twilio REST API.

@@ -40,6 +40,8 @@ pub(super) struct SentMessage {
     status: String,
     /// To whom, as Twilio writes it.
     to: String,
+    /// What went instead, where WhatsApp did not take it and the owner has a way out: `template` or `sms`.
+    instead: Option<String>,
 }
 
 /// A message or call that was asked for.
@@ -81,7 +83,7 @@ impl Messages {
     /// Sends a WhatsApp message
     ///
     /// As an SMS. Whether the person wants messages, and wrote within the last 24 hours, is looked at in the moment of
-    /// sending; outside of these 24 hours only a template is sent (63016).
+    /// sending; outside of these 24 hours only a template is sent (63016), or what the owner's `way-out` says.
     #[oai(path = "/messages/whatsapp", method = "post")]
     async fn whatsapp(
         &self,
@@ -381,6 +383,7 @@ pub(super) fn answer(run: Run) -> Result<SendAnswer, Problem> {
         more_sids,
         status,
         to,
+        instead,
         ..
     } = delivery;
     Ok(SendAnswer::Sent(Json(SentMessage {
@@ -389,6 +392,7 @@ pub(super) fn answer(run: Run) -> Result<SendAnswer, Problem> {
         more_sids,
         status,
         to: to.to_twilio(),
+        instead: instead.map(|instead| instead.as_str().to_owned()),
     })))
 }
 

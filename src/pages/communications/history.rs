@@ -46,6 +46,8 @@ pub(super) struct Row {
     pub(super) error: Option<String>,
     pub(super) run: Option<String>,
     pub(super) estimate: Option<String>,
+    /// What Twilio charged.
+    pub(super) price: Option<String>,
 }
 
 impl History {
@@ -124,9 +126,10 @@ impl Row {
             _ => None,
         };
         let address = Address::parse(&said.theirs).ok();
-        // Nothing is known of what calls cost.
-        let written_to = address.as_ref().filter(|_| said.medium != Medium::Call);
-        let estimate = written_to.and_then(|address| prices::estimate(address, said.direction, &said.body));
+        let estimate = address.as_ref().and_then(|address| match said.medium {
+            Medium::Call => prices::estimate_call(address, said.direction, said.duration?),
+            _ => prices::estimate(address, said.direction, &said.body),
+        });
         Self {
             at: Moment::relative(said.created_at),
             channel: said.medium.as_str(),
@@ -146,6 +149,9 @@ impl Row {
             error: error.map(|error| sight.told(&error)),
             run: said.run,
             estimate: estimate.map(prices::written),
+            price: said
+                .price
+                .map(|(millionths, unit)| prices::charged(millionths, &unit)),
         }
     }
 }

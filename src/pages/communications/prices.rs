@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, Utc};
 use recado_domain::{Address, Channel, Direction, OwnerId};
-use recado_store::{StoreError, messages};
+use recado_store::{StoreError, calls, messages};
 use sea_orm::ConnectionTrait;
 
 /// A country's calling code, and what one segment of an SMS to it, and one from it, costs: in millionths of a dollar.
@@ -33,6 +33,46 @@ const SMS: [(u16, i64, i64); 16] = [
 ];
 /// Twilio's fee for a WhatsApp message either way, in millionths of a dollar.
 const WHATSAPP: i64 = 5_000;
+
+/// A country's calling code, and what a minute of a call to a mobile there costs, in millionths of a dollar.
+const CALLS: [(u16, i64); 16] = [
+    (1, 14_000),
+    (33, 45_000),
+    (34, 40_000),
+    (351, 50_000),
+    (39, 50_000),
+    (44, 32_000),
+    (49, 40_000),
+    (51, 40_000),
+    (52, 20_000),
+    (54, 110_000),
+    (55, 60_000),
+    (56, 35_000),
+    (57, 30_000),
+    (595, 100_000),
+    (598, 120_000),
+    (91, 45_000),
+];
+/// What a minute of a call that comes in costs, in millionths of a dollar.
+const CALLED: i64 = 10_000;
+
+/// What a call costs that has ended, in millionths of a dollar; `None` where the table does not know the country. Each
+/// minute that was begun counts.
+pub(super) fn estimate_call(theirs: &Address, direction: Direction, seconds: i64) -> Option<i64> {
+    let minutes = (seconds.max(0) + 59) / 60;
+    Some(minute(theirs.phone()?.as_str(), direction)? * minutes)
+}
+
+fn minute(number: &str, direction: Direction) -> Option<i64> {
+    let digits = number.trim_start_matches('+');
+    match direction {
+        Direction::Inbound => Some(CALLED),
+        Direction::Outbound => CALLS
+            .iter()
+            .find(|(code, _)| digits.starts_with(&code.to_string()))
+            .map(|(_, each)| *each),
+    }
+}
 
 /// What a message costs, in millionths of a dollar; `None` where the table does not know the country.
 pub(super) fn estimate(theirs: &Address, direction: Direction, body: &str) -> Option<i64> {
@@ -83,6 +123,14 @@ pub(super) fn written(micros: i64) -> String {
     format!("US$ {:.4}", micros as f64 / 1e6)
 }
 
+/// What Twilio charged, in millionths of a currency.
+pub(super) fn charged(millionths: i64, unit: &str) -> String {
+    match unit {
+        "USD" => written(millionths),
+        unit => format!("{unit} {:.4}", millionths as f64 / 1e6),
+    }
+}
+
 /// What an owner sent and received in the present month.
 pub(super) struct Month {
     pub(super) begins: NaiveDate,
@@ -96,6 +144,19 @@ pub(super) struct Line {
     pub(super) count: i64,
     /// As far as the table knows the countries.
     pub(super) cost: String,
+    /// What Twilio charged, as far as it has told: one amount for each currency.
+    pub(super) charged: Vec<String>,
+    /// For how many of them.
+    pub(super) priced: i64,
+}
+
+/// What is added up.
+#[derive(Default)]
+struct Sum {
+    count: i64,
+    estimate: i64,
+    priced: i64,
+    charged: BTreeMap<String, i64>,
 }
 
 impl Month {
@@ -111,7 +172,7 @@ impl Month {
         let today = now.date_naive();
         let begins = today.with_day(1).unwrap_or(today);
         let counts = messages::counts_since(conn, owner, begins.and_time(NaiveTime::MIN).and_utc()).await?;
-        let mut sums: BTreeMap<(&str, bool), (i64, i64)> = BTreeMap::new();
+        let mut sums: BTreeMap<(&str, bool), Sum> = BTreeMap::new();
         for count in counts {
             let each = match count.channel {
                 Channel::Whatsapp => Some((WHATSAPP, count.count)),
@@ -119,14 +180,35 @@ impl Month {
             };
             let ours = count.direction == Direction::Outbound;
             let sum = sums.entry((count.channel.as_str(), ours)).or_default();
-            sum.0 += count.count;
-            sum.1 += each.map_or(0, |(each, times)| each * times);
+            sum.count += count.count;
+            sum.estimate += each.map_or(0, |(each, times)| each * times);
+            sum.priced += count.priced;
+            if let Some(unit) = count.price_unit {
+                *sum.charged.entry(unit).or_default() += count.price;
+            }
         }
-        let line = |((channel, ours), (count, cost))| Line {
+        for count in calls::counts_since(conn, owner, begins.and_time(NaiveTime::MIN).and_utc()).await? {
+            let sum = sums
+                .entry(("call", count.direction == Direction::Outbound))
+                .or_default();
+            sum.count += count.count;
+            sum.estimate += minute(&count.prefix, count.direction).map_or(0, |each| each * count.minutes);
+            sum.priced += count.priced;
+            if let Some(unit) = count.price_unit {
+                *sum.charged.entry(unit).or_default() += count.price;
+            }
+        }
+        let line = |((channel, ours), sum): ((&'static str, bool), Sum)| Line {
             channel,
             ours,
-            count,
-            cost: written(cost),
+            count: sum.count,
+            cost: written(sum.estimate),
+            charged: sum
+                .charged
+                .iter()
+                .map(|(unit, sum)| charged(*sum, unit))
+                .collect(),
+            priced: sum.priced,
         };
         Ok(Self {
             begins,
@@ -156,6 +238,11 @@ mod tests {
 
     #[test]
     fn no_calling_code_of_the_table_is_the_beginning_of_another() {
+        assert!(
+            SMS.iter()
+                .map(|(code, ..)| code)
+                .eq(CALLS.iter().map(|(code, _)| code))
+        );
         for (code, ..) in SMS {
             let mut others = SMS.iter().filter(|(other, ..)| *other != code);
             assert!(
@@ -173,5 +260,13 @@ mod tests {
         assert_eq!(cost("whatsapp:+5511987654321"), Some(WHATSAPP));
         assert_eq!(cost("+35312345678"), None);
         assert_eq!(written(66_900), "US$ 0.0669");
+        let call = |seconds| {
+            let to = Address::parse("+5511987654321").ok();
+            to.and_then(|to| estimate_call(&to, Direction::Outbound, seconds))
+        };
+        assert_eq!(
+            (call(0), call(60), call(61)),
+            (Some(0), Some(60_000), Some(120_000))
+        );
     }
 }
