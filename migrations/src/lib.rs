@@ -25,6 +25,7 @@ mod m20261121_000024_audit;
 mod m20261121_000026_minutes;
 mod m20261121_000027_views;
 mod m20261121_000028_second_looks;
+mod m20261121_000029_run_filters;
 
 /// Every migration, oldest first.
 #[derive(Debug)]
@@ -57,6 +58,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000026_minutes::Migration),
             Box::new(m20261121_000027_views::Migration),
             Box::new(m20261121_000028_second_looks::Migration),
+            Box::new(m20261121_000029_run_filters::Migration),
         ]
     }
 }

@@ -3,6 +3,13 @@
 const units = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
 const relative = new Intl.RelativeTimeFormat(document.documentElement.lang, { numeric: "auto", style: "short" });
 
+/** What scripts say, in the page's language: the page holds it as `data-say-…`, with `{name}` where something is given. */
+export function told(what, given = {}) {
+  const name = `say${what[0].toUpperCase()}${what.slice(1)}`;
+  const holder = [...document.querySelectorAll("[data-words]")].find((element) => name in element.dataset);
+  return (holder?.dataset[name] ?? what).replace(/\{(\w+)\}/g, (_, key) => given[key] ?? "");
+}
+
 /** "12 sec. ago", "in 3 min." */
 function relativeTo(now, then) {
   const seconds = Math.round((then - now) / 1000);
@@ -121,8 +128,9 @@ document.addEventListener("submit", (event) => {
   const acts = document.createElement("form");
   acts.method = "dialog";
   acts.className = "acts";
-  acts.innerHTML = '<button value="yes" class="primary" id="confirm-yes">Yes</button> <button value="no">No</button>';
-  dialog.setAttribute("aria-label", "Please confirm");
+  acts.innerHTML = '<button value="yes" class="primary" id="confirm-yes"></button> <button value="no"></button>';
+  for (const button of acts.elements) button.textContent = told(button.value);
+  dialog.setAttribute("aria-label", told("confirm"));
   dialog.append(question, acts);
   dialog.addEventListener("close", () => {
     dialog.remove();
