@@ -6,7 +6,7 @@ use poem::{
     http::StatusCode,
     web::{Data, Form, Query},
 };
-use recado_domain::{Address, Direction, OwnerId};
+use recado_domain::{Address, Direction, OwnerId, price};
 use recado_store::{
     owners,
     prospects::{self, Communication, Filter, Medium},
@@ -302,7 +302,7 @@ impl Row {
         // Nothing is known of what calls cost.
         let written_to = address.as_ref().filter(|_| message.medium != Medium::Call);
         let estimate =
-            written_to.and_then(|address| prices::estimate(address, message.direction, &message.body));
+            written_to.and_then(|address| price::estimate(address, message.direction, &message.body));
         Self {
             at: Moment::relative(message.created_at),
             channel: message.medium.as_str(),
