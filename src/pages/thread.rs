@@ -30,9 +30,10 @@ use super::{
     moment::Moment,
     owners::Choice,
     problem::{no_database, not_found, of_store},
+    runs::runs_like,
     sight::Sight,
 };
-use crate::{app::App, t};
+use crate::{app::App, line::Line, t};
 
 /// Messages on one page, the latest first to be read.
 const LIMIT: u64 = 50;
@@ -74,6 +75,8 @@ struct Head {
     queue: Option<String>,
     previous: Option<String>,
     revealed: Option<Moment>,
+    /// Where the runs with the contact are listed, while the number is shown.
+    runs: Option<String>,
 }
 
 #[derive(Template)]
@@ -206,6 +209,10 @@ impl Following {
             queue: conversation.queue.clone(),
             previous: previous.map(|id| super::conversations::address(&self.owner, id.as_str())),
             revealed: seen.revealed.map(Moment::relative),
+            runs: self.sight.is_whole().then(|| {
+                let line = Line::default().with("owner", self.owner.as_str());
+                runs_like(&line.with("contact", &conversation.theirs.to_twilio()))
+            }),
         }
     }
 

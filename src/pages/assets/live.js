@@ -158,6 +158,10 @@ if (line) {
   });
 }
 
+/** Where the pages' names do not fit side by side, the present one is in sight. */
+const here = document.querySelector(".top nav [aria-current]");
+if (here) here.parentElement.scrollLeft = here.offsetLeft - (here.parentElement.clientWidth - here.clientWidth) / 2;
+
 /** Ctrl-K leads to the search from everywhere. */
 const search = document.querySelector("input[data-search]");
 addEventListener("keydown", (event) => {

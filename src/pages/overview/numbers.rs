@@ -122,7 +122,10 @@ impl Numbers {
             answers: steps.iter().map(|step| step.answers).sum(),
             p50: told(histogram::quantile(0.5, &waited)),
             p99: told(histogram::quantile(0.99, &waited)),
-            cost: dollars(steps.iter().flat_map(|step| step.cost).sum::<i64>() as f64 / 1e6),
+            cost: format!(
+                "US$ {}",
+                amount_of(steps.iter().flat_map(|step| step.cost).sum::<i64>() as f64 / 1e6)
+            ),
             tokens: steps.iter().flat_map(|step| step.tokens).sum(),
             funnel: bars(funnel.chain(lost).collect()),
             ends: bars(largest(ends)),
@@ -168,13 +171,13 @@ impl Numbers {
             ),
             Chart::new(
                 "cost",
-                t("What messages cost an hour, roughly"),
+                t("What messages cost an hour, roughly, in US dollars"),
                 &times,
                 vec![
                     Series::new("SMS", hourly(|step| step.cost[0] as f64 / 1e6)),
                     Series::new("WhatsApp", hourly(|step| step.cost[1] as f64 / 1e6)),
                 ],
-                dollars,
+                |amount| amount_of(amount),
             ),
             Chart::new(
                 "tokens",
@@ -184,7 +187,7 @@ impl Numbers {
                     Series::new(t("tokens read"), hourly(|step| step.tokens[0] as f64)),
                     Series::new(t("tokens written"), hourly(|step| step.tokens[1] as f64)),
                 ],
-                |n| format!("{n:.0}"),
+                |n| format!("{n:.1}").trim_end_matches(".0").to_owned(),
             ),
         ]
     }
@@ -194,12 +197,15 @@ fn each_of(steps: &[Step], of: impl Fn(&Step) -> f64) -> Vec<Option<f64>> {
     steps.iter().map(|step| Some(of(step))).collect()
 }
 
-/// An amount with as many digits as tell something.
-fn dollars(amount: f64) -> String {
-    match amount {
-        0.0 => "US$ 0".to_owned(),
-        1.0.. => format!("US$ {amount:.2}"),
-        _ => format!("US$ {amount:.4}"),
+/// An amount with as many digits as tell something: cents, or, of less than one dollar, hundredths of them.
+fn amount_of(dollars: f64) -> String {
+    match dollars {
+        0.0 => "0".to_owned(),
+        1.0.. => format!("{dollars:.2}"),
+        _ => {
+            let told = format!("{dollars:.4}");
+            told.strip_suffix("00").unwrap_or(&told).to_owned()
+        }
     }
 }
 
