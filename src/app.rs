@@ -2,7 +2,7 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use recado_activities::{Environment, InCommon};
+use recado_activities::{Environment, InCommon, Spent};
 use recado_clients::{media::MediaStore, models::Providers, speech::Transcriber, twilio};
 use recado_engine::{Codec, Engine, EngineBuilder, Settings, Storage, StorageOptions, dispatch::Bells};
 use recado_migrations::{Migrator, MigratorTrait};
@@ -157,6 +157,7 @@ fn environment(config: &Config, storage: &Storage) -> anyhow::Result<Environment
         call_callback: format!("{public}{CALL_PATH}"),
         recording_callback: format!("{public}{RECORDING_PATH}"),
         in_common: InCommon::default(),
+        spent: Spent::default(),
     })
 }
 

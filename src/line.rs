@@ -11,7 +11,8 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use recado_engine::{Cause, Filter, Kind};
 
-use self::values::{attempts, order, span, state, tag, time, words};
+pub(crate) use self::values::addresses;
+use self::values::{attempts, contact, order, run, span, state, tag, time, words};
 
 /// How many runs are looked through at once where no index leads to those that are asked for.
 const DEPTH: u64 = 50_000;
@@ -19,7 +20,7 @@ const DEPTH: u64 = 50_000;
 const DEPTH_OF_TEXT: u64 = 20_000;
 
 /// What may stand before a colon, and what it means.
-pub(crate) const NAMES: [(&str, &str); 14] = [
+pub(crate) const NAMES: [(&str, &str); 16] = [
     (
         "state",
         "queued, running, waiting, parked, completed, failed, cancelled, terminated; open for the first four",
@@ -27,6 +28,11 @@ pub(crate) const NAMES: [(&str, &str); 14] = [
     ("workflow", "the durable name of the workflow"),
     ("outcome", "how it ended, in the workflow's words"),
     ("owner", "whose run it is"),
+    (
+        "contact",
+        "who wrote, or is written to or called: +5511987654321, in any spelling and on any channel",
+    ),
+    ("parent", "the id of the run that started it as its child"),
     ("tag", "name=value"),
     ("error", "what its error begins with, e.g. a class"),
     (
@@ -181,6 +187,8 @@ impl Line {
                 "workflow" => filter.workflow = text,
                 "outcome" => filter.outcome = text,
                 "owner" => filter.owner = text,
+                "contact" => filter.lane_ends = contact(value)?,
+                "parent" => filter.parent = Some(run("parent", value)?),
                 "tag" => filter.tag = Some(tag(value)?),
                 "error" => filter.error = text,
                 "waits" => filter.waiting_for = text,

@@ -3,6 +3,7 @@
 //! The looks of any number of readers then cost rows of minutes and no runs. The counts are those of Prometheus's
 //! families, read from the database instead of from each process's memory (docs/METRICS.md), and so outlive restarts.
 pub(crate) mod histogram;
+pub(crate) mod spent;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -24,6 +25,11 @@ pub(crate) const WAITED: &str = "waited";
 pub(crate) const REPORTED: &str = "reported";
 /// Those with an error code, by code.
 pub(crate) const REFUSED: &str = "refused";
+/// What messages cost, roughly, in millionths of a dollar, by channel; and tokens of models, by kind. Both are written down
+/// as they are spent, by whoever spends.
+pub(crate) const COST: &str = "cost";
+/// Tokens of models: `prompt` for those they read, `completion` for those they wrote.
+pub(crate) const TOKENS: &str = "tokens";
 /// The outcome of a message that was answered.
 pub(crate) const ANSWERED: &str = "answered";
 

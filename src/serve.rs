@@ -54,8 +54,10 @@ pub(crate) async fn serve(config: Config, worker: bool) -> anyhow::Result<()> {
             tokio::join!(
                 app.engine.work(stop.clone()),
                 app.engine.purge_until(stop.clone()),
-                media::purge_until(&app, stop.clone())
+                media::purge_until(&app, stop.clone()),
+                overview::spent::write_down_until(&app, stop.clone())
             );
+            overview::spent::write_down(&app).await;
         }
     };
     let housekeeping = housekeep(&app, compared, stop.clone());
@@ -82,12 +84,14 @@ pub(crate) async fn worker(config: Config) -> anyhow::Result<()> {
     telemetry::begin(&app, Process::Worker);
     app.environment.media.prepare().context("MEDIA_URL")?;
     let stop = stop_on_signal()?;
-    let (monitoring, (), (), ()) = tokio::join!(
+    let (monitoring, (), (), (), ()) = tokio::join!(
         monitor(&app, stop.clone()),
         app.engine.work(stop.clone()),
         app.engine.purge_until(stop.clone()),
-        media::purge_until(&app, stop.clone())
+        media::purge_until(&app, stop.clone()),
+        overview::spent::write_down_until(&app, stop.clone())
     );
+    overview::spent::write_down(&app).await;
     monitoring
 }
 

@@ -105,6 +105,7 @@ on_both! {
             part(&measured, Some(&format!("start at {size}")), &EACH);
             part(&measured, Some(&format!("claim at {size}")), &EACH);
             part(&measured, Some(&format!("list at {size}")), &["all_p50_ms", "of_owner_p99_ms"]);
+            part(&measured, Some(&format!("filter at {size}")), &["contact_p50_ms", "text_p99_ms"]);
             part(&measured, Some(&format!("inbound at {size}")), &["answered_p99_ms"]);
         }
         part(&measured, Some("ratio"), &["start_p50_ms_ratio", "claim_p99_ms_ratio", "list_all_p50_ms_ratio"]);

@@ -105,6 +105,16 @@ async fn what_happened_is_counted_once_and_each_owners_apart(backend: Backend) {
         Some(30007),
     )
     .await;
+    // What was spent is there before its minute is counted, and does not count it.
+    for (owner, measure, label, n) in [
+        ("ours", "cost", "sms", 66_900),
+        ("ours", "tokens", "prompt", 1_234),
+        ("*", "cost", "sms", 66_900),
+    ] {
+        let sql = "insert into minutes (owner, at, measure, label, n) values ($1, $2, $3, $4, $5)";
+        let values = vec![owner.into(), at.into(), measure.into(), label.into(), n.into()];
+        write(&db, sql, values).await;
+    }
     db.close().await.unwrap();
 
     // Two processes begin with the same minutes at the same time, where the database can have two.
@@ -132,6 +142,8 @@ async fn what_happened_is_counted_once_and_each_owners_apart(backend: Backend) {
     assert!(all.contains("417 ms"), "{all}");
     let ours = page(&world, "range=1h&owner=ours").await;
     shows(&ours, 4, 3);
+    assert!(all.contains("<b id=\"cost-sum\">US$ 0.0669</b>"), "{all}");
+    assert!(ours.contains("<b id=\"tokens-sum\">1234</b>"), "{ours}");
     assert!(!ours.contains("30007") && ours.contains("delivered"), "{ours}");
     shows(&page(&world, "range=6h&owner=theirs").await, 1, 1);
     shows(&page(&world, "range=24h&owner=nobody%3Cscript%3E").await, 0, 0);

@@ -47,7 +47,7 @@ impl Activity<Environment> for AskSpecialist {
             json: false,
             max_tokens: 700,
         };
-        let reply = env.models.complete(&completion).await.map_err(|error| {
+        let reply = env.complete(&self.owner, &completion).await.map_err(|error| {
             let class = match error.class() {
                 ModelErrorClass::Refused => return Fault::fatal("model_refused", error.to_string()),
                 ModelErrorClass::Busy => "model_busy",

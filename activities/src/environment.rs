@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use recado_clients::{
     media::MediaStore,
-    models::Providers,
+    models::{Completion, ModelError, Providers, Reply},
     speech::Transcriber,
     twilio::{self, Credentials},
 };
@@ -12,7 +12,7 @@ use recado_engine::{Fault, Undecided};
 use recado_store::{Secret, owners};
 use sea_orm::DatabaseConnection;
 
-use crate::{InCommon, faults::of_store};
+use crate::{InCommon, Spent, faults::of_store};
 
 /// The world as the activities see it.
 #[derive(Debug)]
@@ -39,9 +39,22 @@ pub struct Environment {
     pub recording_callback: String,
     /// What many runs ask of the database at the same time.
     pub in_common: InCommon,
+    /// What it costs.
+    pub spent: Spent,
 }
 
 impl Environment {
+    /// Asks the models for an owner.
+    pub(crate) async fn complete(
+        &self,
+        owner: &OwnerId,
+        completion: &Completion,
+    ) -> Result<Reply, ModelError> {
+        let reply = self.models.complete(completion).await?;
+        self.spent.answer(owner, &reply);
+        Ok(reply)
+    }
+
     /// What Twilio asks of who acts for an owner in an account.
     pub(crate) async fn at_twilio(&self, owner: &OwnerId, account: &str) -> Result<Credentials, Fault> {
         let found = self.credentials(owner, account).await?.ok_or_else(|| {

@@ -2,7 +2,7 @@
 use chrono::{DateTime, Utc};
 use recado_clients::twilio::InboundContent;
 use recado_domain::{
-    Address, Channel, ContactId, ConversationId, ConversationState, MessageId, OptOut, OwnerId,
+    Address, Channel, ContactId, ConversationId, ConversationState, Direction, MessageId, OptOut, OwnerId,
 };
 use recado_engine::{Activity, Attempt, Effect, Fault, Joint};
 use recado_store::{
@@ -73,16 +73,16 @@ impl Activity<Environment> for Persist {
     const TOGETHER: bool = true;
     type Output = Arrival;
 
-    async fn run(&self, _: &Environment, attempt: &Attempt<'_>) -> Result<Arrival, Fault> {
-        group::only(write(&group::of_one(self, attempt)).await?)
+    async fn run(&self, env: &Environment, attempt: &Attempt<'_>) -> Result<Arrival, Fault> {
+        group::only(write(env, &group::of_one(self, attempt)).await?)
     }
 
-    async fn run_together(_: &Environment, calls: &[Joint<'_, Self>]) -> Result<Vec<Arrival>, Fault> {
-        write(&group::of(calls)).await
+    async fn run_together(env: &Environment, calls: &[Joint<'_, Self>]) -> Result<Vec<Arrival>, Fault> {
+        write(env, &group::of(calls)).await
     }
 }
 
-async fn write(members: &[Member<'_, Persist>]) -> Result<Vec<Arrival>, Fault> {
+async fn write(env: &Environment, members: &[Member<'_, Persist>]) -> Result<Vec<Arrival>, Fault> {
     let (tx, now) = group::act(members)?;
     let also: Vec<_> = members.iter().map(|member| member.call.also()).collect();
     let contacts = contacts_of(tx, members, &also).await.map_err(of_store)?;
@@ -112,6 +112,10 @@ async fn write(members: &[Member<'_, Persist>]) -> Result<Vec<Arrival>, Fault> {
     }
     obey(tx, members, &arrivals).await.map_err(of_store)?;
     settle(tx, members, &arrivals, now).await.map_err(of_store)?;
+    for Member { call, .. } in members {
+        env.spent
+            .message(&call.owner, &call.from, Direction::Inbound, &call.body);
+    }
     Ok(arrivals)
 }
 

@@ -5,7 +5,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use recado_clients::twilio::{
     self, CreateMessage, ErrorClass, ListMessages, Sender, TwilioError, code_label,
 };
-use recado_domain::{Address, Channel, ContactId, ConversationId, ConversationState, OwnerId, Template};
+use recado_domain::{
+    Address, Channel, ContactId, ConversationId, ConversationState, Direction, OwnerId, Template,
+};
 use recado_engine::{Activity, Attempt, Effect, Fault, Joint, Prepared, Reconciled, Retry, Undecided};
 use recado_store::{StoreError, billing, messages, opt_outs, sending::Reachable};
 use serde::{Deserialize, Serialize};
@@ -149,6 +151,8 @@ impl Activity<Environment> for Reply {
         {
             Ok(message) => {
                 count("accepted", 0);
+                env.spent
+                    .message(&self.owner, &self.to, Direction::Outbound, &self.body);
                 Ok(Sent::Accepted {
                     sid: message.sid,
                     status: message.status,

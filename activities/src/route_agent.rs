@@ -190,8 +190,7 @@ impl RouteAgent {
             max_tokens: 200,
         };
         let reply = env
-            .models
-            .complete(&completion)
+            .complete(&self.owner, &completion)
             .await
             .map_err(|error| error.to_string())?;
         serde_json::from_str(&reply.text).map_err(|_| "the model did not name a specialist".to_owned())

@@ -6,6 +6,7 @@ mod ceiling;
 mod contacts;
 mod copies;
 mod figures;
+mod filters;
 mod growth;
 mod history;
 mod inbound;

@@ -1,6 +1,7 @@
 //! That a line means what it says, and says what it does not understand.
 use chrono::TimeDelta;
-use recado_engine::{Order, RunState};
+use recado_domain::Address;
+use recado_engine::{Order, RunId, RunState};
 
 use super::*;
 
@@ -11,7 +12,8 @@ fn now() -> DateTime<Utc> {
 #[test]
 fn a_line_becomes_a_filter() {
     let line = "state:parked workflow:inbound_message owner:x tag:colour=red error:\"twilio 1:\" waits:lane \
-        since:2h before:2026-01-31 step:- for:90s attempts:3 sort:oldest \"a:b\" c";
+        since:2h before:2026-01-31 step:- for:90s attempts:3 contact:+14155238886 \
+        parent:01kag000000000000000000000 sort:oldest \"a:b\" c";
     let filter = Line::parse(line)
         .and_then(|line| line.filter_at(now()))
         .expect("a filter");
@@ -27,6 +29,10 @@ fn a_line_becomes_a_filter() {
         tag: Some(("colour".to_owned(), "red".to_owned())),
         still_since: Some(now() - TimeDelta::seconds(90)),
         attempt_from: Some(3),
+        lane_ends: ["whatsapp:+14155238886", "+14155238886"]
+            .map(str::to_owned)
+            .to_vec(),
+        parent: Some(RunId::from("01KAG000000000000000000000")),
         step: text(""),
         text: text("a:b c"),
         order: Order::Oldest,
@@ -80,6 +86,8 @@ fn nothing_is_passed_over_in_silence() {
         ("for:2026-01-31", "for:2h"),
         ("attempts:0", "from 1 on"),
         ("sort:owner", "sort:oldest"),
+        ("contact:\"nobody, ever\"", "contact:+55"),
+        ("parent:me", "the id of a run"),
         ("error:\"open", "not closed"),
         ("\"\"", "between the quotes"),
         ("\" \"", "between the quotes"),
@@ -90,4 +98,23 @@ fn nothing_is_passed_over_in_silence() {
             .expect_err(line);
         assert!(refused.contains(told), "{line}: {refused}");
     }
+}
+
+#[test]
+fn a_number_is_meant_on_each_channel_and_in_each_spelling() {
+    let found: Vec<_> = addresses("+55 (11) 98765-4321")
+        .iter()
+        .map(Address::to_twilio)
+        .collect();
+    assert_eq!(
+        found,
+        [
+            "whatsapp:+551187654321",
+            "whatsapp:+5511987654321",
+            "+551187654321",
+            "+5511987654321"
+        ]
+    );
+    assert_eq!(addresses("whatsapp:+5511987654321").len(), 1);
+    assert!(addresses("nobody at all, ever").is_empty());
 }

@@ -1,6 +1,7 @@
 //! What may stand behind the colons of a line.
 use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, TimeDelta, Utc};
-use recado_engine::{Order, RunState};
+use recado_domain::{Address, Channel, PhoneNumber};
+use recado_engine::{Order, RunId, RunState};
 
 /// The words of a line: what stands before the colon, if there is one, and what stands behind it. Between quotes a
 /// space and a colon are like other characters.
@@ -44,6 +45,44 @@ pub(super) fn tag(text: &str) -> Result<(String, String), String> {
         .split_once('=')
         .ok_or_else(|| format!("“tag:{text}” must be a name and a value: tag:name=value."))?;
     Ok((name.to_owned(), value.to_owned()))
+}
+
+/// The addresses that somebody means by what they typed: a number on each channel, in each of its spellings.
+pub(crate) fn addresses(typed: &str) -> Vec<Address> {
+    let typed: String = typed
+        .chars()
+        .filter(|c| !c.is_whitespace() && !matches!(c, '(' | ')' | '-'))
+        .collect();
+    let Ok(phone) = PhoneNumber::parse(&typed) else {
+        return Address::parse(&typed).into_iter().collect();
+    };
+    let on_each = [Channel::Whatsapp, Channel::Sms].map(|channel| Address::of_phone(channel, phone.clone()));
+    on_each
+        .into_iter()
+        .flat_map(|address| [address.other_spelling(), Some(address)])
+        .flatten()
+        .collect()
+}
+
+/// What lanes of messages and calls with somebody end with: the address, as Twilio writes it.
+pub(super) fn contact(text: &str) -> Result<Vec<String>, String> {
+    let ends: Vec<_> = addresses(text).iter().map(Address::to_twilio).collect();
+    match ends.is_empty() {
+        true => Err(format!(
+            "“contact:{text}” must be a number with its country, like contact:+5511987654321, or an address as Twilio \
+             writes it."
+        )),
+        false => Ok(ends),
+    }
+}
+
+pub(super) fn run(name: &str, text: &str) -> Result<RunId, String> {
+    match ulid::Ulid::from_string(text) {
+        Ok(id) => Ok(RunId::from(id.to_string())),
+        Err(_) => Err(format!(
+            "“{name}:{text}” must be the id of a run, 26 letters and digits, as its page shows it."
+        )),
+    }
 }
 
 pub(super) fn attempts(text: &str) -> Result<i64, String> {

@@ -4,7 +4,7 @@ use poem::{
     http::{StatusCode, header},
     web::{Data, Json, Path, Redirect},
 };
-use recado_engine::{RunId, StorageError, Workflow};
+use recado_engine::{Run, RunId, RunState, StorageError, Workflow};
 use recado_workflows::InboundMessage;
 use serde_json::json;
 
@@ -12,6 +12,7 @@ use super::{
     language::tell,
     problem::{no_database, problem},
     runs::Waits,
+    state::Mark,
 };
 use crate::{app::App, t};
 
@@ -47,9 +48,7 @@ pub(crate) async fn state(Path((account, sid)): Path<(String, String)>, Data(app
             "id": run.id,
             "state": run.state,
             "final": run.state.is_final(),
-            "outcome": run.outcome,
-            "waits_for": Waits::of(&run).map(|waits| waits.what),
-            "attempt": run.attempt,
+            "told": told(&run),
         }),
         Ok(None) => json!(null),
         Err(error) => return no_database(&error),
@@ -57,6 +56,27 @@ pub(crate) async fn state(Path((account, sid)): Path<(String, String)>, Data(app
     Json(body)
         .with_header(header::CACHE_CONTROL, "no-store")
         .into_response()
+}
+
+/// How a run stands, in a sentence.
+fn told(run: &Run) -> String {
+    let stands = Mark(run.state).told();
+    let Some(waits) = Waits::of(run) else {
+        let how = run.outcome.as_deref().unwrap_or(stands).replace('_', " ");
+        return tell("the run ended: {how}", &[("how", how)]);
+    };
+    match run.attempt {
+        _ if run.state == RunState::Parked => t("the run is parked: it needs a person").to_owned(),
+        2.. => tell(
+            "{state}: {waits}, attempt {n}",
+            &[
+                ("state", stands.to_owned()),
+                ("waits", waits.what),
+                ("n", run.attempt.to_string()),
+            ],
+        ),
+        _ => format!("{stands}: {}", waits.what),
+    }
 }
 
 async fn find(app: &App, account: &str, sid: &str) -> Result<Option<RunId>, StorageError> {

@@ -5,7 +5,7 @@ use poem::{
     http::StatusCode,
     web::{Data, Query},
 };
-use recado_domain::{Address, Channel, ConversationState, OwnerId, PhoneNumber};
+use recado_domain::{Address, ConversationState, OwnerId};
 use recado_engine::StorageError;
 use recado_store::{
     Page as Of,
@@ -22,7 +22,7 @@ use super::{
     problem::{no_database, of_store, problem},
     text::short,
 };
-use crate::{app::App, t};
+use crate::{app::App, line::addresses, t};
 
 /// Conversations on one page.
 const LIMIT: u64 = 50;
@@ -100,23 +100,6 @@ impl Row {
 /// Where a conversation's page is.
 pub(super) fn address(owner: &OwnerId, id: &str) -> String {
     at(&format!("/conversations/{id}"), &[("owner", owner.as_str())])
-}
-
-/// The addresses that somebody means by what they typed: a number on each channel, in each of its spellings.
-pub(super) fn addresses(typed: &str) -> Vec<Address> {
-    let typed: String = typed
-        .chars()
-        .filter(|c| !c.is_whitespace() && !matches!(c, '(' | ')' | '-'))
-        .collect();
-    let Ok(phone) = PhoneNumber::parse(&typed) else {
-        return Address::parse(&typed).into_iter().collect();
-    };
-    let on_each = [Channel::Whatsapp, Channel::Sms].map(|channel| Address::of_phone(channel, phone.clone()));
-    on_each
-        .into_iter()
-        .flat_map(|address| [address.other_spelling(), Some(address)])
-        .flatten()
-        .collect()
 }
 
 impl Asked {
@@ -289,29 +272,5 @@ impl Followed for Following {
 
     fn sections(&self, seen: &Self::Seen) -> Sections {
         Sections::from([("list", self.list(seen, false).render().unwrap_or_default())])
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_number_is_meant_on_each_channel_and_in_each_spelling() {
-        let found: Vec<_> = addresses("+55 (11) 98765-4321")
-            .iter()
-            .map(Address::to_twilio)
-            .collect();
-        assert_eq!(
-            found,
-            [
-                "whatsapp:+551187654321",
-                "whatsapp:+5511987654321",
-                "+551187654321",
-                "+5511987654321"
-            ]
-        );
-        assert_eq!(addresses("whatsapp:+5511987654321").len(), 1);
-        assert!(addresses("nobody at all, ever").is_empty());
     }
 }

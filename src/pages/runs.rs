@@ -51,8 +51,8 @@ pub(crate) struct Seen {
 struct Runs<'a> {
     layout: Layout,
     asked: &'a Asked,
-    states: [RunState; 8],
-    names: [(&'static str, &'static str); 14],
+    states: [Mark; 8],
+    names: [(&'static str, &'static str); NAMES.len()],
     /// What the line is completed with.
     words: BTreeSet<String>,
     views: Vec<View>,
@@ -107,7 +107,7 @@ pub(crate) async fn list(Query(given): Query<Given>, cookies: &CookieJar, Data(a
     let page = Runs {
         layout: Layout::new("Runs", Here::Runs, app.config.dev),
         asked,
-        states: RunState::ALL,
+        states: RunState::ALL.map(Mark),
         names: NAMES,
         words: words(&seen),
         views,
@@ -149,6 +149,7 @@ fn words(seen: &Seen) -> BTreeSet<String> {
     for run in &seen.page.items {
         words.insert(format!("workflow:{}", run.workflow));
         words.extend(run.owner.iter().map(|owner| format!("owner:{owner}")));
+        words.extend(run.parent.iter().map(|parent| format!("parent:{parent}")));
         words.extend(run.outcome.iter().map(|outcome| format!("outcome:{outcome}")));
         let class = run.error.as_deref().and_then(|error| error.split_once(':'));
         words.extend(class.map(|(class, _)| format!("error:{class}:")));

@@ -184,6 +184,17 @@ impl Row {
     }
 }
 
+impl Row {
+    /// What the act on all of them is called.
+    fn act_told(&self, word: &str) -> String {
+        let given = [("act", t(word).to_owned()), ("n", self.runs.to_string())];
+        match self.runs {
+            1 => tell("{act} this one…", &given),
+            _ => tell("{act} all {n}…", &given),
+        }
+    }
+}
+
 fn split(waiting_for: &str) -> (&str, &str) {
     waiting_for.split_once(':').unwrap_or((waiting_for, ""))
 }

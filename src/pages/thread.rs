@@ -1,10 +1,8 @@
 //! `/conversations/{id}`: what both sides said, and all that was done for it, in one line of time.
 mod entry;
+mod kept;
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::collections::{BTreeSet, HashMap};
 
 use askama::{Template, filters::HtmlSafe};
 use chrono::{DateTime, Utc};
@@ -23,7 +21,7 @@ use recado_store::{
 };
 use serde::Deserialize;
 
-use self::entry::Entry;
+use self::{entry::Entry, kept::Kept};
 use super::{
     conversations::{Row, at},
     layout::{Here, Layout, html},
@@ -32,9 +30,10 @@ use super::{
     moment::Moment,
     owners::Choice,
     problem::{no_database, not_found, of_store},
+    runs::runs_like,
     sight::Sight,
 };
-use crate::{app::App, t};
+use crate::{app::App, line::Line, t};
 
 /// Messages on one page, the latest first to be read.
 const LIMIT: u64 = 50;
@@ -76,6 +75,8 @@ struct Head {
     queue: Option<String>,
     previous: Option<String>,
     revealed: Option<Moment>,
+    /// Where the runs with the contact are listed, while the number is shown.
+    runs: Option<String>,
 }
 
 #[derive(Template)]
@@ -157,8 +158,7 @@ struct Following {
     owner: OwnerId,
     cursor: String,
     sight: Sight,
-    /// The events of runs that have ended, of an earlier look.
-    ended: Mutex<HashMap<RunId, Vec<Event>>>,
+    kept: Kept,
 }
 
 impl Following {
@@ -170,7 +170,7 @@ impl Following {
             owner: Choice::of(app, &asked.owner).await?.owner,
             cursor: asked.cursor,
             sight: sight.map_err(of_store)?,
-            ended: Mutex::default(),
+            kept: Kept::default(),
         })
     }
 
@@ -209,6 +209,10 @@ impl Following {
             queue: conversation.queue.clone(),
             previous: previous.map(|id| super::conversations::address(&self.owner, id.as_str())),
             revealed: seen.revealed.map(Moment::relative),
+            runs: self.sight.is_whole().then(|| {
+                let line = Line::default().with("owner", self.owner.as_str());
+                runs_like(&line.with("contact", &conversation.theirs.to_twilio()))
+            }),
         }
     }
 
@@ -217,37 +221,6 @@ impl Following {
             entries: entry::merge(seen, &self.sight),
             earlier: seen.earlier.as_deref().map(|cursor| self.address(cursor)),
         }
-    }
-
-    /// The events of these runs. A run that has ended gets no more, so that its own are read once.
-    async fn events(&self, runs: &[Run]) -> Result<Vec<(RunId, Event)>, StorageError> {
-        let kept = std::mem::take(&mut *self.ended());
-        let moving: Vec<RunId> = runs
-            .iter()
-            .map(|run| run.id.clone())
-            .filter(|id| !kept.contains_key(id))
-            .collect();
-        let read = self.app.engine.storage().first_events(&moving, EVENTS).await?;
-        let mut events: HashMap<RunId, Vec<Event>> = kept;
-        for (run, event) in read {
-            events.entry(run).or_default().push(event);
-        }
-        events.retain(|id, _| runs.iter().any(|run| run.id == *id));
-        let ended = runs.iter().filter(|run| run.state.is_final());
-        let ended = ended.filter_map(|run| Some((run.id.clone(), events.get(&run.id)?.clone())));
-        *self.ended() = ended.collect();
-        let of_run = |run: &Run| {
-            let of_run = events.remove(&run.id).unwrap_or_default();
-            of_run
-                .into_iter()
-                .map(|event| (run.id.clone(), event))
-                .collect::<Vec<_>>()
-        };
-        Ok(runs.iter().flat_map(of_run).collect())
-    }
-
-    fn ended(&self) -> MutexGuard<'_, HashMap<RunId, Vec<Event>>> {
-        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn read(&self) -> Result<Option<Seen>, StoreError> {
@@ -305,8 +278,7 @@ impl Followed for Following {
             .collect();
         let runs: Vec<RunId> = runs.into_iter().map(RunId::from).collect();
         let storage = self.app.engine.storage();
-        seen.runs = storage.runs_by_id(&runs).await?;
-        seen.events = self.events(&seen.runs).await?;
+        (seen.runs, seen.events) = self.kept.look(storage, &runs).await?;
         Ok(Some(seen))
     }
 

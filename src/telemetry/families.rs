@@ -128,6 +128,7 @@ pub(crate) const FAMILIES: &[Family] = &[
     family("recado_activity_seconds", Histogram, "seconds", &[ACTIVITY], Worker, "time of an attempt, whatever its result"),
     // Twilio.
     family("recado_sends_total", Counter, "requests", &[("outcome", Words(&["accepted", "opted_out", "refused", "unknown", "unreachable"])), CODE], Worker, "requests to Twilio to send a message"),
+    family("recado_messages_microdollars_total", Counter, "millionths of a dollar", &[("channel", Words(&["sms", "whatsapp"])), ("direction", Words(&["inbound", "outbound"]))], Worker, "what messages cost, roughly, by our own table of prices, as far as it knows the country; Twilio's bill is another number"),
     family("recado_calls_total", Counter, "requests", &[("outcome", Words(&["accepted", "refused", "unknown", "unreachable"])), CODE], Worker, "requests to Twilio to make a call"),
     family("recado_call_reports_total", Counter, "reports", &[("status", Words(&["queued", "initiated", "ringing", "in-progress", "completed", "busy", "failed", "no-answer", "canceled"])), CODE], Front, "what Twilio reported of calls, repeats included"),
     family("recado_status_reports_total", Counter, "reports", &[("status", Statuses), CODE], Front, "what Twilio reported of our messages, repeats included"),

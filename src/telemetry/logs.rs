@@ -27,15 +27,15 @@ fn layers() -> Vec<Box<dyn Layer<Registry> + Send + Sync>> {
     let filter = EnvFilter::new(set("LOG").unwrap_or_else(|| LEVELS.to_owned()));
     let spans_of_traces = filter_fn(|metadata| !(metadata.is_span() && metadata.target() == traces::TARGET));
     let format = set("LOG_FORMAT").and_then(|text| text.trim().parse().ok());
-    let format = format.unwrap_or_else(|| match for_people() {
+    // A child of `recado dev` has its parent's, and so both tell in one form.
+    let is_terminal = io::IsTerminal::is_terminal(&io::stderr());
+    let format = format.unwrap_or_else(|| match is_terminal {
         true => LogFormat::Text,
         false => LogFormat::Json,
     });
     let lines = fmt::layer::<Registry>().with_writer(|| Redacted(io::stderr()));
     let lines = match format {
-        LogFormat::Text => lines
-            .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
-            .boxed(),
+        LogFormat::Text => lines.with_ansi(is_terminal).boxed(),
         LogFormat::Json => lines
             .json()
             .flatten_event(true)
@@ -46,10 +46,6 @@ fn layers() -> Vec<Box<dyn Layer<Registry> + Send + Sync>> {
     let lines = lines.with_filter(filter.and(spans_of_traces)).boxed();
     let traces = traces::layer().map(|layer| layer.boxed());
     [lines].into_iter().chain(traces).collect()
-}
-
-fn for_people() -> bool {
-    io::IsTerminal::is_terminal(&io::stderr()) || std::env::var_os("RECADO_DEV").is_some()
 }
 
 /// Writes lines without addresses and numbers of people. The subscriber hands it whole lines.

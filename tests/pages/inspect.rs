@@ -305,6 +305,9 @@ async fn a_conversation_shows_messages_runs_and_reports_in_one_line_of_time() ->
     world.see(".moved", "from pending to human_handoff").await;
     world.see("#head .present", "in the hands of people").await;
     world.driver.refresh().await?;
+    // While the number is shown it leads to all runs with the contact.
+    world.click("#contact-runs").await?;
+    world.count(".runs tbody tr", 3).await;
     world.receive(2, "Quero um bolo").await?;
     world.open("/conversations?contact=%2B5511987650002").await?;
     world.click(".conversations .name a").await?;

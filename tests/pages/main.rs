@@ -1,6 +1,7 @@
 //! The pages in a real browser, in front of the real program.
 mod attach;
 mod communications;
+mod find;
 mod inspect;
 mod watch;
 mod world;

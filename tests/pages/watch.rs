@@ -32,7 +32,7 @@ impl World {
     }
 
     /// Types a line and asks for its runs.
-    async fn find(&self, line: &str) -> WebDriverResult<()> {
+    pub(crate) async fn find(&self, line: &str) -> WebDriverResult<()> {
         let field = self.driver.find(By::Id("q")).await?;
         field.clear().await?;
         field.send_keys(line).await?;

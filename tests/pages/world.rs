@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use thirtyfour::{ChromiumLikeCapabilities, LoggingPrefsLogLevel, error::WebDriverErrorInner, prelude::*};
 
 /// Long enough for anything on two busy cores.
-const SOON: Duration = Duration::from_secs(40);
+pub(crate) const SOON: Duration = Duration::from_secs(40);
 /// A desk, and a small telephone: width and height.
 const DESK: (u32, u32) = (1280, 860);
 const POCKET: (u32, u32) = (360, 760);

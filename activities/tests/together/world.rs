@@ -6,7 +6,7 @@ use std::{
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
-use recado_activities::{Arrival, Environment, InCommon, Reply, Sent, Withheld};
+use recado_activities::{Arrival, Environment, InCommon, Reply, Sent, Spent, Withheld};
 use recado_clients::{media::MediaStore, models::Providers, twilio};
 use recado_domain::{Actor, Address, ConversationState, OwnerId};
 use recado_engine::{Activity, Fault, Joint, Prepared, testing::Trial};
@@ -75,6 +75,7 @@ impl World {
             call_callback: String::new(),
             recording_callback: String::new(),
             in_common: InCommon::default(),
+            spent: Spent::default(),
         };
         let world = Self {
             db,

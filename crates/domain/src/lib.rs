@@ -7,6 +7,7 @@ mod id;
 mod message;
 mod opt_out;
 mod phone;
+pub mod price;
 mod template;
 pub mod text;
 mod unknown_send;

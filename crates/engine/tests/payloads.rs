@@ -641,6 +641,8 @@ on_both! {
         let firsts = storage.first_events(&[short.clone(), long.clone()], 1).await.unwrap();
         let firsts: Vec<_> = firsts.iter().map(|(run, event)| (run, event.seq)).collect();
         assert_eq!(firsts, [(&long, 1), (&short, 1)]);
+        let last = storage.last_events(std::slice::from_ref(&long)).await.unwrap();
+        assert_eq!(last.into_iter().collect::<Vec<_>>(), [(long.clone(), whole.len() as i64)]);
         hand.go_home().await;
     }
 }

@@ -4,6 +4,7 @@
 //! what anybody wrote, or who.
 use chrono::{DateTime, Utc};
 use sea_orm::{ConnectionTrait, FromQueryResult};
+use serde_json::Value as Json;
 use ulid::Ulid;
 
 use crate::{
@@ -52,6 +53,24 @@ pub struct Used {
     pub used: i64,
 }
 
+const COLUMNS: &[Column] = &[
+    ("owner", "text"),
+    ("at", "timestamptz"),
+    ("measure", "text"),
+    ("label", "text"),
+    ("n", "bigint"),
+];
+
+fn cells(count: &Count, at: DateTime<Utc>) -> [Json; 5] {
+    [
+        count.owner.as_str().into(),
+        time(at),
+        count.measure.as_str().into(),
+        count.label.as_str().into(),
+        count.n.into(),
+    ]
+}
+
 /// The last minute that is counted.
 ///
 /// # Errors
@@ -61,7 +80,7 @@ pub async fn last(conn: &impl ConnectionTrait) -> Result<Option<DateTime<Utc>>, 
     struct Last {
         at: DateTime<Utc>,
     }
-    let sql = "select at from minutes where owner = '*' order by at desc limit 1";
+    let sql = "select at from minutes where owner = '*' and measure = 'closed' order by at desc limit 1";
     let found = Last::find_by_statement(statement(conn, sql, vec![]))
         .one(conn)
         .await?;
@@ -78,13 +97,6 @@ pub async fn close(
     at: DateTime<Utc>,
     counts: &[Count],
 ) -> Result<bool, StoreError> {
-    const COLUMNS: &[Column] = &[
-        ("owner", "text"),
-        ("at", "timestamptz"),
-        ("measure", "text"),
-        ("label", "text"),
-        ("n", "bigint"),
-    ];
     let claim = "insert into minutes (owner, at, measure, label, n) values ('*', $1, 'closed', '', 1)
         on conflict do nothing";
     if execute(conn, claim, vec![at.into()]).await? == 0 {
@@ -92,18 +104,31 @@ pub async fn close(
     }
     let mut rows = Rows::new(COLUMNS);
     for count in counts {
-        rows.push([
-            count.owner.as_str().into(),
-            time(at),
-            count.measure.as_str().into(),
-            count.label.as_str().into(),
-            count.n.into(),
-        ]);
+        rows.push(cells(count, at));
     }
     let sql = "insert into minutes (owner, at, measure, label, n)
         select owner, at, measure, label, n from {rows}";
     rows.execute(conn, sql, vec![]).await?;
     Ok(true)
+}
+
+/// Adds to what is counted of each one's minute: for what is only known as it happens.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn add(conn: &impl ConnectionTrait, counts: &[Count]) -> Result<(), StoreError> {
+    let sql = "insert into minutes (owner, at, measure, label, n)
+        select owner, at, measure, label, n from {rows} where true
+        on conflict (owner, at, measure, label) do update set n = minutes.n + excluded.n";
+    // In one order, whoever else adds.
+    let mut sorted: Vec<_> = counts.iter().collect();
+    sorted.sort_by_key(|count| (&count.owner, count.at, &count.measure, &count.label));
+    let mut rows = Rows::new(COLUMNS);
+    for count in sorted {
+        rows.push(cells(count, count.at));
+    }
+    rows.execute(conn, sql, vec![]).await?;
+    Ok(())
 }
 
 /// What is counted of `owner`'s minutes since `from`, the earliest first.

@@ -14,7 +14,7 @@ use super::{
     ack,
     copies::Template,
     figures::Figures,
-    inbound,
+    filters, inbound,
     load::{Load, millis},
     usage, wakeup,
     world::World,
@@ -54,13 +54,13 @@ pub(super) async fn measure(world: &mut World, load: &Load, sizes: Sizes) -> any
     refuse_if_full(world, sizes.to.saturating_sub(finished) * really.max(1)).await?;
 
     grow(world, &mut template, finished, sizes.from).await?;
-    let small = at_size(world, load, sizes.from).await?;
+    let small = at_size(world, load, sizes.from, &template.contact).await?;
     let memory = world.resident();
     let (before, held) = (size(world).await?, self::finished(world).await?);
     grow(world, &mut template, held, sizes.to).await?;
     let copied =
         (size(world).await?.saturating_sub(before)) as f64 / sizes.to.saturating_sub(held).max(1) as f64;
-    let large = at_size(world, load, sizes.to).await?;
+    let large = at_size(world, load, sizes.to, &template.contact).await?;
 
     let mut told = vec![
         ("bytes_per_message".to_owned(), really as f64),
@@ -81,7 +81,7 @@ pub(super) async fn measure(world: &mut World, load: &Load, sizes: Sizes) -> any
 }
 
 /// Starting, claiming, listing and answering.
-async fn at_size(world: &mut World, load: &Load, size: u64) -> anyhow::Result<Vec<Figures>> {
+async fn at_size(world: &mut World, load: &Load, size: u64, contact: &str) -> anyhow::Result<Vec<Figures>> {
     let part = |what: &str| format!("{what} at {size}");
     Ok(vec![
         ack::measure(world, load).await?.of_part("growth", part("start")),
@@ -89,6 +89,9 @@ async fn at_size(world: &mut World, load: &Load, size: u64) -> anyhow::Result<Ve
             .await?
             .of_part("growth", part("claim")),
         lists(world).await?.of_part("growth", part("list")),
+        filters::measure(world, contact)
+            .await?
+            .of_part("growth", part("filter")),
         inbound::measure(world, load)
             .await?
             .of_part("growth", part("inbound")),

@@ -181,9 +181,13 @@ impl World {
 
     /// A question to the JSON API.
     pub(super) fn get(&self, path: &str) -> reqwest::RequestBuilder {
-        self.http
-            .get(format!("{}/api/v1{path}", self.address))
-            .bearer_auth(ADMIN)
+        self.page(&format!("/api/v1{path}"))
+    }
+
+    /// A page, as the operator's browser asks for it.
+    pub(super) fn page(&self, path: &str) -> reqwest::RequestBuilder {
+        let address = format!("{}{path}", self.address);
+        self.http.get(address).bearer_auth(ADMIN)
     }
 
     /// The database, for what no process does.

@@ -3,6 +3,13 @@
 const units = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
 const relative = new Intl.RelativeTimeFormat(document.documentElement.lang, { numeric: "auto", style: "short" });
 
+/** What scripts say, in the page's language: the page holds it as `data-say-…`, with `{name}` where something is given. */
+export function told(what, given = {}) {
+  const name = `say${what[0].toUpperCase()}${what.slice(1)}`;
+  const holder = [...document.querySelectorAll("[data-words]")].find((element) => name in element.dataset);
+  return (holder?.dataset[name] ?? what).replace(/\{(\w+)\}/g, (_, key) => given[key] ?? "");
+}
+
 /** "12 sec. ago", "in 3 min." */
 function relativeTo(now, then) {
   const seconds = Math.round((then - now) / 1000);
@@ -151,9 +158,8 @@ document.addEventListener("submit", (event) => {
   acts.method = "dialog";
   acts.className = "acts";
   acts.innerHTML = '<button value="yes" class="primary" id="confirm-yes"></button> <button value="no"></button>';
-  const words = document.body.dataset;
-  [acts.firstChild.textContent, acts.lastChild.textContent] = [words.yes, words.no];
-  dialog.setAttribute("aria-label", words.confirm);
+  for (const button of acts.elements) button.textContent = told(button.value);
+  dialog.setAttribute("aria-label", told("confirm"));
   dialog.append(question, acts);
   dialog.addEventListener("close", () => {
     dialog.remove();
@@ -180,6 +186,10 @@ if (line) {
     line.list.replaceChildren(...fit.map((word) => new Option("", before + word)));
   });
 }
+
+/** Where the pages' names do not fit side by side, the present one is in sight. */
+const here = document.querySelector(".top nav [aria-current]");
+if (here) here.parentElement.scrollLeft = here.offsetLeft - (here.parentElement.clientWidth - here.clientWidth) / 2;
 
 /** Ctrl-K leads to the search from everywhere. */
 const search = document.querySelector("input[data-search]");

@@ -1,5 +1,5 @@
 // The telephone: shows the conversation as it grows, sends what is typed, says how the answer stands.
-import { follow, showTimes } from "./live.js";
+import { follow, showTimes, told } from "./live.js";
 
 const at = (id) => document.getElementById(id);
 const [parties, messages, screen, body, refused] = ["parties", "messages", "screen", "body", "refused"].map(at);
@@ -50,21 +50,16 @@ async function askPresent() {
   clearTimeout(presentTimer);
   const pending = at("unanswered");
   if (!pending) return;
-  const told = pending.querySelector("[data-present]");
-  let again = true, text = "the process is being restarted";
+  const present = pending.querySelector("[data-present]");
+  let again = true, text = told("restarted");
   try {
     const answer = await fetch(`/runs/by-message/${pending.dataset.message}/state`);
     const run = answer.ok ? await answer.json() : undefined;
-    if (run === null) text = "no answer yet";
-    else if (run?.final) {
-      [text, again] = [`the run ended: ${(run.outcome ?? run.state).replaceAll("_", " ")}`, false];
-      pending.classList.add("ended");
-    } else if (run) {
-      text = run.state === "parked" ? "the run is parked: it needs a person" : `${run.state}: ${run.waits_for}`;
-      if (run.attempt > 1) text += `, attempt ${run.attempt}`;
-    }
+    if (run === null) text = told("none");
+    else if (run) [text, again] = [run.told, !run.final];
+    pending.classList.toggle("ended", !again);
   } catch { /* the next look may find it again */ }
-  if (told.textContent !== text) told.textContent = text;
+  if (present.textContent !== text) present.textContent = text;
   if (again) presentTimer = setTimeout(askPresent, 500);
 }
 
@@ -81,7 +76,7 @@ async function askHandoff() {
 
 at("hand-back").addEventListener("click", async () => {
   const answer = await fetch(`/api/v1/conversations/${encodeURIComponent(handedOver)}/hand-back`, { method: "POST" });
-  if (!answer.ok) complain(`The conversation could not be given back (${answer.status}).`);
+  if (!answer.ok) complain(told("kept", { status: answer.status }));
   await askHandoff();
   body.focus();
 });
@@ -97,8 +92,8 @@ async function upload() {
   if (!chosenFile) return [];
   const type = chosenFile.type || "application/octet-stream";
   const answer = await fetch("/_simulator/media", { method: "POST", headers: { "content-type": type }, body: chosenFile });
-  if (answer.status === 413) throw new Error("the file is larger than 16 MB");
-  if (!answer.ok) throw new Error(`the file was not taken (${answer.status})`);
+  if (answer.status === 413) throw new Error(told("large"));
+  if (!answer.ok) throw new Error(told("untaken", { status: answer.status }));
   return [(await answer.json()).sid];
 }
 
@@ -129,9 +124,9 @@ async function send(spoken = false) {
   const { from, to, name, possible } = chosen();
   const text = body.value;
   if (text.trim() === "" && (spoken || file.files.length === 0)) {
-    return complain(spoken ? "Write what the voice message says." : "");
+    return complain(spoken ? told("voiceless") : "");
   }
-  if (!possible) return complain("Your number must be + and digits, such as +5511912345678.");
+  if (!possible) return complain(told("number"));
   complain("");
   body.value = "";
   grow();
@@ -148,11 +143,11 @@ async function send(spoken = false) {
     if (!spoken) file.value = "";
     const last = result.attempts.at(-1);
     if (!(last?.answer >= 200 && last.answer < 300)) {
-      complain(`The webhook was not taken: ${last?.answer ?? last?.error ?? "no answer"}. Twilio would give up too.`);
+      complain(told("webhook", { answer: last?.answer ?? last?.error ?? "–" }));
     }
   } catch (error) {
     if (body.value === "") body.value = text;
-    complain(`Not sent: ${error.message}`);
+    complain(told("unsent", { why: error.message }));
   }
 }
 

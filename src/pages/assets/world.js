@@ -1,8 +1,10 @@
 // The switches that make the world misbehave, and the button that kills.
 
+import { told } from "./live.js";
+
 const at = (id) => document.getElementById(id);
 const faults = at("faults");
-const told = at("world-told");
+const answer = at("world-told");
 const creates = {
   none: "none",
   status: { status: 500 },
@@ -39,9 +41,9 @@ function show({ twilio, callbacks, media, speech, model }) {
 }
 
 async function json(path, options) {
-  const answer = await fetch(path, options);
-  const body = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw new Error(body.detail ?? answer.status);
+  const response = await fetch(path, options);
+  const body = await response.json().catch(() => ({}));
+  if (!response.ok) throw new Error(body.detail ?? response.status);
   return body;
 }
 
@@ -49,9 +51,9 @@ async function put(wanted) {
   try {
     const headers = { "content-type": "application/json" };
     show(await json("/_simulator/faults", { method: "PUT", headers, body: JSON.stringify(wanted) }));
-    told.textContent = "It is so from now on.";
+    answer.textContent = told("so");
   } catch (error) {
-    told.textContent = `Not changed: ${error.message}`;
+    answer.textContent = told("unchanged", { why: error.message });
   }
 }
 
@@ -64,19 +66,19 @@ let last = null, death = "";
 async function askChild() {
   try {
     const child = await json("/dev/child");
-    if (last && child.pid !== last.pid && child.up) death = `process ${last.pid} died; process ${child.pid} took over`;
+    if (last && child.pid !== last.pid && child.up) death = told("died", { old: last.pid, new: child.pid });
     if (child.up) last = child;
-    const text = !child.up ? "no process answers; the next one starts"
-      : death || `process ${child.pid} answers`;
+    const text = !child.up ? told("nobody")
+      : death || told("answers", { pid: child.pid });
     if (at("child").textContent !== text) at("child").textContent = text;
-  } catch { at("child").textContent = "cannot be asked"; }
+  } catch { at("child").textContent = told("unasked"); }
 }
 
 at("kill").addEventListener("click", async () => {
-  try { await json("/dev/kill", { method: "POST" }); } catch (error) { told.textContent = `Not killed: ${error.message}`; }
+  try { await json("/dev/kill", { method: "POST" }); } catch (error) { answer.textContent = told("unkilled", { why: error.message }); }
   askChild();
 });
 
-json("/_simulator/faults").then(show).catch((error) => { told.textContent = `Cannot be read: ${error.message}`; });
+json("/_simulator/faults").then(show).catch((error) => { answer.textContent = told("unread", { why: error.message }); });
 askChild();
 setInterval(askChild, 700);

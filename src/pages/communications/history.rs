@@ -1,7 +1,7 @@
 //! What went between an owner and one person, as lines: messages with what is attached, calls with their recordings.
 use std::collections::HashMap;
 
-use recado_domain::{Address, Direction, MessageId, OwnerId};
+use recado_domain::{Address, Direction, MessageId, OwnerId, price};
 use recado_store::prospects::{self, Communication, Medium};
 
 use super::{Asked, prices};
@@ -127,8 +127,8 @@ impl Row {
         };
         let address = Address::parse(&said.theirs).ok();
         let estimate = address.as_ref().and_then(|address| match said.medium {
-            Medium::Call => prices::estimate_call(address, said.direction, said.duration?),
-            _ => prices::estimate(address, said.direction, &said.body),
+            Medium::Call => price::estimate_call(address, said.direction, said.duration?),
+            _ => price::estimate(address, said.direction, &said.body),
         });
         Self {
             at: Moment::relative(said.created_at),

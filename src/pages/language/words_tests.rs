@@ -12,7 +12,7 @@ use super::{PORTUGUESE, lines};
 use crate::line::NAMES;
 
 /// What is the same in every language, or is typed as it stands.
-const NAMES_OF_THINGS: [&str; 23] = [
+const NAMES_OF_THINGS: [&str; 22] = [
     "API",
     "Ctrl",
     "Enter",
@@ -28,7 +28,6 @@ const NAMES_OF_THINGS: [&str; 23] = [
     "https://",
     "kind",
     "name",
-    "open",
     "to,name&#10;+5511987654321,Ana",
     "HX…",
     "SM…",

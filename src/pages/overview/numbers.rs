@@ -8,7 +8,7 @@ use recado_workflows::InboundMessage;
 
 use super::chart::{Chart, Series};
 use crate::{
-    overview::{ANSWERED, ENDED, REFUSED, REPORTED, STARTED, WAITED, histogram},
+    overview::{ANSWERED, COST, ENDED, REFUSED, REPORTED, STARTED, TOKENS, WAITED, histogram},
     pages::moment,
     t,
     telemetry::RUN_SECONDS,
@@ -27,6 +27,8 @@ pub(super) struct Numbers {
     pub(super) answers: i64,
     pub(super) p50: String,
     pub(super) p99: String,
+    pub(super) cost: String,
+    pub(super) tokens: i64,
     pub(super) funnel: Vec<Bar>,
     pub(super) ends: Vec<Bar>,
     pub(super) codes: Vec<Bar>,
@@ -40,6 +42,10 @@ struct Step {
     messages: i64,
     answers: i64,
     waited: Vec<i64>,
+    /// SMS and WhatsApp, in millionths of a dollar.
+    cost: [i64; 2],
+    /// Those that models read, and those that they wrote.
+    tokens: [i64; 2],
 }
 
 /// A number as a bar, as long as its share of the largest.
@@ -62,6 +68,8 @@ impl Numbers {
                 messages: 0,
                 answers: 0,
                 waited: empty.clone(),
+                cost: [0; 2],
+                tokens: [0; 2],
             })
             .collect();
         let inbound = InboundMessage::NAME;
@@ -87,6 +95,8 @@ impl Numbers {
                         *n += count.n;
                     }
                 }
+                COST => step.cost[usize::from(count.label != "sms")] += count.n,
+                TOKENS => step.tokens[usize::from(count.label != "prompt")] += count.n,
                 REPORTED => *reports.entry(count.label.as_str()).or_insert(0) += count.n,
                 REFUSED => *codes.entry(count.label.as_str()).or_insert(0) += count.n,
                 _ => {}
@@ -112,6 +122,11 @@ impl Numbers {
             answers: steps.iter().map(|step| step.answers).sum(),
             p50: told(histogram::quantile(0.5, &waited)),
             p99: told(histogram::quantile(0.99, &waited)),
+            cost: format!(
+                "US$ {}",
+                amount_of(steps.iter().flat_map(|step| step.cost).sum::<i64>() as f64 / 1e6)
+            ),
+            tokens: steps.iter().flat_map(|step| step.tokens).sum(),
             funnel: bars(funnel.chain(lost).collect()),
             ends: bars(largest(ends)),
             codes: bars(largest(codes)),
@@ -123,6 +138,8 @@ impl Numbers {
         let each = |of: fn(&Step) -> Option<f64>| self.steps.iter().map(of).collect::<Vec<_>>();
         let times: Vec<_> = self.steps.iter().map(|step| step.at).collect();
         let rate = |n: i64, minutes: i64| Some(n as f64 / minutes.max(1) as f64);
+        let hourly =
+            |of: fn(&Step) -> f64| each_of(&self.steps, |step| of(step) * 60.0 / step.minutes.max(1) as f64);
         let of_messages = self.steps.iter().map(|step| rate(step.messages, step.minutes));
         let of_answers = self.steps.iter().map(|step| rate(step.answers, step.minutes));
         vec![
@@ -152,7 +169,43 @@ impl Numbers {
                 ],
                 |seconds| told(Some(seconds)),
             ),
+            Chart::new(
+                "cost",
+                t("What messages cost an hour, roughly, in US dollars"),
+                &times,
+                vec![
+                    Series::new("SMS", hourly(|step| step.cost[0] as f64 / 1e6)),
+                    Series::new("WhatsApp", hourly(|step| step.cost[1] as f64 / 1e6)),
+                ],
+                |amount| amount_of(amount),
+            ),
+            Chart::new(
+                "tokens",
+                t("Tokens of models an hour"),
+                &times,
+                vec![
+                    Series::new(t("tokens read"), hourly(|step| step.tokens[0] as f64)),
+                    Series::new(t("tokens written"), hourly(|step| step.tokens[1] as f64)),
+                ],
+                |n| format!("{n:.1}").trim_end_matches(".0").to_owned(),
+            ),
         ]
+    }
+}
+
+fn each_of(steps: &[Step], of: impl Fn(&Step) -> f64) -> Vec<Option<f64>> {
+    steps.iter().map(|step| Some(of(step))).collect()
+}
+
+/// An amount with as many digits as tell something: cents, or, of less than one dollar, hundredths of them.
+fn amount_of(dollars: f64) -> String {
+    match dollars {
+        0.0 => "0".to_owned(),
+        1.0.. => format!("{dollars:.2}"),
+        _ => {
+            let told = format!("{dollars:.4}");
+            told.strip_suffix("00").unwrap_or(&told).to_owned()
+        }
     }
 }
 

@@ -5,11 +5,12 @@ use recado_engine::{Link, Run, RunState};
 
 use super::seen::{CHILDREN, Seen};
 use crate::{
+    line::Line,
     pages::{
         contact,
         language::tell,
         moment::{Moment, between},
-        runs::Waits,
+        runs::{Waits, runs_like},
         sight::Sight,
         state::Mark,
     },
@@ -34,7 +35,8 @@ pub(super) struct Facts<'a> {
     conversation: Option<(&'a str, &'a str)>,
     ties: Vec<Tie>,
     trace: Option<String>,
-    more_children: bool,
+    /// Where all of its children are listed, if it has any.
+    children: Option<String>,
     revealed: Option<(usize, Moment)>,
 }
 
@@ -83,7 +85,8 @@ impl<'a> Facts<'a> {
             conversation: seen.conversation().zip(run.owner.as_deref()),
             ties: parent.chain(links).chain(children).collect(),
             trace: crate::telemetry::trace_url(&run.id),
-            more_children: seen.children.len() > CHILDREN as usize,
+            children: (!seen.children.is_empty())
+                .then(|| runs_like(&Line::default().with("parent", run.id.as_str()))),
             revealed: seen
                 .reveals
                 .first()

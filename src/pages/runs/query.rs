@@ -17,10 +17,13 @@ pub(super) struct Query {
     state: Option<String>,
     outcome: Option<String>,
     owner: Option<String>,
+    contact: Option<String>,
+    parent: Option<String>,
     tag: Option<String>,
     error: Option<String>,
     waits: Option<String>,
     since: Option<String>,
+    before: Option<String>,
     sort: Option<String>,
 }
 
@@ -40,10 +43,13 @@ impl From<Query> for Asked {
             ("workflow", query.workflow),
             ("outcome", query.outcome),
             ("owner", query.owner),
+            ("contact", query.contact),
+            ("parent", query.parent),
             ("tag", query.tag),
             ("error", query.error),
             ("waits", query.waits),
             ("since", query.since),
+            ("before", query.before),
             ("sort", query.sort),
             (TEXT, query.text),
         ];

@@ -11,9 +11,9 @@ use recado_workflows::InboundMessage;
 
 use crate::{
     app::App,
-    line::Line,
+    line::{Line, addresses},
     pages::{
-        conversations::{address, addresses},
+        conversations::address,
         language::tell,
         moment::Moment,
         problem::of_store,

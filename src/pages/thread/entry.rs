@@ -1,7 +1,7 @@
 //! What stands in a thread: a message, a run with its steps, a move of the conversation; in the order of time.
 use chrono::{DateTime, Utc};
 use recado_clients::twilio;
-use recado_domain::Direction;
+use recado_domain::{Actor, Direction};
 use recado_engine::{Event, Run};
 use recado_store::{
     messages::{Message, StatusEvent},
@@ -15,10 +15,11 @@ use crate::pages::{
     moment::{Moment, between},
     runs::Waits,
     sight::Sight,
-    state::Mark,
+    state::{Mark, of_conversation},
     text::{masked, short},
     time_line::{Drawing, Span, TimeLine},
 };
+use crate::t;
 
 /// One thing that happened.
 pub(super) enum Entry<'a> {
@@ -195,9 +196,14 @@ impl<'a> Done<'a> {
 impl Moved {
     fn of(step: &Step) -> Self {
         Self {
-            from: step.from.as_str(),
-            to: step.to.as_str(),
-            actor: step.actor.as_str(),
+            from: of_conversation(&step.from),
+            to: of_conversation(&step.to),
+            actor: match step.actor {
+                Actor::Contact => t("contact"),
+                Actor::Agent => t("agent"),
+                Actor::Human => t("human"),
+                Actor::System => t("system"),
+            },
             reason: masked(&step.reason),
             at: Moment::relative(step.at),
         }

@@ -1,6 +1,8 @@
 //! Parts of journals and of families, for pages: what they read is bounded, however long a run is.
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
-use sea_orm::{ConnectionTrait, DbErr};
+use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 
 use super::{
     Storage, StorageError,
@@ -87,6 +89,23 @@ impl Storage {
         runs.into_iter().flat_map(of_run).collect()
     }
 
+    /// The number of the last event of each of these runs.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn last_events(&self, ids: &[RunId]) -> Result<HashMap<RunId, i64>, StorageError> {
+        let sql = "select t.run as run,
+            (select coalesce(max(j.seq), 0) from journal j where j.run = t.run) as n from {rows}";
+        let rows = self.of_runs(ids, sql).await?;
+        let last = |row: &QueryResult| {
+            Ok((
+                RunId::from(row.try_get::<String>("", "run")?),
+                row.try_get("", "n")?,
+            ))
+        };
+        rows.iter().map(last).collect()
+    }
+
     /// These runs, as far as they are there, oldest first.
     ///
     /// # Errors
@@ -146,7 +165,7 @@ impl Storage {
         }))
     }
 
-    async fn of_runs(&self, ids: &[RunId], sql: &str) -> Result<Vec<sea_orm::QueryResult>, StorageError> {
+    async fn of_runs(&self, ids: &[RunId], sql: &str) -> Result<Vec<QueryResult>, StorageError> {
         if ids.is_empty() {
             return Ok(Vec::new());
         }

@@ -65,6 +65,10 @@ pub struct Filter {
     pub step: Option<String>,
     /// Only runs in the hands of this worker.
     pub worker: Option<String>,
+    /// Only runs that this one started as its children.
+    pub parent: Option<RunId>,
+    /// Only runs of a lane that ends, behind its last slash, with one of these; of any lane or none, if empty.
+    pub lane_ends: Vec<String>,
     /// Only runs with this in their id, key, lane or error, in capitals or not.
     pub text: Option<String>,
     /// Which come first.
@@ -92,10 +96,15 @@ impl Filter {
             || self.state.is_some_and(|state| state != RunState::Completed)
     }
 
+    /// Whether an index leads to the runs, whatever their state.
+    fn is_led(&self) -> bool {
+        self.tag.is_some() || self.parent.is_some() || !self.lane_ends.is_empty()
+    }
+
     /// Whether an index leads to the runs, or to few more.
     fn is_narrow(&self) -> bool {
         let is_id = self.text.as_deref().is_some_and(|text| id_in(text).is_some());
-        self.leaves_completed_out() || self.tag.is_some() || is_id
+        self.leaves_completed_out() || self.is_led() || is_id
     }
 
     /// Whether a page may have to look through any number of runs. A text is looked for in each of those that the state
@@ -103,7 +112,7 @@ impl Filter {
     fn is_deep(&self) -> bool {
         let ended = self.state.is_some_and(RunState::is_final);
         let text = self.text.as_deref().is_some_and(|text| id_in(text).is_none());
-        !self.is_narrow() || (ended && text && self.tag.is_none())
+        !self.is_narrow() || (ended && text && !self.is_led())
     }
 
     /// Whether the first runs of a list are those of a page.

@@ -21,6 +21,8 @@ const COLUMNS: &[crate::storage::rows::Column] = &[
     ("worker", "text"),
     ("error", "text"),
     ("at", "timestamptz"),
+    ("lane", "text"),
+    ("parent", "text"),
 ];
 
 fn begun() -> DateTime<Utc> {
@@ -47,11 +49,25 @@ async fn fill(storage: &Storage) {
                 n if n % 4 == 2 => ("rare", "waiting", Some("signal:word"), None, None),
                 _ => ("rare", "completed", None, None, None),
             };
-            rows.push(cells![id(*n), workflow, state, waits, worker, error, at(*n)]);
+            // A contact of many, who writes to two numbers of ours; and a campaign's thousands of children.
+            let lane = format!("AC/{}/+55{}", n % 2, n % 5_000);
+            let parent = (n % 10 == 0).then(|| id(n % 100));
+            rows.push(cells![
+                id(*n),
+                workflow,
+                state,
+                waits,
+                worker,
+                error,
+                at(*n),
+                lane,
+                parent
+            ]);
         }
         let sql = "insert into runs (id, workflow, key, owner, state, waiting_for, worker, error, since, created_at, build,
-                input)
-            select t.id, t.workflow, t.id, 'ours', t.state, t.waiting_for, t.worker, t.error, t.at, t.at, 'test', 'null'
+                input, lane, parent)
+            select t.id, t.workflow, t.id, 'ours', t.state, t.waiting_for, t.worker, t.error, t.at, t.at, 'test', 'null',
+                t.lane, t.parent
             from {rows}";
         db.execute_raw(rows.statement(db.get_database_backend(), sql, vec![]))
             .await
@@ -186,6 +202,31 @@ async fn a_hundred_thousand_finished_runs_are_not_looked_through_for_a_few() {
             20,
             Filter {
                 tag: Some(("colour".to_owned(), "red".to_owned())),
+                ..Filter::default()
+            },
+        ),
+        (
+            "children",
+            50,
+            Filter {
+                parent: Some(RunId::from(id(10))),
+                ..Filter::default()
+            },
+        ),
+        (
+            "lane's end",
+            20,
+            Filter {
+                lane_ends: vec!["+557".to_owned()],
+                ..Filter::default()
+            },
+        ),
+        (
+            "unfinished by lane's end",
+            1,
+            Filter {
+                lane_ends: vec!["whatsapp:+551".to_owned(), "+551".to_owned()],
+                unfinished: true,
                 ..Filter::default()
             },
         ),
