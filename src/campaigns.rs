@@ -14,10 +14,12 @@ use recado_workflows::{Campaign as CampaignRun, CampaignChanged};
 use crate::{app::App, http::Problem};
 
 mod draft;
+mod forget;
 mod result;
 mod table;
 
 pub(crate) use draft::{Draft, make};
+pub(crate) use forget::forget;
 pub(crate) use result::result;
 pub(crate) use table::{Row, read as read_csv};
 

@@ -45,7 +45,8 @@ pub(crate) async fn serve(config: Config, worker: bool) -> anyhow::Result<()> {
     );
     app.environment.media.prepare().context("MEDIA_URL")?;
     claim_default(&app).await?;
-    reconciling::schedule(&app).await?;
+    let mut compared = reconciling::Compared::default();
+    compared.schedule(&app).await?;
     let stop = stop_on_signal()?;
     let front = listen(app.config.http_addr, http::routes(app.clone()), stop.clone());
     let working = async {
@@ -59,7 +60,7 @@ pub(crate) async fn serve(config: Config, worker: bool) -> anyhow::Result<()> {
             overview::spent::write_down(&app).await;
         }
     };
-    let housekeeping = housekeep(&app, stop.clone());
+    let housekeeping = housekeep(&app, compared, stop.clone());
     let counting = overview::count_until(&app, stop.clone());
     let (front, monitoring, (), (), ()) = tokio::join!(
         front,
@@ -120,8 +121,9 @@ async fn claim_default(app: &App) -> anyhow::Result<()> {
     done.await.context("the owner `default` cannot be set up")
 }
 
-/// From time to time: callbacks that crossed their message's row find it; those whose message never was are dropped.
-async fn housekeep(app: &App, stop: CancellationToken) {
+/// From time to time: callbacks that crossed their message's row find it; those whose message never was are dropped;
+/// accounts that owners have got since are compared with Twilio's books too.
+async fn housekeep(app: &App, mut compared: reconciling::Compared, stop: CancellationToken) {
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
@@ -139,6 +141,9 @@ async fn housekeep(app: &App, stop: CancellationToken) {
         });
         if let Err(error) = tidied.await {
             tracing::warn!(%error, "status callbacks wait for the database");
+        }
+        if let Err(error) = compared.schedule(app).await {
+            tracing::warn!(%error, "the schedules of accounts wait for the database");
         }
     }
 }

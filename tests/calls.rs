@@ -9,7 +9,7 @@ use std::sync::Arc;
 use chrono::Utc;
 use recado_domain::{Address, OwnerId};
 use recado_simulator::{Book, CallStatus, CreateFault, Inbound, RequestRecord, Ring};
-use recado_store::{Secret, accounts, owners};
+use recado_store::{Secret, accounts, billing, owners};
 use recado_testkit::{Backend, eventually};
 use reqwest::Method;
 use secrecy::SecretString;
@@ -196,6 +196,17 @@ on_both! {
         limited.problem(429);
         assert!(limited.header("retry-after").parse::<u64>().unwrap() > 0);
 
+        // Each that Twilio took counts as a message does; where none is left nobody is called.
+        let (db, owner) = (world.database.connect().await, OwnerId::from("default"));
+        let usage = billing::usage_of(&db, &owner, Utc::now()).await.unwrap();
+        let used = usage.iter().find(|usage| usage.feature == "messages").map_or(0, |usage| usage.used);
+        assert_eq!(used, 2, "the word STOP and a call: {usage:?}");
+        let quota = |quota| billing::Override { feature: "messages", quota, who: "test", why: "test", until: None };
+        billing::grant_override(&db, &owner, quota(Some(2)), Utc::now()).await.unwrap();
+        world.call(&call(4, "duda")).await.problem(402);
+        assert_eq!(calls_to(world.simulator.book(), &phone(4)).len(), 0);
+        billing::grant_override(&db, &owner, quota(None), Utc::now()).await.unwrap();
+
         // A telephone that is busy is no error of ours.
         let busy = json!({"to": "+1500500486", "prospect": "davi", "twiml": HELLO});
         assert_eq!(world.call(&busy).await.status, 200);
@@ -317,6 +328,17 @@ on_both! {
         let sms = json!({"to": phone(2), "body": "oi", "prospect": "bia"});
         let sms = world.api(Method::POST, "/messages/sms").json(&sms).header("Prefer", "wait=60");
         assert_eq!(Answered::of(sms).await.unwrap().status, 200);
+        // One reaches a number of a messaging service, of which only Twilio knows; another owner gets an account.
+        let db = world.database.connect().await;
+        let (owner, others) = (OwnerId::from("default"), OwnerId::from("others"));
+        let service = "MG0123456789abcdef0123456789abcdef".to_owned();
+        accounts::add_service(&db, &owner, ACCOUNT, &service, Utc::now() - chrono::TimeDelta::hours(1)).await.unwrap();
+        owners::create(&db, &others, "Others", "pt", Utc::now()).await.unwrap();
+        let secret = Secret::new(&SecretString::from("a secret of more than thirty-two characters")).unwrap();
+        let theirs = "AC99999999999999999999999999999999";
+        accounts::put(&db, &secret, &others, theirs, &SecretString::from(TOKEN), Utc::now()).await.unwrap();
+        let pool = Inbound { to: "+14155550177".to_owned(), from: phone(4), service: Some(service), lost: true, ..said("quatro") };
+        let pool = world.deliver(pool).await.sid;
         let lost = [
             world.deliver(Inbound { lost: true, ..said("dois") }).await.sid,
             world.deliver(Inbound { lost: true, from: format!("whatsapp:{}", phone(3)), voice: Some("três".to_owned()), ..said("") }).await.sid,
@@ -342,7 +364,9 @@ on_both! {
         assert_eq!(outcome, "in_order");
         // Dates of Twilio have whole seconds: a message of this second is older than now from the next second on.
         let (outcome, output) = reconcile(0).await;
-        assert_eq!((&outcome, &output["missed"]), (&json!("mended"), &json!(2)), "{output}");
+        assert_eq!((&outcome, &output["missed"]), (&json!("mended"), &json!(3)), "{output}");
+        // The simulator lets nobody write from there, so that its answer is refused.
+        world.until(&pool, "parked").await;
         for sid in &lost {
             assert_eq!(world.outcome(sid).await, "answered");
         }
@@ -354,20 +378,34 @@ on_both! {
         let statuses: Vec<_> = after.iter().map(|item| item["status"].as_str().unwrap()).collect();
         assert_eq!(statuses, ["delivered", "completed"]);
         assert_eq!(after[1]["duration"], 15);
+        // What it cost is told late, and asked for again.
+        assert!(after.iter().all(|item| item["price"].is_null()), "{after:?}");
+        world.misbehave(|faults| faults.price_lag_ms = Some(0));
+        let (_, output) = reconcile(0).await;
+        assert!(output["priced"].as_u64().unwrap() > 4, "{output}");
+        let after = world.history("bia", "").await;
+        let prices: Vec<_> = after.iter().map(|item| (&item["price"], &item["price_unit"])).collect();
+        assert_eq!(prices, [(&json!("0.0083"), &json!("USD")), (&json!("0.014"), &json!("USD"))]);
+        let (_, output) = reconcile(0).await;
+        assert_eq!(output["priced"], 0, "{output}");
 
         // A webhook that comes late after all, and another comparison, start nothing.
         let runs = async || world.get("/runs?workflow=inbound_message&limit=100").await.json()["items"].as_array().unwrap().len();
-        assert_eq!(runs().await, 3);
+        assert_eq!(runs().await, 4);
         let late = world.deliver(Inbound { sid: Some(lost[0].clone()), ..said("dois") }).await;
         assert!(late.is_accepted());
         let (_, output) = reconcile(0).await;
-        assert_eq!((&output["missed"], runs().await), (&json!(0), 3), "{output}");
+        assert_eq!((&output["missed"], runs().await), (&json!(0), 4), "{output}");
         assert_eq!(world.simulator.book().outbound_to(&phone(1)).len(), 2);
 
         // It is done every day without being asked.
         let schedule = world.get(&format!("/schedules/reconcile.{ACCOUNT}.default")).await;
         assert_eq!(schedule.status, 200, "{}", schedule.text);
         assert_eq!(schedule.json()["workflow"], "reconcile");
+        eventually(PATIENCE, async || {
+            let schedule = world.get(&format!("/schedules/reconcile.{theirs}.others")).await;
+            (schedule.status == 200).then_some(())
+        }).await;
     }
 
     async fn p6_a_call_to_a_number_that_nobody_owns_is_rejected_and_shown_to_the_operator(backend) {

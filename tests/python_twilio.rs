@@ -8,6 +8,7 @@ use poem::{
 };
 use recado_clients::twilio::verify;
 use recado_simulator::{Account, Config, Inbound, Simulator, sign};
+use recado_testkit::python;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use tokio::{io::AsyncWriteExt, process::Command, sync::mpsc};
@@ -143,18 +144,12 @@ async fn signed(
 /// What the library answers to `given`.
 async fn ask_library(given: &Value) -> Value {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let made = Command::new(here.join("scripts/python-twilio"))
-        .arg(env!("CARGO_TARGET_TMPDIR"))
-        .stderr(Stdio::inherit())
-        .output()
-        .await
-        .unwrap();
-    assert!(
-        made.status.success(),
-        "the library cannot be installed: scripts/setup test, and PyPI, are needed"
+    let python = python(
+        env!("CARGO_MANIFEST_DIR"),
+        env!("CARGO_TARGET_TMPDIR"),
+        &["twilio==9.13.0"],
     );
-    let python = String::from_utf8(made.stdout).unwrap();
-    let mut asked = Command::new(python.trim())
+    let mut asked = Command::new(python)
         .arg(here.join("tests/python/twilio_library.py"))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use chrono::Utc;
 use recado_domain::OwnerId;
-use recado_simulator::{CreateFault, sign};
+use recado_simulator::{CreateFault, Direction, sign};
 use recado_store::{Secret, accounts, owners};
 use recado_testkit::{Backend, eventually};
 use reqwest::Method;
@@ -30,6 +30,9 @@ macro_rules! on_both {
         })*
     };
 }
+
+#[path = "sends/way_out.rs"]
+mod way_out;
 
 /// What the books say of our messages to a contact.
 #[derive(Debug, PartialEq)]

@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 use crate::Environment;
 
 /// The most that is taken of one attachment, in bytes. Source: WhatsApp's limit for media.
-const LIMIT: usize = 16 * 1024 * 1024;
+const LIMIT: u64 = 16 * 1024 * 1024;
 /// The longest that one download may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// A file that is not there yet is looked for again after these times.
@@ -76,27 +76,14 @@ impl Activity<Environment> for FetchMedia {
 
     async fn run(&self, env: &Environment, attempt: &Attempt<'_>) -> Result<Fetched, Fault> {
         let fetched = self.fetch(env, attempt).await;
-        let outcome = match &fetched {
-            Ok(_) => "stored",
-            Err(Fault::Fatal { .. }) => "refused",
-            Err(_) => "failed",
-        };
-        metrics::counter!("recado_media_fetched_total", "outcome" => outcome).increment(1);
+        count(&fetched);
         fetched
     }
 }
 
 impl FetchMedia {
     async fn fetch(&self, env: &Environment, attempt: &Attempt<'_>) -> Result<Fetched, Fault> {
-        let found = env.credentials(&self.owner, &self.account).await?;
-        let found = found.ok_or_else(|| {
-            let told = "the owner does not hold the account that it came in on any more";
-            Fault::fatal("no_account", told)
-        })?;
-        let credentials = Credentials {
-            account_sid: found.account_sid,
-            auth_token: found.auth_token,
-        };
+        let credentials = credentials(env, &self.owner, &self.account).await?;
         let closed = |_| Fault::retry("media_away", "this process goes home");
         let _place = AT_ONCE.acquire().await.map_err(closed)?;
         let fetch = Fetch {
@@ -120,7 +107,34 @@ impl FetchMedia {
     }
 }
 
-fn of_media(error: &MediaError, attempt: u32) -> Fault {
+/// With what an account's files are fetched.
+pub(crate) async fn credentials(
+    env: &Environment,
+    owner: &OwnerId,
+    account: &str,
+) -> Result<Credentials, Fault> {
+    let found = env.credentials(owner, account).await?;
+    let found = found.ok_or_else(|| {
+        let told = "the owner does not hold the account that it came in on any more";
+        Fault::fatal("no_account", told)
+    })?;
+    Ok(Credentials {
+        account_sid: found.account_sid,
+        auth_token: found.auth_token,
+    })
+}
+
+/// Counts an attempt.
+pub(crate) fn count(fetched: &Result<Fetched, Fault>) {
+    let outcome = match fetched {
+        Ok(_) => "stored",
+        Err(Fault::Fatal { .. }) => "refused",
+        Err(_) => "failed",
+    };
+    metrics::counter!("recado_media_fetched_total", "outcome" => outcome).increment(1);
+}
+
+pub(crate) fn of_media(error: &MediaError, attempt: u32) -> Fault {
     let told = error.to_string();
     match error {
         MediaError::Elsewhere => Fault::fatal("media_elsewhere", told),
@@ -134,7 +148,7 @@ fn of_media(error: &MediaError, attempt: u32) -> Fault {
     }
 }
 
-fn of_content(error: NotAsDeclared) -> Fault {
+pub(crate) fn of_content(error: NotAsDeclared) -> Fault {
     Fault::fatal("media_wrong_type", error.to_string())
 }
 

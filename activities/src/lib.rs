@@ -9,13 +9,17 @@ mod check_billing;
 mod environment;
 mod faults;
 mod fetch_media;
+mod fetch_prices;
+mod fetch_recording;
 mod fetch_statuses;
+mod find_instead;
 mod find_recording;
 mod group;
 mod hand_off;
 mod in_common;
 mod keep_audio;
 mod keep_media;
+mod keep_prices;
 mod keep_words;
 mod list_received;
 mod offline_agent;
@@ -28,11 +32,13 @@ mod reply;
 mod resolve_owner;
 mod route_agent;
 mod settle_people;
+mod settle_person;
 mod show_typing;
 mod spent;
 mod take_people;
 mod transcribe;
 mod transcribe_voice;
+mod way_out;
 
 pub use apply_statuses::ApplyStatuses;
 pub use ask_specialist::AskSpecialist;
@@ -42,12 +48,16 @@ pub use check_billing::{CheckBilling, Grant};
 pub use environment::Environment;
 pub use faults::twilio_code;
 pub use fetch_media::{FetchMedia, Fetched};
+pub use fetch_prices::{FetchPrices, Price, Prices};
+pub use fetch_recording::FetchRecording;
 pub use fetch_statuses::{Changed, FetchStatuses, Sending, Statuses};
+pub use find_instead::{FindInstead, FoundInstead};
 pub use find_recording::{FindRecording, FoundRecording};
 pub use hand_off::{HandOff, HandedOff};
 pub use in_common::InCommon;
 pub use keep_audio::KeepAudio;
 pub use keep_media::{Attached, KeepMedia};
+pub use keep_prices::KeepPrices;
 pub use keep_words::KeepWords;
 pub use list_received::{ListAddresses, ListReceived, Missed, Received};
 pub use open_conversation::{OpenConversation, Opened};
@@ -58,12 +68,14 @@ pub use release_merged::ReleaseMerged;
 pub use reply::{Purpose, Reply, Sent, Withheld};
 pub use resolve_owner::{Owner, ResolveOwner};
 pub use route_agent::{Answer, RouteAgent, Routed, Way};
-pub use settle_people::{PersonReport, SettlePeople, Settled};
+pub use settle_people::{Begun, SettlePeople};
+pub use settle_person::{SettlePerson, Settled};
 pub use show_typing::ShowTyping;
 pub use spent::{Spending, Spent};
 pub use take_people::{TakePeople, Taken, TakenPerson, Why};
 pub use transcribe::Transcribe;
 pub use transcribe_voice::TranscribeVoice;
+pub use way_out::{Instead, SmsWay, may_go_otherwise};
 
 /// Makes every activity known to an engine.
 #[must_use]
@@ -88,14 +100,19 @@ pub fn register(
         .activity::<Reply>()
         .activity::<PlaceCall>()
         .activity::<RecordCall>()
+        .activity::<FindInstead>()
         .activity::<FindRecording>()
+        .activity::<FetchRecording>()
         .activity::<KeepAudio>()
         .activity::<FetchStatuses>()
         .activity::<ApplyStatuses>()
+        .activity::<FetchPrices>()
+        .activity::<KeepPrices>()
         .activity::<ListAddresses>()
         .activity::<ListReceived>()
         .activity::<TakePeople>()
         .activity::<SettlePeople>()
+        .activity::<SettlePerson>()
         .activity::<CampaignOver>()
         .activity::<BenchStep>()
 }

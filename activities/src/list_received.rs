@@ -2,6 +2,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, SubsecRound, Utc};
+use futures::future::join_all;
 use recado_clients::twilio::{self, Credentials};
 use recado_domain::OwnerId;
 use recado_engine::{Activity, Attempt, Effect, Fault};
@@ -11,9 +12,12 @@ use serde::{Deserialize, Serialize};
 use crate::{Environment, faults::of_store, fetch_statuses::of_asking};
 
 /// How many messages one step looks at.
-const PAGE: u16 = 200;
+const PAGE: u16 = 100;
+/// How many are asked at the same time what is attached to them.
+const AT_ONCE: usize = 8;
 
-/// Lists the addresses at which an owner is written to in an account.
+/// Lists where an owner is written to in an account: its addresses, and its messaging services, whose numbers only Twilio
+/// knows.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ListAddresses {
     /// Whose they are.
@@ -34,7 +38,14 @@ impl Activity<Environment> for ListAddresses {
         let ours = senders
             .into_iter()
             .filter(|sender| sender.account_sid == self.account);
-        Ok(ours.map(|sender| sender.address.to_twilio()).collect())
+        let services = accounts::services(&env.database, &self.owner)
+            .await
+            .map_err(of_store)?;
+        let services = services
+            .into_iter()
+            .filter(|service| service.account_sid == self.account);
+        let addresses = ours.map(|sender| sender.address.to_twilio());
+        Ok(addresses.chain(services.map(|service| service.sid)).collect())
     }
 }
 
@@ -45,7 +56,7 @@ pub struct ListReceived {
     pub owner: OwnerId,
     /// In which Twilio account.
     pub account: String,
-    /// The address.
+    /// The address, or the messaging service (`MG…`).
     pub to: String,
     /// From when on.
     pub from: DateTime<Utc>,
@@ -98,7 +109,8 @@ impl std::fmt::Debug for Missed {
 impl Activity<Environment> for ListReceived {
     const NAME: &'static str = "list_received";
     const EFFECT: Effect = Effect::Pure;
-    const TIMEOUT: Duration = Duration::from_secs(60);
+    /// One request, and for each of its messages another where all have pictures.
+    const TIMEOUT: Duration = Duration::from_secs(300);
     type Output = Received;
 
     async fn run(&self, env: &Environment, _: &Attempt<'_>) -> Result<Received, Fault> {
@@ -111,14 +123,22 @@ impl Activity<Environment> for ListReceived {
         let from = held
             .map_or(self.from, |held| held.max(self.from))
             .trunc_subsecs(0);
-        let page = env
-            .twilio
-            .received_messages(&credentials, &self.to, from, PAGE, self.next.as_deref())
-            .await
-            .map_err(|error| of_asking(&error))?;
+        let service = Some(&self.to).filter(|to| to.starts_with("MG"));
+        let next = self.next.as_deref();
+        let page = match service {
+            // Twilio cannot be asked for those of a service: it is looked through all of the account's.
+            Some(_) => env.twilio.account_messages(&credentials, from, next).await,
+            None => {
+                env.twilio
+                    .received_messages(&credentials, &self.to, from, PAGE, next)
+                    .await
+            }
+        };
+        let page = page.map_err(|error| of_asking(&error))?;
         let seen = u32::try_from(page.items.len()).unwrap_or(u32::MAX);
         let is_due = |message: &twilio::Message| {
             message.is_inbound()
+                && (service.is_none() || message.messaging_service_sid.as_ref() == service)
                 && message
                     .date_created
                     .is_none_or(|at| from <= at && at < self.until)
@@ -128,13 +148,14 @@ impl Activity<Environment> for ListReceived {
         let known = messages::claimed_sids(&env.database, &self.owner, &sids)
             .await
             .map_err(of_store)?;
+        let unknown = due.into_iter().filter(|message| !known.contains(&message.sid));
+        let unknown: Vec<_> = unknown.collect();
         let mut missed = Vec::new();
-        for message in due.into_iter().filter(|message| !known.contains(&message.sid)) {
-            let media = match message.num_media {
-                0 => Vec::new(),
-                _ => attached(env, &credentials, &message.sid).await?,
-            };
-            missed.push(Missed::of(message, media));
+        for some in unknown.chunks(AT_ONCE) {
+            let media = some.iter().map(|message| attached(env, &credentials, message));
+            for (message, media) in some.iter().zip(join_all(media).await) {
+                missed.push(Missed::of(message.clone(), media?));
+            }
         }
         metrics::counter!("recado_mended_total", "what" => "inbound").increment(missed.len() as u64);
         Ok(Received {
@@ -148,8 +169,12 @@ impl Activity<Environment> for ListReceived {
 async fn attached(
     env: &Environment,
     credentials: &Credentials,
-    sid: &str,
+    message: &twilio::Message,
 ) -> Result<Vec<(String, String)>, Fault> {
+    if message.num_media == 0 {
+        return Ok(Vec::new());
+    }
+    let sid = &message.sid;
     let listed = env.twilio.list_media(credentials, sid).await;
     let listed = listed.map_err(|error| of_asking(&error))?;
     let pair = |one: twilio::Media| (one.url, one.content_type.unwrap_or_default());

@@ -77,6 +77,7 @@ async fn write(
         .map(|Member { call, attempt }| contacts::Writer {
             owner: &call.owner,
             address: &call.to,
+            also: None,
             profile_name: None,
             at: attempt.now(),
         })

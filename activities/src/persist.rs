@@ -2,7 +2,7 @@
 use chrono::{DateTime, Utc};
 use recado_clients::twilio::InboundContent;
 use recado_domain::{
-    Address, ContactId, ConversationId, ConversationState, Direction, MessageId, OptOut, OwnerId,
+    Address, Channel, ContactId, ConversationId, ConversationState, Direction, MessageId, OptOut, OwnerId,
 };
 use recado_engine::{Activity, Attempt, Effect, Fault, Joint};
 use recado_store::{
@@ -84,7 +84,8 @@ impl Activity<Environment> for Persist {
 
 async fn write(env: &Environment, members: &[Member<'_, Persist>]) -> Result<Vec<Arrival>, Fault> {
     let (tx, now) = group::act(members)?;
-    let contacts = contacts_of(tx, members).await.map_err(of_store)?;
+    let also: Vec<_> = members.iter().map(|member| member.call.also()).collect();
+    let contacts = contacts_of(tx, members, &also).await.map_err(of_store)?;
     let conversations = conversations_of(tx, members, &contacts).await.map_err(of_store)?;
     let contents: Vec<_> = members
         .iter()
@@ -123,6 +124,21 @@ impl Persist {
     fn opt_out(&self, content: &InboundContent) -> Option<OptOut> {
         OptOut::of(content.words(&self.body), self.opt_out_type.as_deref())
             .filter(|word| *word != OptOut::Help || self.opt_out_type.is_some())
+    }
+
+    /// The other address of who wrote it, where WhatsApp tells both: it is moving from telephones to ids that it gives to
+    /// each business.
+    fn also(&self) -> Option<Address> {
+        let field = |wanted: &str| {
+            let found = self.form.iter().find(|(name, _)| name == wanted);
+            found.map(|(_, value)| value.trim())
+        };
+        let written = match (self.from.channel(), self.from.phone()) {
+            (Channel::Whatsapp, Some(_)) => format!("whatsapp:{}", field("ExternalUserId")?),
+            (Channel::Whatsapp, None) => format!("whatsapp:+{}", field("WaId")?.trim_start_matches('+')),
+            _ => return None,
+        };
+        Address::parse(&written).ok().filter(|also| *also != self.from)
     }
 
     /// What it is, in a word: by its first attachment, else by what it carries.
@@ -167,17 +183,18 @@ async fn said(
 async fn contacts_of(
     tx: &DatabaseTransaction,
     members: &[Member<'_, Persist>],
+    also: &[Option<Address>],
 ) -> Result<Vec<ContactId>, StoreError> {
-    let writer = |member| {
-        let Member { call, attempt }: &Member<'_, Persist> = member;
-        contacts::Writer {
+    let mut writers = Vec::with_capacity(members.len());
+    for (Member { call, attempt }, also) in members.iter().zip(also) {
+        writers.push(contacts::Writer {
             owner: &call.owner,
             address: &call.from,
+            also: also.as_ref(),
             profile_name: call.profile_name.as_deref(),
             at: attempt.now(),
-        }
-    };
-    let writers: Vec<_> = members.iter().map(writer).collect();
+        });
+    }
     contacts::find_or_create_each(tx, &writers).await
 }
 

@@ -5,7 +5,7 @@ use recado_clients::twilio::{self, CreateCall, TwilioError, code_label};
 use recado_domain::{Address, CallStatus, ContactId, MachineDetection, OwnerId};
 use recado_engine::{Activity, Attempt, Effect, Fault, Prepared, Reconciled, Retry, Undecided};
 use recado_store::{
-    StoreError,
+    StoreError, billing,
     calls::{self, Name, NewCall},
     contacts, opt_outs,
     prospects::{self, Link},
@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Environment, Sent, Withheld,
+    check_billing::MESSAGES,
     faults::{of_store, of_twilio, twilio_code},
 };
 
@@ -108,10 +109,14 @@ impl Activity<Environment> for PlaceCall {
         let Sent::Accepted { sid, status } = sent else {
             return Ok(());
         };
+        let (tx, run, now) = (attempt.transaction()?, attempt.run().as_str(), attempt.now());
+        billing::commit(tx, &self.owner, run, MESSAGES, now)
+            .await
+            .map_err(of_store)?;
         // A status that we do not know yet says at least that Twilio took it.
         let status = CallStatus::parse(status).unwrap_or(CallStatus::Queued);
-        let (tx, token) = (attempt.transaction()?, attempt.key());
-        calls::mark_placed(tx, &self.owner, &token, sid, status, attempt.now())
+        let token = attempt.key();
+        calls::mark_placed(tx, &self.owner, &token, sid, status, now)
             .await
             .map_err(of_store)
     }
@@ -122,6 +127,12 @@ impl Activity<Environment> for PlaceCall {
         let (token, code) = (attempt.key(), twilio_code(failure));
         calls::mark_refused(tx, &self.owner, &token, code, &failure.message, attempt.now())
             .await
+            .map_err(of_store)?;
+        // What was not made costs nothing.
+        let run = attempt.run().as_str();
+        billing::release(tx, &self.owner, run, MESSAGES, attempt.now())
+            .await
+            .map(drop)
             .map_err(of_store)
     }
 
@@ -166,6 +177,16 @@ impl PlaceCall {
         }
         let (token, now) = (attempt.key(), attempt.now());
         let contact = self.contact(tx, attempt).await?;
+        // A call counts as a message does; nobody is told of a refusal.
+        let request = billing::Request {
+            run: attempt.run().as_str(),
+            feature: MESSAGES,
+            quantity: 1,
+            contact: &self.from,
+        };
+        if billing::reserve(tx, &self.owner, request, now).await? != billing::Grant::Granted {
+            return Ok(Some(Withheld::OverQuota));
+        }
         let call = NewCall {
             contact: Some(&contact),
             ours: &self.from.to_twilio(),

@@ -17,6 +17,7 @@ use crate::{
     check_billing::{AGENT_ANSWERS, MESSAGES},
     faults::{of_store, of_twilio, twilio_code},
     group,
+    way_out::{Closed, Instead, Refused},
 };
 
 mod together;
@@ -28,7 +29,7 @@ use together::{intend, write_down};
 const WINDOW: TimeDelta = TimeDelta::hours(24);
 
 /// Sends a message to a contact: one part of an answer, or what the owner wants to say of its own accord.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Reply {
     /// Who answers.
     pub owner: OwnerId,
@@ -45,7 +46,8 @@ pub struct Reply {
     pub service: Option<String>,
     /// The contact's address.
     pub to: Address,
-    /// The text, at most 1600 characters; empty where media or a template say it.
+    /// The text, at most 1600 characters; empty where media or a template say it. Beside a template it is what that goes
+    /// instead of: it stays in the books.
     pub body: String,
     /// Where Twilio fetches what is attached.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -85,6 +87,14 @@ pub enum Sent {
     },
     /// It was not sent, and will not be.
     Withheld(Withheld),
+    /// WhatsApp does not take it; its owner wants something else sent instead. It was not sent, and will not be.
+    Elsewhere {
+        /// What.
+        instead: Instead,
+        /// With which of its codes Twilio refused it; none where it was not asked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        code: Option<u32>,
+    },
 }
 
 /// Why a message was not sent.
@@ -97,6 +107,8 @@ pub enum Withheld {
     OutsideWindow,
     /// People have the conversation.
     InHumanHands,
+    /// The plan has nothing left of it; of a call, since a message asks earlier.
+    OverQuota,
 }
 
 impl Activity<Environment> for Reply {
@@ -124,7 +136,10 @@ impl Activity<Environment> for Reply {
                 Some(service) => Sender::Service(service.clone()),
                 None => Sender::Number(self.from.to_twilio()),
             },
-            body: self.body.clone(),
+            body: match self.template {
+                Some(_) => String::new(),
+                None => self.body.clone(),
+            },
             media_urls: self.media_urls.clone(),
             template: self.template.as_ref().map(as_twilio),
             status_callback: Some(format!("{}?token={}", env.status_callback, attempt.key())),
@@ -158,7 +173,10 @@ impl Activity<Environment> for Reply {
                     TwilioError::Unknown(_) => ("unknown", 0),
                 };
                 count(outcome, code);
-                Err(of_twilio(&error))
+                match self.elsewhere(env, &error).await? {
+                    Some(elsewhere) => Ok(elsewhere),
+                    None => Err(of_twilio(&error)),
+                }
             }
         }
     }
@@ -276,6 +294,43 @@ impl Reply {
         Some(form.to_string())
     }
 
+    /// What its owner wants sent instead, where WhatsApp has refused it.
+    async fn elsewhere(&self, env: &Environment, error: &TwilioError) -> Result<Option<Sent>, Fault> {
+        let TwilioError::Refused { code: Some(code), .. } = error else {
+            return Ok(None);
+        };
+        let Some(closed) = Closed::by(*code) else {
+            return Ok(None);
+        };
+        let instead = self.not_taken().instead(&env.database, closed).await;
+        let elsewhere = |instead| Sent::Elsewhere {
+            instead,
+            code: Some(*code),
+        };
+        Ok(instead.map_err(of_store)?.map(elsewhere))
+    }
+
+    fn not_taken(&self) -> Refused<'_> {
+        Refused {
+            owner: &self.owner,
+            to: &self.to,
+            text: &self.body,
+            is_template: self.template.is_some(),
+            has_media: !self.media_urls.is_empty(),
+        }
+    }
+
+    /// The row of a message instead of which another goes says why.
+    async fn refuse(&self, attempt: &Attempt<'_>, code: u32) -> Result<(), Fault> {
+        let (tx, token, now) = (attempt.transaction()?, attempt.key(), attempt.now());
+        let told =
+            twilio::known(code).map_or_else(|| "WhatsApp did not take it".to_owned(), |known| known.told());
+        messages::mark_refused(tx, &self.owner, &token, Some(code.into()), &told, now)
+            .await
+            .map(drop)
+            .map_err(of_store)
+    }
+
     /// Twilio knows of a wish that we did not.
     async fn silence(&self, attempt: &Attempt<'_>) -> Result<(), Fault> {
         let (tx, now) = (attempt.transaction()?, attempt.now());
@@ -321,13 +376,13 @@ impl Reply {
         let heard = reachable.heard_at;
         if reachable.opted_out {
             Some(Withheld::OptedOut)
+        } else if self.purpose == Purpose::Answer && reachable.state == ConversationState::HumanHandoff {
+            Some(Withheld::InHumanHands)
         } else if self.to.channel() == Channel::Whatsapp
             && self.template.is_none()
             && heard.is_none_or(|heard| now - heard > WINDOW)
         {
             Some(Withheld::OutsideWindow)
-        } else if self.purpose == Purpose::Answer && reachable.state == ConversationState::HumanHandoff {
-            Some(Withheld::InHumanHands)
         } else {
             None
         }

@@ -1,4 +1,4 @@
-//! What became of a handful of people of a campaign.
+//! Which runs write to people of a campaign.
 use recado_domain::OwnerId;
 use recado_engine::{Activity, Attempt, Effect, Fault};
 use recado_store::campaigns::{self, PersonState, Report};
@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Environment, faults::of_store};
 
-/// Writes down what became of the messages to some people of a campaign.
+/// Writes down by which runs some people of a campaign are written to. What becomes of them the runs write down
+/// themselves ([`crate::SettlePerson`]).
 #[derive(Debug, Serialize, Deserialize)]
 pub struct SettlePeople {
     /// Whose campaign.
@@ -14,42 +15,16 @@ pub struct SettlePeople {
     /// The campaign.
     pub campaign: String,
     /// Of each.
-    pub people: Vec<PersonReport>,
+    pub people: Vec<Begun>,
 }
 
-/// What became of one message.
+/// Whether one person is written to.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct PersonReport {
+pub struct Begun {
     /// The how-manieth person of the campaign, from 1.
     pub n: i64,
-    /// What became of the message.
-    pub settled: Settled,
-    /// The run that sends it; none where none could be started.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub run: Option<String>,
-    /// Twilio's SID of it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sid: Option<String>,
-    /// Twilio's error code.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub code: Option<i64>,
-    /// Why it was not sent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
-}
-
-/// What became of a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Settled {
-    /// Twilio took it.
-    Sent,
-    /// It did not.
-    Failed,
-    /// Its run waits for longer than the campaign does.
-    Held,
-    /// Twilio took no more that day: the person can be written to again.
-    Again,
+    /// The run that does it, or why none could be started.
+    pub run: Result<String, String>,
 }
 
 impl Activity<Environment> for SettlePeople {
@@ -58,30 +33,27 @@ impl Activity<Environment> for SettlePeople {
     type Output = ();
 
     async fn run(&self, _: &Environment, attempt: &Attempt<'_>) -> Result<(), Fault> {
-        let (again, settled): (Vec<_>, Vec<_>) = self
-            .people
-            .iter()
-            .partition(|person| person.settled == Settled::Again);
-        let again: Vec<_> = again.iter().map(|person| person.n).collect();
-        let reports = settled.iter().map(|person| Report {
-            n: person.n,
-            state: match person.settled {
-                Settled::Sent => PersonState::Sent,
-                Settled::Failed => PersonState::Failed,
-                Settled::Held | Settled::Again => PersonState::Held,
-            },
-            run: person.run.as_deref(),
-            sid: person.sid.as_deref(),
-            error_code: person.code,
-            error_message: person.error.as_deref(),
-        });
-        let reports: Vec<_> = reports.collect();
-        let (tx, now) = (attempt.transaction()?, attempt.now());
-        campaigns::put_back(tx, &self.owner, &self.campaign, &again, now)
-            .await
-            .map_err(of_store)?;
-        campaigns::settle(tx, &self.owner, &self.campaign, &reports, now)
+        let reports: Vec<_> = self.people.iter().map(|person| self.report(person)).collect();
+        campaigns::settle_each(attempt.transaction()?, &reports, attempt.now())
             .await
             .map_err(of_store)
+    }
+}
+
+impl SettlePeople {
+    fn report<'a>(&'a self, person: &'a Begun) -> Report<'a> {
+        Report {
+            owner: &self.owner,
+            campaign: &self.campaign,
+            n: person.n,
+            state: match person.run {
+                Ok(_) => PersonState::Taken,
+                Err(_) => PersonState::Failed,
+            },
+            run: person.run.as_deref().ok(),
+            sid: None,
+            error_code: None,
+            error_message: person.run.as_ref().err().map(String::as_str),
+        }
     }
 }

@@ -23,6 +23,13 @@ const BEAT: TimeDelta = TimeDelta::seconds(5);
 const LARGEST: usize = 1024 * 1024;
 /// How long nobody waits the less for a limit.
 const SOONEST: Duration = Duration::from_millis(100);
+/// How many messages have not come to their end at most: enough to keep workers busy, few enough that others get their
+/// turn, that a pause is soon one, and that no more are begun where so many wait for a person.
+const MOST_GOING: u64 = 600;
+/// How soon one looks again whether they have come to their end.
+const SOON: TimeDelta = TimeDelta::milliseconds(500);
+/// How long a message may be on its way before it counts as held, and nobody waits for it any more.
+const PATIENCE: TimeDelta = TimeDelta::seconds(120);
 
 /// Takes the next people of a campaign, as many as limits and pace allow.
 #[derive(Debug, Serialize, Deserialize)]
@@ -33,9 +40,6 @@ pub struct TakePeople {
     pub campaign: String,
     /// How many at most.
     pub most: u32,
-    /// Up to which person those who are held were asked once more before the end; nobody if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub asked_after: Option<i64>,
 }
 
 /// A person to be written to now.
@@ -73,11 +77,6 @@ pub enum Taken {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         next: Option<DateTime<Utc>>,
     },
-    /// Nobody else is left: what became of these is looked at once more, who were held, or taken by a run that was ended.
-    Held {
-        /// Who.
-        people: Vec<TakenPerson>,
-    },
     /// Nobody may be written to before this time.
     Later {
         /// The time.
@@ -102,6 +101,10 @@ pub enum Why {
     QuietHours,
     /// How much the owner sends within a minute.
     Limits,
+    /// How much Twilio takes in a day.
+    DailyLimit,
+    /// Enough messages are on their way.
+    Going,
 }
 
 impl Activity<Environment> for TakePeople {
@@ -126,8 +129,16 @@ impl TakePeople {
                 return Ok(Taken::Over { state });
             }
         }
-        if self.asked_after.is_some() {
-            return self.end(tx, &campaign, now).await;
+        if let Some(until) = campaign.waits_until.filter(|until| *until > now) {
+            let why = Why::DailyLimit;
+            return Ok(Taken::Later { until, why });
+        }
+        let senders = Senders::of(tx, &self.owner).await?;
+        // Their keys name the runs that they may have: nobody is written to twice.
+        let forgotten = campaigns::forgotten(tx, &self.owner, &self.campaign, self.most).await?;
+        if !forgotten.is_empty() {
+            let people = self.written(tx, &campaign, forgotten, &senders, now).await?;
+            return Ok(Taken::People { people, next: None });
         }
         let owner = owners::find(tx, &self.owner).await?;
         let settings = owner.ok_or(StoreError::NotFound("owner"))?.settings()?;
@@ -144,21 +155,23 @@ impl TakePeople {
             let why = Why::QuietHours;
             return Ok(Taken::Later { until, why });
         }
+        let going = campaigns::going(tx, &self.owner, &self.campaign, now - PATIENCE).await?;
         let (most, beat) = share(campaign.pace, self.most);
         let ready = campaigns::ready(tx, &self.owner, &self.campaign, most).await?;
+        let later = Taken::Later {
+            until: now + SOON,
+            why: Why::Going,
+        };
         if ready.is_empty() {
-            return self.end(tx, &campaign, now).await;
+            return match going.taken {
+                0 => self.end(tx, now).await,
+                _ => Ok(later),
+            };
         }
-        let senders = Senders::of(tx, &self.owner).await?;
-        let (mut fit, mut unfit) = (Vec::new(), Vec::new());
-        for person in ready {
-            let n = person.n;
-            match written(&campaign, person, &senders) {
-                Ok(person) => fit.push(person),
-                Err(problem) => unfit.push((n, problem)),
-            }
+        if going.taken + going.held + u64::from(most) > MOST_GOING {
+            return Ok(later);
         }
-        within(&mut fit, LARGEST)?;
+        let fit = self.written(tx, &campaign, ready, &senders, now).await?;
         let wishes: Vec<_> = fit
             .iter()
             .map(|person| Wish {
@@ -180,20 +193,7 @@ impl TakePeople {
                 }
             }
         }
-        taken.extend(unfit.iter().map(|(n, _)| *n));
         campaigns::take(tx, &self.owner, &self.campaign, &taken, now).await?;
-        let reports: Vec<_> = unfit
-            .iter()
-            .map(|(n, problem)| Report {
-                n: *n,
-                state: PersonState::Failed,
-                run: None,
-                sid: None,
-                error_code: None,
-                error_message: Some(problem),
-            })
-            .collect();
-        campaigns::settle(tx, &self.owner, &self.campaign, &reports, now).await?;
         Ok(match (taken.is_empty(), soonest) {
             (true, Some(after)) => Taken::Later {
                 until: now + TimeDelta::from_std(after.max(SOONEST)).unwrap_or(BEAT),
@@ -220,25 +220,45 @@ fn share(pace: Option<u32>, most: u32) -> (u32, Option<TimeDelta>) {
 }
 
 impl TakePeople {
-    /// The end, once the held ones have been asked.
-    async fn end(
+    /// What each of these gets. One of which it cannot be said any more is settled at once.
+    async fn written(
         &self,
         tx: &DatabaseTransaction,
         campaign: &Campaign,
+        people: Vec<Person>,
+        senders: &Senders,
         now: DateTime<Utc>,
-    ) -> Result<Taken, StoreError> {
-        let after = self.asked_after.unwrap_or_default();
-        let held = campaigns::unsettled(tx, &self.owner, &self.campaign, after, self.most).await?;
-        let senders = Senders::of(tx, &self.owner).await?;
-        // One of which it cannot be said any more stays held.
-        let written = held
-            .into_iter()
-            .filter_map(|person| written(campaign, person, &senders).ok());
-        let mut people: Vec<_> = written.collect();
-        within(&mut people, LARGEST)?;
-        if !people.is_empty() {
-            return Ok(Taken::Held { people });
+    ) -> Result<Vec<TakenPerson>, StoreError> {
+        let (mut fit, mut unfit) = (Vec::new(), Vec::new());
+        for person in people {
+            let n = person.n;
+            match written(campaign, person, senders) {
+                Ok(person) => fit.push(person),
+                Err(problem) => unfit.push((n, problem)),
+            }
         }
+        within(&mut fit, LARGEST)?;
+        let places: Vec<_> = unfit.iter().map(|(n, _)| *n).collect();
+        campaigns::take(tx, &self.owner, &self.campaign, &places, now).await?;
+        let reports: Vec<_> = unfit
+            .iter()
+            .map(|(n, problem)| Report {
+                owner: &self.owner,
+                campaign: &self.campaign,
+                n: *n,
+                state: PersonState::Failed,
+                run: None,
+                sid: None,
+                error_code: None,
+                error_message: Some(problem),
+            })
+            .collect();
+        campaigns::settle_each(tx, &reports, now).await?;
+        Ok(fit)
+    }
+
+    /// Nobody is left.
+    async fn end(&self, tx: &DatabaseTransaction, now: DateTime<Utc>) -> Result<Taken, StoreError> {
         let (running, state) = ([CampaignState::Running], CampaignState::Completed);
         campaigns::change(tx, &self.owner, &self.campaign, &running, state, now).await?;
         Ok(Taken::Over { state })

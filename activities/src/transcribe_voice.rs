@@ -60,7 +60,7 @@ impl TranscribeVoice {
         })?;
         let recording = env
             .media
-            .get(self.owner.as_str(), &self.sha256, Rendition::Original, None)
+            .get(self.owner.as_str(), &self.sha256, Rendition::Original)
             .await
             .map_err(|error| of_media_store(&error))?;
         let text = server.transcribe(recording, &self.content_type).await;

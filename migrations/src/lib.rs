@@ -26,6 +26,9 @@ mod m20261121_000026_minutes;
 mod m20261121_000027_views;
 mod m20261121_000028_second_looks;
 mod m20261121_000029_run_filters;
+mod m20261121_000031_prices;
+mod m20261121_000032_campaign_waits;
+mod m20261121_000037_conversations_of_contact;
 
 /// Every migration, oldest first.
 #[derive(Debug)]
@@ -59,6 +62,9 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000027_views::Migration),
             Box::new(m20261121_000028_second_looks::Migration),
             Box::new(m20261121_000029_run_filters::Migration),
+            Box::new(m20261121_000031_prices::Migration),
+            Box::new(m20261121_000032_campaign_waits::Migration),
+            Box::new(m20261121_000037_conversations_of_contact::Migration),
         ]
     }
 }

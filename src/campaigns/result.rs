@@ -1,12 +1,8 @@
 //! What became of each person of a campaign, as a CSV file.
-use std::collections::HashMap;
-
 use futures::stream;
 use poem::Body;
 use recado_domain::OwnerId;
-use recado_engine::RunId;
-use recado_store::campaigns::{self, Person, PersonState};
-use recado_workflows::{Delivery, Ending};
+use recado_store::campaigns::{self, Person};
 
 use crate::{app::App, http::Problem};
 
@@ -36,7 +32,7 @@ async fn page(
     campaign: &str,
     after: i64,
 ) -> Result<(Vec<u8>, Option<i64>), Problem> {
-    let mut people = campaigns::people(
+    let people = campaigns::people(
         &app.environment.database,
         owner,
         campaign,
@@ -45,7 +41,6 @@ async fn page(
         PAGE,
     )
     .await?;
-    look_again(app, &mut people.items).await?;
     let mut file = csv::Writer::from_writer(Vec::new());
     let broken = |error: csv::Error| Problem::bad_request(error.to_string());
     if after == 0 {
@@ -62,40 +57,6 @@ async fn page(
         .into_inner()
         .map_err(|error| Problem::bad_request(error.to_string()))?;
     Ok((text, people.next.and_then(|next| next.parse().ok())))
-}
-
-/// Those who were held may have been written to since: their runs know.
-async fn look_again(app: &App, people: &mut [Person]) -> Result<(), Problem> {
-    let held = |person: &&mut Person| person.state == PersonState::Held;
-    let ids: Vec<RunId> = people
-        .iter_mut()
-        .filter(held)
-        .filter_map(|person| person.run.as_deref().map(RunId::from))
-        .collect();
-    if ids.is_empty() {
-        return Ok(());
-    }
-    let runs = app.engine.storage().runs_by_id(&ids).await?;
-    let deliveries: HashMap<_, _> = runs
-        .into_iter()
-        .filter_map(|run| {
-            let delivery = serde_json::from_value::<Delivery>(run.output?).ok()?;
-            Some((run.id.to_string(), delivery))
-        })
-        .collect();
-    for person in people.iter_mut().filter(held) {
-        let Some(delivery) = person.run.as_ref().and_then(|run| deliveries.get(run)) else {
-            continue;
-        };
-        person.state = match delivery.ending {
-            Ending::Sent => PersonState::Sent,
-            _ => PersonState::Failed,
-        };
-        person.sid = delivery.sid.clone();
-        person.error_code = delivery.error.as_ref().and_then(|error| error.code);
-        person.error_message = delivery.error.as_ref().map(|error| error.message.clone());
-    }
-    Ok(())
 }
 
 fn line(person: &Person) -> [String; 9] {

@@ -11,6 +11,8 @@ use recado_engine::{Policy, Storage, StorageOptions, dispatch::Bells};
 use recado_store::owners::{self, LONGEST_QUIET_PERIOD};
 use serde_json::json;
 
+mod way_out;
+
 use super::say;
 use crate::{app, config::Config};
 
@@ -40,6 +42,14 @@ pub(crate) enum Act {
         /// Goes by QUIET_PERIOD again
         #[arg(long, conflicts_with = "seconds")]
         reset: bool,
+    },
+    /// Shows, or sets, what goes where WhatsApp takes no text of an owner's: after its 24 hours, or where it does not
+    /// deliver
+    WayOut {
+        /// The owner's id
+        owner: String,
+        #[command(flatten)]
+        wanted: way_out::Wanted,
     },
 }
 
@@ -86,6 +96,7 @@ pub(crate) async fn run(config: &Config, act: Act) -> anyhow::Result<ExitCode> {
             let wanted = (reset || seconds.is_some()).then_some(seconds);
             return quiet_period(config, owner, wanted).await;
         }
+        Act::WayOut { owner, wanted } => return way_out::run(config, owner, wanted).await,
     };
     let bells = match &config.redis_url {
         Some(url) => Bells::redis(url, "runs").await?,

@@ -11,7 +11,10 @@ mod webhooks;
 
 use poem::{Endpoint, EndpointExt, Response, Route, get, middleware::CookieJarManager, post};
 
-pub(crate) use self::problem::{Problem, of_error};
+pub(crate) use self::{
+    problem::{Problem, of_error},
+    webhooks::twiml,
+};
 use crate::{app::App, media, pages};
 
 /// The most that a request may carry.

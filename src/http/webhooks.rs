@@ -2,18 +2,19 @@
 use std::{future::Future, time::Duration};
 
 use poem::{Body, Request, Response, handler, http::StatusCode, web::Data};
+use recado_activities::may_go_otherwise;
 use recado_clients::twilio::{self, FormError, InboundForm, StatusForm};
 use recado_domain::{MessageStatus, OwnerId};
 use recado_engine::{Start, Started};
-use recado_store::accounts::Signers;
-use recado_workflows::InboundMessage;
+use recado_store::{accounts::Signers, owners};
+use recado_workflows::{InboundMessage, SendInstead};
 use url::Url;
 
 use super::{BODY_LIMIT, Problem, rejected::Reason, reports::Report};
 use crate::app::App;
 
 pub(super) mod calls;
-mod twiml;
+pub(crate) mod twiml;
 
 /// Twilio sends some fifty fields at most.
 const FIELDS: usize = 300;
@@ -120,10 +121,32 @@ async fn note(app: &App, request: &Request, body: Body) -> Result<(), Problem> {
         raw,
         at: chrono::Utc::now(),
     };
+    let is_lost = matches!(reported, MessageStatus::Failed | MessageStatus::Undelivered);
+    if is_lost && form.error_code.is_some_and(may_go_otherwise) {
+        send_instead(app, &report).await?;
+    }
     app.reports.write(&app.engine, report).await?;
     let code = twilio::code_label(form.error_code.unwrap_or_default());
     metrics::counter!("recado_status_reports_total", "status" => reported.as_str(), "code" => code)
         .increment(1);
+    Ok(())
+}
+
+/// Starts the run that sends it otherwise, where its owner may want that: once, and before Twilio is told that the report
+/// is written down. It waits for the report to be in the books.
+async fn send_instead(app: &App, report: &Report) -> Result<(), Problem> {
+    if !owners::any_way_out(&app.environment.database, &report.account_sid).await? {
+        return Ok(());
+    }
+    let call = SendInstead {
+        account: report.account_sid.clone(),
+        sid: report.sid.clone(),
+    };
+    let start = Start {
+        key: Some(call.key()),
+        ..Start::default()
+    };
+    app.engine.start(&call, start).await?;
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! Files go as their owners no longer keep them, by the same days as runs.
+//! Files, and campaigns, go as their owners no longer keep them, by the same days as runs.
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -67,6 +67,7 @@ pub(crate) async fn purge(storage: &Storage, files: &MediaStore, now: DateTime<U
             continue;
         };
         let owner = OwnerId::from(owner.id);
+        crate::campaigns::forget(storage, &owner, until).await?;
         loop {
             let old = media::older(storage.reader(), &owner, until, BATCH).await?;
             let mut gone = 0;

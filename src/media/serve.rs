@@ -7,7 +7,7 @@ use std::{borrow::Cow, ops::Range};
 use chrono::Utc;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use poem::{
-    Request, Response, handler,
+    Body, Request, Response, handler,
     http::{StatusCode, header},
     web::{Data, Path, Query},
 };
@@ -48,14 +48,15 @@ pub(crate) async fn file(
         Some(Asked::Part(part)) => Some(part),
         Some(Asked::Whole) | None => None,
     };
-    let bytes = store
-        .get(owner.as_str(), &hash, Rendition::Original, part.clone())
-        .await
-        .map_err(of_store)?;
+    // A recording may be larger than what fits into memory beside those that others listen to.
+    let pieces = store.stream(owner.as_str(), &hash, part.clone()).await;
+    let body = Body::from_bytes_stream(pieces.map_err(of_store)?);
+    let length = part.as_ref().map_or(size, |part| part.end - part.start);
     let answer = Response::builder()
         .content_type(media.content_type.as_str())
         .header(header::CONTENT_DISPOSITION, disposition(&media))
         .header(header::ACCEPT_RANGES, "bytes")
+        .header(header::CONTENT_LENGTH, length)
         .header(header::CACHE_CONTROL, "private, max-age=600");
     Ok(match part {
         Some(part) => answer
@@ -64,8 +65,8 @@ pub(crate) async fn file(
                 header::CONTENT_RANGE,
                 format!("bytes {}-{}/{size}", part.start, part.end - 1),
             )
-            .body(bytes),
-        None => answer.body(bytes),
+            .body(body),
+        None => answer.body(body),
     })
 }
 
@@ -81,11 +82,11 @@ pub(crate) async fn small(
         return Err(Problem::not_found("small picture of this attachment"));
     }
     let (store, owner) = (&app.environment.media, owner.as_str());
-    let picture = match store.get(owner, &hash, Rendition::Thumbnail, None).await {
+    let picture = match store.get(owner, &hash, Rendition::Thumbnail).await {
         Err(MediaStoreError::Gone) => {
             let none = || Problem::not_found("small picture of this attachment");
             let place = thumbnail::place().await.ok_or_else(none)?;
-            let original = store.get(owner, &hash, Rendition::Original, None).await;
+            let original = store.get(owner, &hash, Rendition::Original).await;
             let made = place
                 .thumbnail(original.map_err(of_store)?)
                 .await

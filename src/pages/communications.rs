@@ -6,10 +6,10 @@ use poem::{
     http::StatusCode,
     web::{Data, Form, Query},
 };
-use recado_domain::{Address, Direction, OwnerId, price};
+use recado_domain::OwnerId;
 use recado_store::{
     owners,
-    prospects::{self, Communication, Filter, Medium},
+    prospects::{self, Filter, Medium},
     senders::Senders,
 };
 use serde::Deserialize;
@@ -26,16 +26,20 @@ use super::{
 };
 use crate::{app::App, http::Problem};
 
+pub(crate) mod batch;
+pub(crate) mod call;
 pub(crate) mod campaign;
 pub(crate) mod campaigns;
 pub(crate) mod compose;
+mod form;
 pub(crate) mod health;
+mod history;
 mod prices;
 
 use compose::Letter;
+use form::Wrong;
+use history::History;
 
-/// How many messages of a history are shown at once.
-const PAGE: u64 = 50;
 /// Statuses by which a history can be filtered.
 const STATUSES: [&str; 10] = [
     "queued",
@@ -82,48 +86,6 @@ struct Page<'a> {
     statuses: [&'static str; 10],
 }
 
-/// What was wrong with what a person wanted to send.
-struct Wrong {
-    field: String,
-    told: String,
-    /// Whether it, or a part of it, may have gone.
-    unclear: bool,
-    run: Option<String>,
-}
-
-impl Wrong {
-    fn of(problem: &Problem) -> Self {
-        Self {
-            field: problem.field().unwrap_or_default().to_owned(),
-            told: problem.to_string(),
-            unclear: !problem.is_unsent(),
-            run: problem.run().map(str::to_owned),
-        }
-    }
-}
-
-/// What went between an owner and one person.
-struct History {
-    known: bool,
-    rows: Vec<Row>,
-    next: Option<String>,
-}
-
-/// A message as a line of the history.
-struct Row {
-    at: Moment,
-    channel: &'static str,
-    ours: bool,
-    address: String,
-    body: String,
-    kind: String,
-    status: String,
-    is_bad: bool,
-    error: Option<String>,
-    run: Option<String>,
-    estimate: Option<String>,
-}
-
 /// Whose page it is.
 pub(super) fn owner(given: &str) -> OwnerId {
     match given.trim() {
@@ -155,15 +117,13 @@ async fn page(
         }
         let sight = Sight::of(app, &asked.subject(&owner), &asked.reveal).await?;
         let senders = Senders::of(database, &owner).await?;
-        let numbers = senders.numbers.iter().map(|sender| sender.address.to_twilio());
-        let services = senders.services.iter().map(|service| service.sid.clone());
         Ok(Page {
             layout: Layout::new("Communications", Here::Communications, app.config.dev),
             letter,
             wrong,
-            senders: numbers.chain(services).collect(),
+            senders: form::senders(&senders),
             asked,
-            history: history(app, &owner, asked, &sight).await?,
+            history: History::read(app, &owner, asked, &sight).await?,
             sight,
             month: prices::Month::of(database, &owner, Utc::now()).await?,
             statuses: STATUSES,
@@ -184,31 +144,6 @@ fn refused(problem: &Problem, back: &'static str) -> Response {
         &problem.to_string(),
         (back, crate::t("Back")),
     )
-}
-
-async fn history(
-    app: &App,
-    owner: &OwnerId,
-    asked: &Asked,
-    sight: &Sight,
-) -> Result<Option<History>, Problem> {
-    let prospect = asked.prospect.trim();
-    if prospect.is_empty() {
-        return Ok(None);
-    }
-    let database = &app.environment.database;
-    let cursor = Some(asked.cursor.as_str()).filter(|cursor| !cursor.is_empty());
-    let known = prospects::exists(database, owner, prospect).await?;
-    let page = prospects::history(database, owner, prospect, asked.filter(), cursor, PAGE).await?;
-    Ok(Some(History {
-        known,
-        rows: page
-            .items
-            .into_iter()
-            .map(|message| Row::of(message, sight))
-            .collect(),
-        next: page.next.map(|next| asked.at(&next)),
-    }))
 }
 
 impl Asked {
@@ -281,44 +216,6 @@ impl Asked {
         ];
         let given: Vec<_> = query.into_iter().filter(|(_, value)| !value.is_empty()).collect();
         serde_urlencoded::to_string(given).unwrap_or_default()
-    }
-}
-
-impl Row {
-    fn of(message: Communication, sight: &Sight) -> Self {
-        let ours = message.direction == Direction::Outbound;
-        let is_bad = message.is_failure;
-        let code = message.error_code.filter(|_| is_bad);
-        let known = code.and_then(|code| recado_clients::twilio::known(u32::try_from(code).ok()?));
-        let error = match (known, code) {
-            (Some(known), Some(code)) => Some(format!("{code}: {}", known.told())),
-            (_, code) if is_bad => {
-                let told = message.error_message.clone().unwrap_or_default();
-                Some(code.map_or_else(|| told.clone(), |code| format!("{code}: {told}")))
-            }
-            _ => None,
-        };
-        let address = Address::parse(&message.theirs).ok();
-        // Nothing is known of what calls cost.
-        let written_to = address.as_ref().filter(|_| message.medium != Medium::Call);
-        let estimate =
-            written_to.and_then(|address| price::estimate(address, message.direction, &message.body));
-        Self {
-            at: Moment::relative(message.created_at),
-            channel: message.medium.as_str(),
-            ours,
-            address: match address {
-                Some(address) if !sight.is_whole() => address.masked(),
-                _ => sight.said(&message.theirs),
-            },
-            body: sight.said(&message.body),
-            kind: message.kind,
-            status: message.status.unwrap_or_else(|| "—".to_owned()),
-            is_bad,
-            error: error.map(|error| sight.told(&error)),
-            run: message.run,
-            estimate: estimate.map(prices::written),
-        }
     }
 }
 

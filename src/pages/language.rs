@@ -60,6 +60,14 @@ impl Language {
         }
     }
 
+    /// That in which a text is read out by telephone, unless a person says otherwise.
+    pub(crate) fn voice(self) -> &'static str {
+        match self {
+            Self::English => "en-US",
+            Self::Portuguese => "pt-BR",
+        }
+    }
+
     /// That of ours which `Accept-Language` wants most (RFC 9110, section 12.5.4).
     fn accepted(ranges: &str) -> Self {
         let wanted = ranges.split(',').filter_map(|range| {

@@ -8,15 +8,16 @@ use poem::{
     http::StatusCode,
     web::{Data, Path, Query},
 };
-use recado_domain::{MessageId, OwnerId};
+use recado_domain::{MessageId, OwnerId, RecordingStatus};
 use recado_store::{
     StoreError,
+    calls::Recording,
     media::{self, Media, MediaState},
     messages, owners,
 };
 use serde::Deserialize;
 
-use super::{layout::html, problem::not_found};
+use super::{layout::html, moment::played, problem::not_found};
 use crate::{app::App, http::Problem, media::Links};
 
 /// The attachments of one message; a template writes `{{ attachments }}`.
@@ -43,6 +44,8 @@ struct Shown {
 enum Kind {
     Picture,
     Sound,
+    Call,
+    Coming,
     Film,
     File,
     Lost,
@@ -69,7 +72,39 @@ pub(crate) async fn of_messages(
     Ok(found)
 }
 
+/// The recordings of a call of `owner`.
+pub(crate) fn of_recordings(app: &App, owner: &OwnerId, recordings: Vec<Recording>) -> Attachments {
+    let (links, now) = (Links::new(&app.config), Utc::now().timestamp());
+    let recordings = recordings.into_iter();
+    Attachments {
+        media: recordings
+            .map(|one| Shown::of_recording(&links, owner, now, one))
+            .collect(),
+    }
+}
+
 impl Shown {
+    fn of_recording(links: &Links, owner: &OwnerId, now: i64, one: Recording) -> Self {
+        let kind = match (&one.kept, one.status) {
+            (Some(_), _) => Kind::Call,
+            (None, _) if one.is_expired => Kind::Expired,
+            (None, RecordingStatus::Absent | RecordingStatus::Failed) => Kind::Lost,
+            (None, _) => Kind::Coming,
+        };
+        let length = one.duration.map(played);
+        Self {
+            file: match kind {
+                Kind::Call => links.file(owner, &one.sid, now),
+                _ => String::new(),
+            },
+            small: String::new(),
+            name: length.unwrap_or_default(),
+            size: one.kept.map(|kept| size(kept.bytes)).unwrap_or_default(),
+            error: one.status.to_string(),
+            kind,
+        }
+    }
+
     fn of(links: &Links, owner: &OwnerId, now: i64, one: Media) -> Self {
         let kind = match (one.state, one.content_type.split('/').next()) {
             (MediaState::Failed, _) => Kind::Lost,

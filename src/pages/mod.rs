@@ -65,6 +65,26 @@ pub(crate) fn routes() -> Route {
         .at("/schedules/:id/backfill", get(schedules::acts::ask))
         .at("/communications", get(communications::show))
         .at("/communications/send", post(communications::compose::send))
+        .at(
+            "/communications/call",
+            get(communications::call::ask).post(communications::call::make),
+        )
+        .at(
+            "/communications/batch",
+            get(communications::batch::ask).post(communications::batch::send),
+        )
+        .at(
+            "/communications/batch/:id",
+            get(communications::batch::result::show),
+        )
+        .at(
+            "/communications/batch/:id/live",
+            get(communications::batch::result::live),
+        )
+        .at(
+            "/communications/batch/:id/reveal",
+            post(communications::batch::result::show_whole),
+        )
         .at("/communications/reveal", post(communications::show_whole))
         .at("/communications/health", get(communications::health::show))
         .at(

@@ -61,6 +61,16 @@ pub(crate) fn duration(micros: i64) -> String {
     }
 }
 
+/// How long something plays, as players write it: `0:42`, `1:02:05`.
+pub(crate) fn played(seconds: i64) -> String {
+    let seconds = seconds.max(0);
+    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    match hours {
+        0 => format!("{minutes}:{seconds:02}"),
+        _ => format!("{hours}:{minutes:02}:{seconds:02}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,5 +89,13 @@ mod tests {
         ] {
             assert_eq!(duration(micros), text);
         }
+    }
+
+    #[test]
+    fn what_is_played_reads_as_in_a_player() {
+        assert_eq!(
+            [0, 42, 605, 3725].map(played),
+            ["0:00", "0:42", "10:05", "1:02:05"]
+        );
     }
 }

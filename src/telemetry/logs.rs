@@ -2,7 +2,7 @@
 use std::io::{self, Write};
 
 use tracing_subscriber::{
-    EnvFilter, Layer as _, Registry,
+    EnvFilter, Layer, Registry,
     filter::{FilterExt as _, filter_fn},
     fmt,
     layer::SubscriberExt as _,
@@ -17,6 +17,12 @@ const LEVELS: &str = "info,sqlx=warn,sea_orm=warn,apalis=warn";
 /// Sends the log to the standard error, and spans to where `OTEL_EXPORTER_OTLP_ENDPOINT` says. `LOG` sets the level,
 /// `LOG_FORMAT` the form; without it, it is for people on a terminal and JSON elsewhere.
 pub(crate) fn log() {
+    tracing_subscriber::registry().with(layers()).init();
+}
+
+/// Each with a filter of its own, and no other: one without makes everybody's spans and events at every level, if only
+/// to throw them away.
+fn layers() -> Vec<Box<dyn Layer<Registry> + Send + Sync>> {
     let set = |name: &str| std::env::var(name).ok().filter(|text| !text.trim().is_empty());
     let filter = EnvFilter::new(set("LOG").unwrap_or_else(|| LEVELS.to_owned()));
     let spans_of_traces = filter_fn(|metadata| !(metadata.is_span() && metadata.target() == traces::TARGET));
@@ -37,10 +43,9 @@ pub(crate) fn log() {
             .with_span_list(true)
             .boxed(),
     };
-    tracing_subscriber::registry()
-        .with(lines.with_filter(filter.and(spans_of_traces)))
-        .with(traces::layer())
-        .init();
+    let lines = lines.with_filter(filter.and(spans_of_traces)).boxed();
+    let traces = traces::layer().map(|layer| layer.boxed());
+    [lines].into_iter().chain(traces).collect()
 }
 
 /// Writes lines without addresses and numbers of people. The subscriber hands it whole lines.
@@ -55,5 +60,22 @@ impl<W: Write> Write for Redacted<W> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.0.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::Level;
+
+    use super::*;
+
+    #[test]
+    fn what_nobody_asked_to_hear_is_not_even_made() {
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layers()), || {
+            assert!(tracing::enabled!(Level::INFO));
+            assert!(!tracing::enabled!(Level::TRACE));
+            assert!(!tracing::enabled!(target: "recado_engine::protocol", Level::TRACE));
+            assert!(tracing::debug_span!("of a library").is_disabled());
+        });
     }
 }

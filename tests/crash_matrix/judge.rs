@@ -6,7 +6,7 @@ use crate::{
     everything,
     plan::Scenario,
     slot::texts,
-    verdict::{Counts, numbers},
+    verdict::Counts,
 };
 
 impl Attempt<'_> {
@@ -42,34 +42,68 @@ impl Attempt<'_> {
 
     /// Every message answered once, in order; a cancelled one not at all. The vendor's book agrees with ours.
     async fn judge_answers(&self, db: &DatabaseConnection, outcome: &mut Outcome) {
-        let expected: Vec<_> = (1..=self.row.scenario.messages())
+        let expected: Vec<_> = (1..=self.row.scenario.goes_out())
             .map(|number| number.to_string())
             .collect();
-        let sent = self.world().simulator.book().outbound_to(&self.contact);
-        let done: Vec<_> = sent.iter().flat_map(|message| numbers(&message.body)).collect();
-        if self.row.scenario == Scenario::Cancelled {
-            let states = texts(db, "select state from runs").await.unwrap_or_default();
-            outcome.counts.lost += usize::from(states != [["cancelled"]]);
-            outcome.counts.doubled += sent.len();
-        } else {
-            outcome.counts.add(&Counts::of(&expected, &done));
-        }
-        let mut theirs: Vec<_> = sent.iter().map(|message| vec![message.sid.clone()]).collect();
+        let gone = self.gone_out();
+        let done: Vec<_> = gone.iter().map(|(_, number)| number.clone()).collect();
+        let mut theirs: Vec<_> = gone.iter().map(|(sid, _)| vec![sid.clone()]).collect();
         theirs.sort();
-        let ours = "select twilio_sid from messages where direction = 'outbound' and twilio_sid is not null order by 1";
-        let ours = texts(db, ours).await.unwrap_or_default();
-        if ours != theirs {
-            outcome.counts.other += 1;
-            outcome
-                .told
-                .push(format!("the vendor has {theirs:?}, we have {ours:?}"));
+        theirs.dedup();
+        let mut counts = Counts::of(&expected, &done);
+        match self.row.scenario {
+            Scenario::Cancelled => {
+                let states = texts(db, "select state from runs").await.unwrap_or_default();
+                counts = Counts {
+                    lost: usize::from(states != [["cancelled"]]),
+                    doubled: theirs.len(),
+                    ..Counts::default()
+                };
+            }
+            // Two people are written to in no particular order.
+            Scenario::Campaign => counts.reordered = 0,
+            _ => {}
         }
+        outcome.counts.add(&counts);
+        let agrees = self.agrees_with_our_books(db, &theirs).await;
+        outcome.counts.other += agrees.len();
+        outcome.told.extend(agrees);
         if !outcome.counts.is_zero() {
-            let bodies: Vec<_> = sent.iter().map(|message| &message.body).collect();
             outcome
                 .told
-                .push(format!("answers: {bodies:?}, runs: {}", self.runs().await));
+                .push(format!("went out: {gone:?}, runs: {}", self.runs().await));
         }
+    }
+
+    /// What in our books is not as the vendor has it.
+    async fn agrees_with_our_books(&self, db: &DatabaseConnection, theirs: &[Vec<String>]) -> Vec<String> {
+        let sids = match self.row.scenario {
+            Scenario::Call => "select twilio_sid from calls order by 1",
+            _ => {
+                "select twilio_sid from messages where direction = 'outbound' and twilio_sid is not null order by 1"
+            }
+        };
+        let mut asked = vec![(sids, theirs.to_vec())];
+        let word = |word: &str| vec![word.to_owned()];
+        match self.row.scenario {
+            Scenario::Attachment => asked.push(("select state from media", vec![word("stored")])),
+            Scenario::Campaign => {
+                asked.push(("select state from campaigns", vec![word("completed")]));
+                asked.push((
+                    "select state from campaign_rows",
+                    vec![word("sent"), word("sent")],
+                ));
+            }
+            _ => {}
+        }
+        let mut wrong = Vec::new();
+        for (sql, expected) in asked {
+            let ours = texts(db, sql).await.unwrap_or_default();
+            if ours != expected {
+                wrong.push(format!("{sql}: {ours:?}, and not {expected:?}"));
+            }
+        }
+        wrong
     }
 
     async fn judge_effects(&self, db: &DatabaseConnection, outcome: &mut Outcome) {

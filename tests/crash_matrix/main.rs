@@ -14,6 +14,7 @@ mod judge;
 mod matrix;
 mod mutants;
 mod options;
+mod outbound;
 mod plan;
 mod record;
 mod slot;

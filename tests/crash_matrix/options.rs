@@ -88,7 +88,7 @@ impl Options {
             self.scenarios.iter().any(|name| name == row.scenario.name())
                 && self.places.iter().any(|name| name == row.place.name())
                 && self.fates.iter().any(|name| name == row.fate.name())
-                && !(self.sample && row.place == Place::RedisLost)
+                && (!self.sample || row.scenario.is_sampled(row.place))
         });
         rows
     }

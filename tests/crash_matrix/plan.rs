@@ -16,17 +16,26 @@ pub(crate) enum Scenario {
     AcceptedThenDropped,
     /// The run is cancelled while the model thinks.
     Cancelled,
+    /// One message with a picture.
+    Attachment,
+    /// The owner calls somebody.
+    Call,
+    /// The owner writes to two people by one campaign.
+    Campaign,
     /// Workflows of the engine alone that use all that it has.
     Everything,
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Text,
         Self::Burst,
         Self::FailingSend,
         Self::AcceptedThenDropped,
         Self::Cancelled,
+        Self::Attachment,
+        Self::Call,
+        Self::Campaign,
         Self::Everything,
     ];
 
@@ -34,7 +43,35 @@ impl Scenario {
     pub(crate) fn messages(self) -> u32 {
         match self {
             Self::Burst => 3,
+            Self::Call | Self::Campaign => 0,
             _ => 1,
+        }
+    }
+
+    /// How many things are to go out.
+    pub(crate) fn goes_out(self) -> u32 {
+        match self {
+            Self::Call => 1,
+            Self::Campaign => 2,
+            answered => answered.messages(),
+        }
+    }
+
+    /// How many runs there are at least, once all is done.
+    pub(crate) fn runs(self) -> usize {
+        match self {
+            Self::Call => 1,
+            // Its own, and one for each person.
+            Self::Campaign => 3,
+            answered => answered.messages() as usize,
+        }
+    }
+
+    /// Whether a sample tries it out there: the newer ones on one database.
+    pub(crate) fn is_sampled(self, place: Place) -> bool {
+        match self {
+            Self::Attachment | Self::Call | Self::Campaign => place == Place::Sqlite,
+            _ => place != Place::RedisLost,
         }
     }
 
@@ -45,6 +82,9 @@ impl Scenario {
             Self::FailingSend => "failing-send",
             Self::AcceptedThenDropped => "accepted-then-dropped",
             Self::Cancelled => "cancelled",
+            Self::Attachment => "attachment",
+            Self::Call => "call",
+            Self::Campaign => "campaign",
             Self::Everything => "everything",
         }
     }
@@ -190,7 +230,7 @@ impl Row {
     /// Between its look at the lease and the first byte of the request a process may freeze for longer than others wait:
     /// that is the residual window, which nothing can close.
     pub(crate) fn has(self, point: &str) -> bool {
-        let once = ["call reply ", "call send "]
+        let once = ["call reply ", "call send ", "call place_call "]
             .iter()
             .any(|call| point.starts_with(call));
         self.fate == Fate::Dies || !(once && point.ends_with(":before"))

@@ -9,6 +9,11 @@ use crate::{
     world::creates,
 };
 
+/// A picture of one pixel.
+const GIF: &[u8] =
+    b"GIF89a\x01\x00\x01\x00\x80\x00\x00\xff\xff\xff\x00\x00\x00!\xf9\x04\x01\x00\x00\x00\x00,\x00\x00\
+    \x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;";
+
 impl Attempt<'_> {
     /// How the vendor and the model behave in it.
     pub(crate) fn misbehave(&self) {
@@ -28,17 +33,22 @@ impl Attempt<'_> {
             }
             // The cancel comes before its answer.
             Scenario::Cancelled => faults.model.slow_ms = 25_000,
-            Scenario::Text | Scenario::Everything => {}
+            _ => {}
         });
     }
 
     /// The contact writes, whatever else the scenario has happens, and all runs come to their end.
     pub(crate) async fn converse(&self) -> Result<(), String> {
+        let media = match self.row.scenario {
+            Scenario::Attachment => vec![self.world().simulator.put_media("image/gif", GIF).unwrap()],
+            _ => Vec::new(),
+        };
         for number in 1..=self.row.scenario.messages() {
             let inbound = Inbound {
                 from: self.contact.clone(),
                 body: format!("pedido #{number}"),
                 sid: Some(format!("SM{:016x}{number:016x}", self.slot.cells)),
+                media: media.clone(),
                 ..Inbound::default()
             };
             // Twilio tries again, as it can be told to, until it is heard.
@@ -63,10 +73,10 @@ impl Attempt<'_> {
                 });
             }
             Scenario::Cancelled => self.cancel().await?,
+            Scenario::Call | Scenario::Campaign => self.go_out().await,
             _ => {}
         }
-        self.until_all_have_ended(self.row.scenario.messages() as usize)
-            .await
+        self.until_all_have_ended(self.row.scenario.runs()).await
     }
 
     /// Cancels the run while it says that it waits for the model, until somebody says that it is.

@@ -1,4 +1,5 @@
 //! Who writes to one person, and to many, does so from these pages.
+use recado_testkit::eventually;
 use thirtyfour::prelude::*;
 
 use super::world::World;
@@ -86,5 +87,96 @@ async fn a_campaign_is_looked_at_started_and_followed_on_its_page() -> WebDriver
     world.photograph("campaigns").await?;
     world.open("/communications/campaigns?state=paused").await?;
     world.see("h2", "No campaign is like that").await;
+    world.end().await
+}
+
+impl World {
+    /// Loads a page again until an element that `css` finds shows `text`.
+    async fn comes(&self, path: &str, css: &str, text: &str) {
+        let probe = async || {
+            self.open(path).await.ok()?;
+            let shown = self.all(css).await.ok()?;
+            shown.iter().any(|shown| shown.contains(text)).then_some(())
+        };
+        let soon = std::time::Duration::from_secs(40);
+        eventually(soon, probe).await;
+    }
+}
+
+#[tokio::test]
+async fn somebody_is_called_and_the_recording_is_heard_once_it_is_revealed() -> WebDriverResult<()> {
+    let world = World::start().await?;
+    world.open("/communications/call").await?;
+    world.fill("to", "5511").await?;
+    world.fill("who", "ana").await?;
+    world.fill("say", "Olá Ana <b>").await?;
+    world.photograph("call").await?;
+    assert_eq!(world.overflow().await?, serde_json::Value::Null);
+    world.click(".fields button.primary").await?;
+    world.see("#wrong", "E.164").await;
+    world.fill("to", ANA).await?;
+    world.click(".fields button.primary").await?;
+    world.see("#history .name", "call").await;
+    let history = "/communications?prospect=ana";
+    world.comes(history, "#history .mark", "completed").await;
+    world
+        .comes(history, "#history .sent-text", "Recordings, masked: 1")
+        .await;
+    assert!(
+        !world.driver.source().await?.contains("/media/RE"),
+        "no link before it is revealed"
+    );
+    // The audio itself comes a moment after the word that it is complete.
+    let probe = async || {
+        world.open(history).await.ok()?;
+        world.click("#reveal").await.ok()?;
+        world.see("#sight", "15 minutes").await;
+        let file = world.attribute("#history audio", "src").await.ok()?;
+        (!file.is_empty()).then_some(file)
+    };
+    let file = eventually(std::time::Duration::from_secs(40), probe).await;
+    let script =
+        "const [path, done] = arguments; fetch(path, { headers: { Range: 'bytes=0-2' } }).then((answer) =>
+        answer.text().then((text) => done([answer.status, answer.headers.get('content-type'), text])));";
+    let heard = world.driver.execute_async(script, vec![file.into()]).await?;
+    assert_eq!(*heard.json(), serde_json::json!([206, "audio/mpeg", "ID3"]));
+    world.photograph("recording").await?;
+    assert_eq!(world.overflow().await?, serde_json::Value::Null);
+    world.end().await
+}
+
+#[tokio::test]
+async fn a_batch_is_looked_at_before_it_goes_and_each_row_says_what_became_of_it() -> WebDriverResult<()> {
+    let world = World::start().await?;
+    world.open("/communications/batch").await?;
+    world.click(".fields button.primary").await?;
+    world.see("#wrong", "one for each person").await;
+    let rows = format!("5511, oi\n{ANA}, Olá <b>Ana</b>, tudo bem?\n+5511987650102; Olá Bia");
+    world.fill("rows", &rows).await?;
+    world.click(".fields button").await?;
+    world.see(".people .state.failed", "cannot be sent").await;
+    world.see(".people .sent-text", "Olá <b>Ana</b>, tudo bem?").await;
+    assert_eq!(
+        world.sent().await?,
+        [""; 0],
+        "nothing goes before it was looked at"
+    );
+    world.see("#go", "Send 2 of 3").await;
+    world.photograph("batch-send").await?;
+    assert_eq!(world.overflow().await?, serde_json::Value::Null);
+    world.click("#go").await?;
+    world.see("#state", "2 of 3 sent").await;
+    assert!(
+        !world.driver.source().await?.contains("Olá"),
+        "masked until it is revealed"
+    );
+    world.click("#reveal").await?;
+    world.see(".people .sent-text", "Olá Bia").await;
+    world.see(".people .sent-text", "E.164").await;
+    world.photograph("batch-sent").await?;
+    assert_eq!(world.overflow().await?, serde_json::Value::Null);
+    let mut sent = world.sent().await?;
+    sent.sort();
+    assert_eq!(sent, ["Olá <b>Ana</b>, tudo bem?", "Olá Bia"]);
     world.end().await
 }

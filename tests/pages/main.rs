@@ -11,7 +11,7 @@ use serde_json::json;
 use std::time::Duration;
 use thirtyfour::prelude::*;
 
-use self::world::World;
+use self::world::{World, on_a_living_page};
 
 /// An answer, as the customer sees it.
 const ANSWER: &str = ".bubble.theirs:not(.pending)";
@@ -198,15 +198,20 @@ async fn a_send_of_unknown_fate_is_shown_as_found_and_not_repeated() -> WebDrive
 
 /// Unfolds an act of a run's page, if it is not, and types into one of its fields. Returns what stood there.
 async fn fill(world: &World, act: &str, field: &str, value: &str) -> WebDriverResult<String> {
-    let summary = world.see(&format!("#act-{act} > summary"), "").await;
+    world.see(&format!("#act-{act}"), "").await;
     if world.all(&format!("#act-{act}[open]")).await?.is_empty() {
-        summary.click().await?;
+        world.click(&format!("#act-{act} > summary")).await?;
     }
-    let field = world.see(&format!("#act-{act} [name={field}]"), "").await;
-    let stood = field.prop("value").await?.unwrap_or_default();
-    field.clear().await?;
-    field.send_keys(value).await?;
-    Ok(stood)
+    let css = format!("#act-{act} [name={field}]");
+    world.see(&css, "").await;
+    on_a_living_page(async || {
+        let field = world.driver.find(By::Css(&css)).await?;
+        let stood = field.prop("value").await?.unwrap_or_default();
+        field.clear().await?;
+        field.send_keys(value).await?;
+        Ok(stood)
+    })
+    .await
 }
 
 #[tokio::test]
@@ -222,6 +227,18 @@ async fn a_parked_run_is_skipped_and_forked_from_its_page() -> WebDriverResult<(
     world.see(".present .state", "parked").await;
     world.see_no("#undecided").await;
     world.see_no("#act-pause").await;
+
+    // What one types stays, though somebody else acts on the run and the page follows.
+    world.see(".following", "live").await;
+    world.mark_page().await?;
+    fill(&world, "fork", "from", "7").await?;
+    let other = "const body = new URLSearchParams({act: 'retry'});
+        return fetch(location.pathname + '/act', {method: 'post', body}).then((answer) => answer.status)";
+    assert_eq!(world.js(other).await?, 200);
+    world.see(".note", "a person asked for another try").await;
+    world.see(".present .state", "parked").await;
+    assert!(world.is_same_page().await?, "the page was loaded anew");
+    assert_eq!(fill(&world, "fork", "from", "0").await?, "7");
 
     fill(&world, "skip", "result", "{not json").await?;
     world.photograph("run-act").await?;

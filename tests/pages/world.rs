@@ -250,7 +250,7 @@ impl World {
 
 /// Does what needs an element again where a live page has put another in its place meanwhile: nothing was done to the one
 /// that is gone.
-async fn on_a_living_page<T>(act: impl AsyncFn() -> WebDriverResult<T>) -> WebDriverResult<T> {
+pub(crate) async fn on_a_living_page<T>(act: impl AsyncFn() -> WebDriverResult<T>) -> WebDriverResult<T> {
     eventually(SOON, async || match act().await {
         Err(error) if matches!(error.as_inner(), WebDriverErrorInner::StaleElementReference(_)) => None,
         done => Some(done),

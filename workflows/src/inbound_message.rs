@@ -10,7 +10,11 @@ use recado_domain::{Address, Channel, ConversationId, ConversationState, text};
 use recado_engine::{Activity, Context, Fault, Outcome, Patience, Workflow};
 use serde::{Deserialize, Serialize};
 
-use crate::attachments::{Attachments, Heard, Trouble};
+use crate::{
+    Ending,
+    attachments::{Attachments, Heard, Trouble},
+    letter::{Letter, Step},
+};
 
 /// The longest part of an answer, in characters; Twilio refuses more than 1600.
 const PART: usize = 1500;
@@ -385,26 +389,39 @@ impl Receive {
 
     /// Sends a text in as many parts as it needs, in order.
     async fn send(&self, ctx: &mut Context, body: &str, purpose: Purpose) -> Result<Delivery, Fault> {
-        for (part, body) in text::split(body, PART).into_iter().enumerate() {
-            let reply = Reply {
-                owner: self.owner.id.clone(),
-                account: self.account.clone(),
-                conversation: self.arrival.conversation.clone(),
-                contact: self.arrival.contact.clone(),
-                from: self.ours.clone(),
-                service: None,
-                to: self.theirs.clone(),
-                body,
-                media_urls: Vec::new(),
-                template: None,
-                part: part as u32,
-                purpose,
-            };
-            match ctx.run(reply).await {
-                Ok(Sent::Accepted { .. }) => {}
-                Ok(Sent::Withheld(why)) => return Ok(Delivery::Withheld(why)),
-                Err(fault) if fault.is_given_up() => return Ok(Delivery::GivenUp),
-                Err(fault) => return Err(fault),
+        let mut parts = text::split(body, PART).into_iter();
+        let Some(body) = parts.next() else {
+            return Ok(Delivery::Sent);
+        };
+        let first = Reply {
+            owner: self.owner.id.clone(),
+            account: self.account.clone(),
+            conversation: self.arrival.conversation.clone(),
+            contact: self.arrival.contact.clone(),
+            from: self.ours.clone(),
+            service: None,
+            to: self.theirs.clone(),
+            body,
+            media_urls: Vec::new(),
+            template: None,
+            part: 0,
+            purpose,
+        };
+        // Who goes by no other id goes by the number.
+        let phone = self.theirs.phone().map(ToString::to_string);
+        let mut letter = Letter::new(first, parts, phone.unwrap_or_default());
+        while let Some(step) = letter.next(ctx).await? {
+            match step {
+                Step::Part(Ok(Sent::Accepted { .. })) => {}
+                Step::Part(Ok(Sent::Withheld(why))) => return Ok(Delivery::Withheld(why)),
+                Step::Part(Err(fault)) if fault.is_given_up() => return Ok(Delivery::GivenUp),
+                Step::Part(Err(fault)) => return Err(fault),
+                Step::Sms(sms) if sms.ending == Ending::Sent => return Ok(Delivery::Sent),
+                Step::Sms(sms) if sms.ending == Ending::GivenUp => return Ok(Delivery::GivenUp),
+                // The SMS did not go either; its own run says why.
+                Step::Sms(_) | Step::Part(Ok(Sent::Elsewhere { .. })) => {
+                    return Ok(Delivery::Withheld(Withheld::OutsideWindow));
+                }
             }
         }
         Ok(Delivery::Sent)

@@ -1,7 +1,7 @@
 //! The recording of a call: of one that came in it is a message, which is answered as a written one would be.
 use std::time::Duration;
 
-use recado_activities::{FetchMedia, FindRecording, FoundRecording, KeepAudio};
+use recado_activities::{FetchMedia, FetchRecording, Fetched, FindRecording, FoundRecording, KeepAudio};
 use recado_domain::{Address, Direction};
 use recado_engine::{Child, Context, Fault, OnClose, Outcome, Workflow};
 use serde::{Deserialize, Serialize};
@@ -107,15 +107,10 @@ impl KeepRecording {
     /// Fetches the audio with the owner's credentials, and keeps it as what is attached to messages. A Twilio that is away
     /// is waited for: nobody else has it.
     async fn keep(&self, ctx: &mut Context, found: &FoundRecording) -> Result<Keeping, Fault> {
-        let fetch = || FetchMedia {
-            owner: found.owner.clone(),
-            account: self.account.clone(),
-            url: found.url.clone(),
-            declared: Some(AUDIO.to_owned()),
-        };
+        let of_any_length = ctx.version("recordings_of_any_length").await;
         let mut patience = PATIENCE.into_iter();
         let audio = loop {
-            let fault = match ctx.run(fetch()).await {
+            let fault = match self.fetch(ctx, found, of_any_length).await {
                 Ok(audio) => break audio,
                 Err(fault @ Fault::Cancelled { .. }) => return Err(fault),
                 Err(fault) => fault,
@@ -139,6 +134,27 @@ impl KeepRecording {
         };
         ctx.run(keep).await?;
         Ok(Keeping::Kept)
+    }
+
+    async fn fetch(
+        &self,
+        ctx: &mut Context,
+        found: &FoundRecording,
+        of_any_length: bool,
+    ) -> Result<Fetched, Fault> {
+        let (owner, account, url) = (found.owner.clone(), self.account.clone(), found.url.clone());
+        if of_any_length {
+            return ctx.run(FetchRecording { owner, account, url }).await;
+        }
+        // As of an attachment, 16 MB at most.
+        let declared = Some(AUDIO.to_owned());
+        ctx.run(FetchMedia {
+            owner,
+            account,
+            url,
+            declared,
+        })
+        .await
     }
 
     /// The key that names the run of a recording for ever.

@@ -2,7 +2,8 @@
 //! never came. A schedule starts it once a day for each account of each owner.
 use chrono::{DateTime, TimeDelta, Utc};
 use recado_activities::{
-    ApplyStatuses, FetchStatuses, ListAddresses, ListReceived, Missed, Received, Sending, Statuses,
+    ApplyStatuses, FetchPrices, FetchStatuses, KeepPrices, ListAddresses, ListReceived, Missed, Prices,
+    Received, Sending, Statuses,
 };
 use recado_domain::OwnerId;
 use recado_engine::{Child, Context, Fault, Outcome, Workflow};
@@ -14,10 +15,13 @@ use crate::InboundMessage;
 const SPAN: TimeDelta = TimeDelta::days(2);
 /// What is younger may still be reported by itself, in seconds.
 const GRACE: i64 = 600;
-/// The most pages of each kind that one run looks at: ten thousand statuses, ten thousand messages to an address.
+/// The most pages of each kind that one run looks at: ten thousand statuses, ten thousand messages to an address, a hundred
+/// thousand of an account that has messaging services.
 const MOST_PAGES: usize = 200;
 /// The same of what was received, whose pages are larger.
-const MOST_RECEIVED: usize = 50;
+const MOST_RECEIVED: usize = 100;
+/// The same of prices: a hundred thousand messages.
+const MOST_PRICED: usize = 100;
 
 /// Compares an owner's books with those of a Twilio account.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -42,6 +46,9 @@ pub struct Mended {
     pub received: u32,
     /// Those whose webhook never came; a run of its own answers each.
     pub missed: u32,
+    /// Messages and calls of which Twilio told what they cost.
+    #[serde(default)]
+    pub priced: u32,
     /// Whether there was more than one run looks at.
     #[serde(default)]
     pub unfinished: bool,
@@ -71,6 +78,11 @@ impl Workflow for Reconcile {
             self.mend_statuses(ctx, sending, span, &mut mended).await?;
         }
         self.find_missed(ctx, span, &mut mended).await?;
+        if ctx.version("prices").await {
+            for sending in [Sending::Messages, Sending::Calls] {
+                self.find_prices(ctx, sending, span.0, &mut mended).await?;
+            }
+        }
         Ok(mended)
     }
 }
@@ -113,6 +125,43 @@ impl Reconcile {
         Ok(())
     }
 
+    /// What Twilio charged for what is in the books: told some time after the end, so that a day looks at the one before
+    /// too.
+    async fn find_prices(
+        &self,
+        ctx: &mut Context,
+        sending: Sending,
+        from: DateTime<Utc>,
+        mended: &mut Mended,
+    ) -> Result<(), Fault> {
+        let mut at = None;
+        for _ in 0..MOST_PRICED {
+            let fetch = FetchPrices {
+                owner: self.owner.clone(),
+                account: self.account.clone(),
+                sending,
+                from,
+                next: at,
+            };
+            let Prices { prices, next } = ctx.run(fetch).await?;
+            if !prices.is_empty() {
+                let owner = self.owner.clone();
+                let keep = KeepPrices {
+                    owner,
+                    sending,
+                    prices,
+                };
+                mended.priced += ctx.run(keep).await?;
+            }
+            if next.is_none() {
+                return Ok(());
+            }
+            at = next;
+        }
+        mended.unfinished = true;
+        Ok(())
+    }
+
     /// Starts the runs of messages whose webhook never came, oldest first, under the keys that their webhooks would have
     /// used: one that comes late after all starts nothing twice.
     async fn find_missed(
@@ -132,6 +181,8 @@ impl Reconcile {
             missed.extend(self.missed_at(ctx, to, span, mended).await?);
         }
         missed.sort_by(|one, other| (one.at, &one.sid).cmp(&(other.at, &other.sid)));
+        // One of our numbers may be of one of our services.
+        missed.dedup_by(|one, other| one.sid == other.sid);
         for one in missed {
             let message = self.message(one);
             let child = Child {

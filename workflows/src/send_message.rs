@@ -2,13 +2,19 @@
 use std::ops::ControlFlow;
 
 use chrono::{DateTime, Utc};
-use recado_activities::{OpenConversation, Opened, Purpose, Reply, Sent, Withheld, twilio_code};
+use recado_activities::{
+    OpenConversation, Opened, Purpose, Reply, Sent, SettlePerson, Settled, Withheld, twilio_code,
+};
 use recado_domain::{Address, OwnerId, Template, text};
 use recado_engine::{Child, Context, Fault, OnClose, Outcome, Workflow};
 use serde::{Deserialize, Serialize};
 
+use crate::letter::{InsteadOf, Letter, Step};
+
 /// The longest text that Twilio takes in one message, in characters; a longer one goes in parts of [`text::MAX_CHARS`].
 const LONGEST: usize = 1600;
+/// Twilio's code for an account that has sent all that it may send in a day.
+const DAILY_LIMIT: i64 = 63038;
 /// Faults of a send that say what Twilio has said for good, beside Twilio's own.
 const FINAL: [&str; 2] = ["no_credentials", "exhausted"];
 
@@ -43,6 +49,18 @@ pub struct SendMessage {
     /// A hash of the request, by which a repeated one is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked: Option<String>,
+    /// To which person of which campaign it goes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of_campaign: Option<OfCampaign>,
+}
+
+/// A person of a campaign.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OfCampaign {
+    /// The campaign.
+    pub campaign: String,
+    /// The how-manieth person of it, from 1.
+    pub n: i64,
 }
 
 impl std::fmt::Debug for SendMessage {
@@ -72,6 +90,9 @@ pub struct Delivery {
     /// Why it was not sent, or not all of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<SendError>,
+    /// What went instead, where WhatsApp did not take it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instead: Option<InsteadOf>,
 }
 
 /// How the sending of a message ended.
@@ -129,6 +150,59 @@ impl Workflow for SendMessage {
             let lane = self.lane();
             return at_its_time(ctx, at, &self, lane).await;
         }
+        let of_campaign = self.of_campaign.take();
+        let owner = self.owner.clone();
+        let ended = self.go(ctx).await;
+        match (of_campaign, ended) {
+            (Some(person), Ok(delivery)) => {
+                ctx.run(person.settled(owner, &delivery)).await?;
+                Ok(delivery)
+            }
+            (Some(person), Err(fault @ Fault::Cancelled { .. })) => {
+                ctx.run(person.cancelled(owner)).await?;
+                Err(fault)
+            }
+            (_, ended) => ended,
+        }
+    }
+}
+
+impl OfCampaign {
+    /// What is written down of the person.
+    fn settled(self, owner: OwnerId, delivery: &Delivery) -> SettlePerson {
+        let code = delivery.error.as_ref().and_then(|error| error.code);
+        SettlePerson {
+            owner,
+            campaign: self.campaign,
+            n: self.n,
+            settled: match delivery.ending {
+                Ending::Sent => Settled::Sent,
+                // Of a long text nothing is sent twice.
+                Ending::Refused if code == Some(DAILY_LIMIT) && delivery.sid.is_none() => Settled::Again,
+                _ => Settled::Failed,
+            },
+            sid: delivery.sid.clone(),
+            code,
+            error: delivery.error.as_ref().map(|error| error.message.clone()),
+        }
+    }
+
+    fn cancelled(self, owner: OwnerId) -> SettlePerson {
+        SettlePerson {
+            owner,
+            campaign: self.campaign,
+            n: self.n,
+            settled: Settled::Failed,
+            sid: None,
+            code: None,
+            error: Some("its run was cancelled".to_owned()),
+        }
+    }
+}
+
+impl SendMessage {
+    /// Sends it when its turn has come.
+    async fn go(&self, ctx: &mut Context) -> Result<Delivery, Fault> {
         ctx.enter_lane().await?;
         let opened = ctx
             .run(OpenConversation {
@@ -140,9 +214,7 @@ impl Workflow for SendMessage {
             .await?;
         self.send(ctx, &opened).await
     }
-}
 
-impl SendMessage {
     /// The lane in whose order messages between these two are sent, answers among them.
     pub fn lane(&self) -> String {
         let (ours, theirs) = (self.from.to_twilio(), self.to.to_twilio());
@@ -153,37 +225,40 @@ impl SendMessage {
     async fn send(&self, ctx: &mut Context, opened: &Opened) -> Result<Delivery, Fault> {
         let mut delivery = Delivery::begun(Ending::Sent, &self.to);
         if opened.over_quota {
-            let message = "the plan has no message left in this period".to_owned();
-            return Ok(delivery.ended(Ending::OverQuota, SendError { code: None, message }));
+            return Ok(delivery.over_quota());
         }
-        for (part, body) in self.parts().into_iter().enumerate() {
-            let reply = Reply {
-                owner: self.owner.clone(),
-                account: self.account.clone(),
-                conversation: opened.conversation.clone(),
-                contact: opened.contact.clone(),
-                from: self.from.clone(),
-                service: self.service.clone(),
-                to: self.to.clone(),
-                body,
-                media_urls: match part {
-                    0 => self.media_urls.clone(),
-                    _ => Vec::new(),
+        let mut parts = self.parts().into_iter();
+        let first = Reply {
+            owner: self.owner.clone(),
+            account: self.account.clone(),
+            conversation: opened.conversation.clone(),
+            contact: opened.contact.clone(),
+            from: self.from.clone(),
+            service: self.service.clone(),
+            to: self.to.clone(),
+            body: parts.next().unwrap_or_default(),
+            media_urls: self.media_urls.clone(),
+            template: self.template.clone(),
+            part: 0,
+            purpose: Purpose::Outreach,
+        };
+        let mut letter = Letter::new(first, parts, self.prospect.clone());
+        while let Some(step) = letter.next(ctx).await? {
+            delivery = match step {
+                Step::Part(sent) => match delivery.after(sent)? {
+                    ControlFlow::Continue(delivery) => delivery,
+                    ControlFlow::Break(delivery) => return Ok(delivery),
                 },
-                template: self.template.clone(),
-                part: part as u32,
-                purpose: Purpose::Outreach,
+                Step::Sms(sms) => return Ok(delivery.followed_by(sms)),
             };
-            delivery = match delivery.after(ctx.run(reply).await)? {
-                ControlFlow::Continue(delivery) => delivery,
-                ControlFlow::Break(delivery) => return Ok(delivery),
-            };
+            delivery.instead = letter.instead();
         }
         Ok(delivery)
     }
 
     fn parts(&self) -> Vec<String> {
-        if self.body.chars().count() <= LONGEST {
+        // A template goes once, whatever it goes instead of.
+        if self.template.is_some() || self.body.chars().count() <= LONGEST {
             vec![self.body.clone()]
         } else {
             text::split(&self.body, text::MAX_CHARS)
@@ -220,6 +295,32 @@ impl Delivery {
             status: String::new(),
             to: to.clone(),
             error: None,
+            instead: None,
+        }
+    }
+
+    fn over_quota(self) -> Self {
+        let message = "the plan has no message left in this period".to_owned();
+        self.ended(Ending::OverQuota, SendError { code: None, message })
+    }
+
+    /// One of which nobody can tell yet how it ended.
+    pub(crate) fn unclear(self, message: String) -> Self {
+        self.ended(Ending::GivenUp, SendError { code: None, message })
+    }
+
+    /// With what went as SMS, and decides how it ended.
+    fn followed_by(mut self, sms: Self) -> Self {
+        let before = self.sid.take().into_iter().chain(self.more_sids);
+        let mut sids = before.chain(sms.sid).chain(sms.more_sids);
+        Self {
+            sid: sids.next(),
+            more_sids: sids.collect(),
+            instead: Some(InsteadOf::Sms),
+            ending: sms.ending,
+            status: sms.status,
+            to: sms.to,
+            error: sms.error,
         }
     }
 
@@ -233,7 +334,12 @@ impl Delivery {
                 self.accepted(sid, status);
                 ControlFlow::Continue(self)
             }
+            Ok(Sent::Withheld(Withheld::OverQuota)) => ControlFlow::Break(self.over_quota()),
             Ok(Sent::Withheld(why)) => ControlFlow::Break(self.ended(Ending::Withheld, withheld(why))),
+            // Of a call there is none; of a message the letter has seen to it.
+            Ok(Sent::Elsewhere { .. }) => {
+                ControlFlow::Break(self.ended(Ending::Withheld, withheld(Withheld::OutsideWindow)))
+            }
             Err(fault) if fault.is_given_up() => {
                 ControlFlow::Break(self.ended(Ending::GivenUp, refused(&fault)))
             }
@@ -289,6 +395,7 @@ fn withheld(why: Withheld) -> SendError {
             "the contact has not written on WhatsApp within the last 24 hours, and this is no template",
         ),
         Withheld::InHumanHands => (None, "people have the conversation"),
+        Withheld::OverQuota => (None, "the plan has no message left in this period"),
     };
     SendError {
         code,

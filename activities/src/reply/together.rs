@@ -12,6 +12,7 @@ use super::{Purpose, Reply, Sent, Withheld};
 use crate::{
     faults::of_store,
     group::{self, Member},
+    way_out::{Closed, Instead},
 };
 
 /// Writes down what is about to be sent, as far as nothing forbids it now.
@@ -22,8 +23,8 @@ pub(super) async fn intend(members: &[Member<'_, Reply>]) -> Result<Vec<Prepared
     let forms: Vec<Option<String>> = members.iter().map(|member| member.call.form()).collect();
     let (mut going, mut new, mut released) = (Vec::new(), Vec::new(), Vec::new());
     for (((member, token), form), withheld) in members.iter().zip(&tokens).zip(&forms).zip(&withheld) {
-        if withheld.is_some() {
-            released.push(member.settle(End::Released));
+        if let Some(settled) = withheld {
+            released.extend(member.end(settled));
             continue;
         }
         let call = member.call;
@@ -47,18 +48,12 @@ pub(super) async fn intend(members: &[Member<'_, Reply>]) -> Result<Vec<Prepared
         }
     }
     billing::settle_each(tx, &released, now).await.map_err(of_store)?;
-    let prepared = |withheld: Option<Withheld>| match withheld {
-        Some(why) => Prepared::Settled(Sent::Withheld(why)),
-        None => Prepared::Go,
-    };
+    let prepared = |withheld: Option<Sent>| withheld.map_or(Prepared::Go, Prepared::Settled);
     Ok(withheld.into_iter().map(prepared).collect())
 }
 
-/// What forbids sending, now.
-async fn forbid(
-    tx: &DatabaseTransaction,
-    members: &[Member<'_, Reply>],
-) -> Result<Vec<Option<Withheld>>, Fault> {
+/// What becomes of those that may not be sent now; `None` for the others.
+async fn forbid(tx: &DatabaseTransaction, members: &[Member<'_, Reply>]) -> Result<Vec<Option<Sent>>, Fault> {
     let recipient = |member| {
         let Member { call, .. }: &Member<'_, Reply> = member;
         sending::Recipient {
@@ -69,13 +64,29 @@ async fn forbid(
     };
     let recipients: Vec<_> = members.iter().map(recipient).collect();
     let reachable = sending::reachable_each(tx, &recipients).await.map_err(of_store)?;
-    let forbidden = |(member, reachable): (&Member<'_, Reply>, Option<Reachable>)| {
+    let mut settled = Vec::with_capacity(members.len());
+    for (member, reachable) in members.iter().zip(reachable) {
         let gone = || Fault::fatal("no_conversation", "the conversation is gone");
-        Ok(member
-            .call
-            .forbidden(reachable.ok_or_else(gone)?, member.attempt.now()))
-    };
-    members.iter().zip(reachable).map(forbidden).collect()
+        let reachable: Reachable = reachable.ok_or_else(gone)?;
+        settled.push(match member.call.forbidden(reachable, member.attempt.now()) {
+            Some(Withheld::OutsideWindow) => Some(outside_window(tx, member.call).await?),
+            forbidden => forbidden.map(Sent::Withheld),
+        });
+    }
+    Ok(settled)
+}
+
+/// What its owner wants sent instead of a text for which it is too late.
+async fn outside_window(tx: &DatabaseTransaction, reply: &Reply) -> Result<Sent, Fault> {
+    let instead = reply
+        .not_taken()
+        .instead(tx, Closed::Window)
+        .await
+        .map_err(of_store)?;
+    Ok(match instead {
+        Some(instead) => Sent::Elsewhere { instead, code: None },
+        None => Sent::Withheld(Withheld::OutsideWindow),
+    })
 }
 
 /// Writes down what Twilio said.
@@ -103,7 +114,13 @@ pub(super) async fn write_down(members: &[Member<'_, Reply>], sent: &[Sent]) -> 
             }
             Sent::Withheld(_) => {
                 member.call.silence(member.attempt).await?;
-                settlements.push(member.settle(End::Released));
+                settlements.extend(member.end(sent));
+            }
+            Sent::Elsewhere { code, .. } => {
+                if let Some(code) = code {
+                    member.call.refuse(member.attempt, *code).await?;
+                }
+                settlements.extend(member.end(sent));
             }
         }
     }
@@ -115,6 +132,18 @@ pub(super) async fn write_down(members: &[Member<'_, Reply>], sent: &[Sent]) -> 
 }
 
 impl<'a> Member<'a, Reply> {
+    /// What becomes of what the run reserved for what was not sent: a template that goes instead uses it, an SMS has its
+    /// own.
+    fn end(&'a self, sent: &Sent) -> Option<Settlement<'a>> {
+        match sent {
+            Sent::Elsewhere {
+                instead: Instead::Template(_),
+                ..
+            } => None,
+            _ => Some(self.settle(End::Released)),
+        }
+    }
+
     /// What becomes of what the run reserved.
     fn settle(&'a self, end: End) -> Settlement<'a> {
         Settlement {

@@ -1,8 +1,10 @@
-//! What a message costs, roughly: an estimate before Twilio's bill.
+//! What messages cost, roughly: an estimate before Twilio's bill.
 //!
-//! Prices change, and differ by carrier, volume and contract. These are of the order of Twilio's list prices in US dollars
-//! for one segment of an SMS, and of its own fee for a WhatsApp message, without what Meta charges for templates. They were
-//! not compared with <https://www.twilio.com/en-us/pricing>: do that before you rely on them.
+//! Prices change, and differ by carrier, volume and contract. Looked up on 21 November 2026: what Twilio takes for a
+//! WhatsApp message, besides what Meta takes for templates (<https://www.twilio.com/en-us/whatsapp/pricing>), and an SMS in
+//! the United States and Canada, besides what carriers take. Those of the other countries could not be looked up: they are
+//! of the order of Twilio's list prices for one segment, in US dollars. What an account really pays Twilio tells it alone
+//! (<https://www.twilio.com/docs/messaging/api/pricing>).
 use crate::{Address, Channel, Direction};
 
 /// A country's calling code, and what one segment of an SMS to it, and one from it, costs: in millionths of a dollar.
@@ -27,6 +29,50 @@ const SMS: [(u16, i64, i64); 16] = [
 /// Twilio's fee for a WhatsApp message either way, in millionths of a dollar.
 pub const WHATSAPP: i64 = 5_000;
 
+/// A country's calling code, and what a minute of a call to a mobile there costs, in millionths of a dollar.
+const CALLS: [(u16, i64); 16] = [
+    (1, 14_000),
+    (33, 45_000),
+    (34, 40_000),
+    (351, 50_000),
+    (39, 50_000),
+    (44, 32_000),
+    (49, 40_000),
+    (51, 40_000),
+    (52, 20_000),
+    (54, 110_000),
+    (55, 60_000),
+    (56, 35_000),
+    (57, 30_000),
+    (595, 100_000),
+    (598, 120_000),
+    (91, 45_000),
+];
+/// What a minute of a call that comes in costs, in millionths of a dollar.
+pub const CALLED: i64 = 10_000;
+
+/// What a call costs that has ended, in millionths of a dollar; `None` where the table does not know the country. Each
+/// minute that was begun counts.
+#[must_use]
+pub fn estimate_call(theirs: &Address, direction: Direction, seconds: i64) -> Option<i64> {
+    let minutes = (seconds.max(0) + 59) / 60;
+    Some(minute(theirs.phone()?.as_str(), direction)? * minutes)
+}
+
+/// What a minute of a call costs, in millionths of a dollar, by how the contact's number begins; `None` where the table does
+/// not know the country.
+#[must_use]
+pub fn minute(number: &str, direction: Direction) -> Option<i64> {
+    let digits = number.trim_start_matches('+');
+    match direction {
+        Direction::Inbound => Some(CALLED),
+        Direction::Outbound => CALLS
+            .iter()
+            .find(|(code, _)| digits.starts_with(&code.to_string()))
+            .map(|(_, each)| *each),
+    }
+}
+
 /// What a message costs, in millionths of a dollar; `None` where the table does not know the country.
 #[must_use]
 pub fn estimate(theirs: &Address, direction: Direction, body: &str) -> Option<i64> {
@@ -36,8 +82,7 @@ pub fn estimate(theirs: &Address, direction: Direction, body: &str) -> Option<i6
     }
 }
 
-/// What one segment of an SMS costs, in millionths of a dollar, by how the contact's number begins; `None` where the table
-/// does not know the country.
+/// What one segment of an SMS costs, by how the contact's number begins.
 #[must_use]
 pub fn sms(number: &str, direction: Direction) -> Option<i64> {
     let digits = number.trim_start_matches('+');
@@ -52,7 +97,8 @@ pub fn sms(number: &str, direction: Direction) -> Option<i64> {
 }
 
 /// In how many segments a text goes: 160 characters of the alphabet of telephones in one, 153 in each of several; 70
-/// and 67 where a character is none of it. Source: <https://www.twilio.com/docs/glossary/what-sms-character-limit>.
+/// and 67 where a character is none of it. Source, of 9 December 2025:
+/// <https://www.twilio.com/docs/glossary/what-sms-character-limit>.
 fn segments(body: &str) -> i64 {
     const BASIC: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà";
     const DOUBLE: &str = "^{}\\[~]|€";
@@ -90,6 +136,11 @@ mod tests {
 
     #[test]
     fn no_calling_code_of_the_table_is_the_beginning_of_another() {
+        assert!(
+            SMS.iter()
+                .map(|(code, ..)| code)
+                .eq(CALLS.iter().map(|(code, _)| code))
+        );
         for (code, ..) in SMS {
             let mut others = SMS.iter().filter(|(other, ..)| *other != code);
             assert!(
@@ -106,5 +157,13 @@ mod tests {
         assert_eq!(cost("+14155238886"), Some(8_300));
         assert_eq!(cost("whatsapp:+5511987654321"), Some(WHATSAPP));
         assert_eq!(cost("+35312345678"), None);
+        let call = |seconds| {
+            let to = Address::parse("+5511987654321").ok();
+            to.and_then(|to| estimate_call(&to, Direction::Outbound, seconds))
+        };
+        assert_eq!(
+            (call(0), call(60), call(61)),
+            (Some(0), Some(60_000), Some(120_000))
+        );
     }
 }

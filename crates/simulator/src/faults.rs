@@ -22,6 +22,8 @@ pub struct Faults {
     pub speech: SpeechFaults,
     /// A message shows in lists only this many milliseconds after its creation.
     pub listing_lag_ms: u64,
+    /// Messages and calls have a price only this many milliseconds after their end; absent: a minute.
+    pub price_lag_ms: Option<u64>,
 }
 
 /// Faults of the Twilio REST API.
@@ -119,7 +121,7 @@ pub struct ModelFaults {
     pub times: Option<u32>,
 }
 
-/// Faults of the files that are attached to messages.
+/// Faults of the files that are attached to messages; the first two hit recordings too.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MediaFaults {

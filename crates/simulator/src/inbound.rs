@@ -29,6 +29,8 @@ pub struct Inbound {
     pub sid: Option<String>,
     /// Its webhook is never posted, as when nobody can be reached: it is in the book, and in Twilio's list.
     pub lost: bool,
+    /// The messaging service whose number it reaches.
+    pub service: Option<String>,
     /// SIDs of files that it carries, see [`State::put_media`].
     pub media: Vec<String>,
     /// The words of a voice note that it carries: made up, without a microphone; a transcription hears them again.
@@ -185,7 +187,7 @@ impl State {
             to,
             body: inbound.body.clone(),
             media: inbound.media.clone(),
-            messaging_service: None,
+            messaging_service: inbound.service.clone(),
             content: None,
             status_callback: None,
             created: received.at,

@@ -131,16 +131,17 @@ pub(crate) fn hand_out(state: &State, raw: &Raw, sid: &str) -> Response {
         return routes::json(StatusCode::BAD_REQUEST, &told);
     }
     let answer = Response::builder().content_type(media.content_type.as_str());
-    if raw.query("oversize") == Some("true") {
-        // Without a length, as one that lies about it.
-        let pieces = (0..OVERSIZE / PIECE).map(|_| Ok::<_, io::Error>(vec![0; PIECE]));
-        let head = stream::iter([Ok(media.bytes)]);
-        return answer.body(Body::from_bytes_stream(futures::StreamExt::chain(
-            head,
-            stream::iter(pieces),
-        )));
+    match raw.query("oversize") == Some("true") {
+        true => answer.body(oversized(media.bytes)),
+        false => answer.body(media.bytes),
     }
-    answer.body(media.bytes)
+}
+
+/// A file that does not end soon, without a length, as one that lies about it.
+pub(crate) fn oversized(bytes: Vec<u8>) -> Body {
+    let pieces = (0..OVERSIZE / PIECE).map(|_| Ok::<_, io::Error>(vec![0; PIECE]));
+    let head = stream::iter([Ok(bytes)]);
+    Body::from_bytes_stream(futures::StreamExt::chain(head, stream::iter(pieces)))
 }
 
 /// Answers `/_simulator/media` and `/_simulator/media/{ME}`: what a page attaches, and shows again.

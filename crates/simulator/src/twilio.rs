@@ -51,7 +51,7 @@ pub(crate) async fn answer(state: &Arc<State>, raw: &Raw, rest: &[&str]) -> Resp
         (&Method::GET, ["Calls", file]) => {
             let call = state.book.call(file.trim_end_matches(".json"));
             match call.filter(|call| call.account == account.sid) {
-                Some(call) => ok(resource::call(&call)),
+                Some(call) => ok(resource::call(state, &call)),
                 None => not_found(&raw.path),
             }
         }
@@ -59,7 +59,7 @@ pub(crate) async fn answer(state: &Arc<State>, raw: &Raw, rest: &[&str]) -> Resp
         (&Method::GET, ["Messages", file]) => {
             let message = state.book.message(file.trim_end_matches(".json"));
             match message.filter(|message| message.account == account.sid) {
-                Some(message) => ok(resource::message(&message)),
+                Some(message) => ok(resource::message(state, &message)),
                 None => not_found(&raw.path),
             }
         }

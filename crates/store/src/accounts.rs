@@ -313,6 +313,26 @@ pub async fn services(conn: &impl ConnectionTrait, owner: &OwnerId) -> Result<Ve
     Ok(rows.into_iter().map(service).collect())
 }
 
+#[derive(FromQueryResult)]
+struct Held {
+    owner: String,
+    twilio_account_sid: String,
+}
+
+/// Every account that an owner holds, with that owner, oldest first. Has no tenant: the platform compares all of them with
+/// Twilio's books.
+///
+/// # Errors
+/// Those of the database.
+pub async fn all(conn: &impl ConnectionTrait) -> Result<Vec<(OwnerId, String)>, StoreError> {
+    let sql = "select owner, twilio_account_sid from channel_accounts order by created_at, id";
+    let rows = Held::find_by_statement(statement(conn, sql, vec![]))
+        .all(conn)
+        .await?;
+    let held = |row: Held| (OwnerId::from(row.owner), row.twilio_account_sid);
+    Ok(rows.into_iter().map(held).collect())
+}
+
 /// The accounts an owner holds, oldest first.
 ///
 /// # Errors

@@ -16,10 +16,12 @@ use crate::{
 };
 
 mod orphans;
+mod refused;
 
 use orphans::keep_orphans;
 pub(crate) use orphans::{Sought, adopt};
 pub use orphans::{adopt_all, purge};
+pub use refused::{Undelivered, undelivered};
 
 /// One callback, its signature checked.
 #[derive(Clone, Copy)]

@@ -11,9 +11,11 @@ use crate::{
     statement::{execute, statement, text, text_or_null},
 };
 
+mod counts;
 mod recordings;
 pub mod reports;
 
+pub use counts::{Count, counts_since};
 pub use recordings::{Kept, Recording, keep, of_calls, recording};
 
 /// One call. `Debug` leaves out who speaks with whom.
@@ -162,6 +164,10 @@ pub async fn insert(
         Name::Token(token) => (Direction::Outbound, None, Some(token)),
         Name::Sid(sid) => (Direction::Inbound, Some(sid), None),
     };
+    // A report that is being stored is waited for, or waits.
+    if let Some(sid) = sid {
+        reports::hold(conn, sid).await?;
+    }
     let status = sid.map(|_| CallStatus::Ringing);
     let values = vec![
         text(CallId::new().as_str()),

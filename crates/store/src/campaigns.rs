@@ -11,13 +11,12 @@ use crate::{
     statement::{execute, statement, text, text_or_null},
 };
 
+mod going;
 mod people;
 mod progress;
 
-pub use people::{
-    NewPerson, Person, PersonState, Report, Verdict, cancel_ready, insert_people, people, put_back, ready,
-    settle, take, unsettled,
-};
+pub use going::{Going, Report, cancel_ready, forgotten, going, purge, put_back, ready, settle_each, take};
+pub use people::{NewPerson, Person, PersonState, Verdict, insert_people, people};
 pub use progress::{Progress, progress, progress_of};
 
 /// A campaign. `Debug` leaves out what it says.
@@ -47,6 +46,8 @@ pub struct Campaign {
     pub updated_at: DateTime<Utc>,
     /// A hash of what the request asked for, where one named it.
     pub asked: Option<String>,
+    /// Before when it writes to nobody, because Twilio took no more that day.
+    pub waits_until: Option<DateTime<Utc>>,
 }
 
 impl fmt::Debug for Campaign {
@@ -100,11 +101,12 @@ struct Row {
     finished_at: Option<DateTime<Utc>>,
     updated_at: DateTime<Utc>,
     asked: Option<String>,
+    waits_until: Option<DateTime<Utc>>,
 }
 
 const COLUMNS: &str =
     "id, name, channel, sender, message, pace, state, created_at, started_at, finished_at, updated_at,
-     asked";
+     asked, waits_until";
 
 /// Makes a draft. `None` if the request has made one before.
 ///
@@ -227,7 +229,7 @@ pub async fn change(
 ) -> Result<bool, StoreError> {
     let states: Vec<String> = from.iter().map(|state| format!("'{state}'")).collect();
     let sql = format!(
-        "update campaigns set state = $3, updated_at = $4,
+        "update campaigns set state = $3, updated_at = $4, waits_until = null,
             started_at = case when $3 = 'running' then coalesce(started_at, $4) else started_at end,
             finished_at = case when $3 in ('completed', 'cancelled') then $4 else finished_at end
          where owner = $1 and id = $2 and state in ({})",
@@ -265,6 +267,7 @@ impl TryFrom<Row> for Campaign {
             finished_at: row.finished_at,
             updated_at: row.updated_at,
             asked: row.asked,
+            waits_until: row.waits_until,
         })
     }
 }

@@ -1,7 +1,20 @@
 //! The one place in the store that knows that two databases exist.
-use sea_orm::DatabaseBackend;
+use sea_orm::{ConnectionTrait, DatabaseBackend, DbErr};
 
-use crate::rows::Column;
+use crate::{
+    rows::Column,
+    statement::{statement, text},
+};
+
+/// Holds a name to the end of the transaction, and waits for whoever holds it: for rows that are not there yet. SQLite has
+/// one writer anyway.
+pub(crate) async fn hold(conn: &impl ConnectionTrait, name: &str) -> Result<(), DbErr> {
+    if conn.get_database_backend() == DatabaseBackend::Postgres {
+        let sql = "select pg_advisory_xact_lock(hashtextextended($1, 0))";
+        conn.execute_raw(statement(conn, sql, vec![text(name)])).await?;
+    }
+    Ok(())
+}
 
 /// Where `needle` stands in `text`, from 1; 0 where it does not.
 pub(crate) fn position(backend: DatabaseBackend, text: &str, needle: &str) -> String {

@@ -4,7 +4,7 @@
 //! transaction and takes no second connection. What two statements do together is safe against others only inside
 //! the caller's transaction; a verb that needs one says so. Verbs take the time as an argument.
 //!
-//! Invariant: no query without a tenant, outside `resolution`, `accounts::signers`, `callbacks` and `calls::reports`
+//! Invariant: no query without a tenant, outside `resolution`, `accounts::signers` and `accounts::all`, `owners::any_way_out`, `callbacks` and `calls::reports`
 //! (which find out whose a webhook is), the catalogue in `plans`, the operator's `minutes` and `views`, and `audit`, whose
 //! rows are asked for by the one thing that they are about.
 pub mod accounts;
@@ -26,6 +26,7 @@ pub mod opt_outs;
 pub mod owners;
 mod page;
 pub mod plans;
+pub mod prices;
 pub mod prospects;
 pub mod questions;
 mod quiet_hours;

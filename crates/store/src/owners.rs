@@ -14,8 +14,10 @@ use crate::{
 };
 
 mod voice;
+mod way_out;
 
 pub use voice::{LONGEST_GREETING, LONGEST_VOICEMAIL, SHORTEST_VOICEMAIL, Voice, set_voice};
+pub use way_out::{SmsSender, TEXT, UnfitWayOut, WayOut, any_way_out, set_way_out};
 
 /// The owner of the account in the environment.
 pub const DEFAULT: &str = "default";
@@ -82,6 +84,9 @@ pub struct Settings {
     /// The hours in which nothing goes of the owner's own accord.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quiet_hours: Option<QuietHours>,
+    /// What goes where WhatsApp takes no text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub way_out: Option<WayOut>,
     /// What another version knows.
     #[serde(flatten)]
     rest: serde_json::Map<String, serde_json::Value>,

@@ -1,12 +1,18 @@
 //! Calls that an owner makes, as JSON.
 use chrono::{DateTime, Utc};
 use poem::web::Data;
-use poem_openapi::{Object, OpenApi, param::Header, payload::Json, types::ToJSON};
+use poem_openapi::{
+    Object, OpenApi,
+    param::Header,
+    payload::Json,
+    types::{ParseFromJSON, ToJSON},
+};
 use recado_activities::{CallScript, PlaceCall};
 use recado_domain::{Channel, MachineDetection, OwnerId};
 use recado_engine::Workflow;
 use recado_store::senders::Senders;
 use recado_workflows::MakeCall;
+use serde_json::Value;
 use url::Url;
 
 use super::{
@@ -81,6 +87,23 @@ impl Calls {
         let request = Request::of(owner.0, key.0, prefer.0.as_deref())?;
         Ok(make(app, request, call.0).await?)
     }
+}
+
+/// Makes a call that a page asks for, given as the body of `/calls`, and waits a little for Twilio's answer. Returns the
+/// run.
+///
+/// # Errors
+/// As of the API.
+pub(crate) async fn call_from_page(
+    app: &App,
+    owner: &OwnerId,
+    key: &str,
+    body: Value,
+) -> Result<String, Problem> {
+    let read = NewCall::parse_from_json(Some(body));
+    let call = read.map_err(|error| Problem::bad_request(error.into_message()))?;
+    let made = make(app, Request::of_page(owner, key), call).await?;
+    Ok(made.into_run())
 }
 
 async fn make(app: &App, request: Request, call: NewCall) -> Result<SendAnswer, Problem> {

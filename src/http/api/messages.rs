@@ -1,12 +1,7 @@
 //! Messages that answer nobody, as JSON; a hundred at once are in [`batch`].
 use chrono::{DateTime, SecondsFormat, Utc};
 use poem::{http::StatusCode, web::Data};
-use poem_openapi::{
-    ApiResponse, Object, OpenApi,
-    param::Header,
-    payload::Json,
-    types::{ParseFromJSON, ToJSON},
-};
+use poem_openapi::{ApiResponse, Object, OpenApi, param::Header, payload::Json, types::ToJSON};
 use recado_domain::{Address, CampaignMessage, Channel, OwnerId};
 use recado_engine::{Run, RunId, RunState, Start, Workflow};
 use recado_store::{
@@ -23,13 +18,11 @@ use super::{Operator, Tag, lists, runs::RunItem, send_error, starts::patience};
 use crate::{app::App, http::Problem};
 
 mod batch;
+pub(crate) mod from_page;
 pub(super) mod new_message;
 
 use batch::{BatchAnswer, NewMessages, send_batch};
 pub(super) use new_message::NewMessage;
-
-/// How long a page waits for Twilio's answer to what a person sends.
-const PAGE_PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Messages.
 pub(super) struct Messages;
@@ -47,6 +40,8 @@ pub(super) struct SentMessage {
     status: String,
     /// To whom, as Twilio writes it.
     to: String,
+    /// What went instead, where WhatsApp did not take it and the owner has a way out: `template` or `sms`.
+    instead: Option<String>,
 }
 
 /// A message or call that was asked for.
@@ -88,7 +83,7 @@ impl Messages {
     /// Sends a WhatsApp message
     ///
     /// As an SMS. Whether the person wants messages, and wrote within the last 24 hours, is looked at in the moment of
-    /// sending; outside of these 24 hours only a template is sent (63016).
+    /// sending; outside of these 24 hours only a template is sent (63016), or what the owner's `way-out` says.
     #[oai(path = "/messages/whatsapp", method = "post")]
     async fn whatsapp(
         &self,
@@ -375,31 +370,6 @@ pub(crate) fn check_person(
     Ok(message.read(channel, owner, senders, Utc::now())?.to)
 }
 
-/// Sends what a page asks for, given as the body of `/messages/sms`, and waits a little for Twilio's answer. Returns the
-/// run.
-///
-/// # Errors
-/// As of the API.
-pub(crate) async fn send_from_page(
-    app: &App,
-    owner: &OwnerId,
-    key: &str,
-    channel: Channel,
-    body: Value,
-) -> Result<String, Problem> {
-    let read = NewMessage::parse_from_json(Some(body));
-    let message = read.map_err(|error| Problem::bad_request(error.into_message()))?;
-    let request = Request {
-        key: Some(lists::key(owner, key)),
-        owner: owner.clone(),
-        patience: PAGE_PATIENCE,
-    };
-    Ok(match send(app, request, channel, message).await? {
-        SendAnswer::Sent(sent) => sent.0.run,
-        SendAnswer::Started(run) => run.0.id().to_owned(),
-    })
-}
-
 pub(super) fn answer(run: Run) -> Result<SendAnswer, Problem> {
     if !run.state.is_final() {
         return Ok(SendAnswer::Started(Json(run.into())));
@@ -413,6 +383,7 @@ pub(super) fn answer(run: Run) -> Result<SendAnswer, Problem> {
         more_sids,
         status,
         to,
+        instead,
         ..
     } = delivery;
     Ok(SendAnswer::Sent(Json(SentMessage {
@@ -421,6 +392,7 @@ pub(super) fn answer(run: Run) -> Result<SendAnswer, Problem> {
         more_sids,
         status,
         to: to.to_twilio(),
+        instead: instead.map(|instead| instead.as_str().to_owned()),
     })))
 }
 

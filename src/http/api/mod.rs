@@ -1,5 +1,5 @@
 //! The JSON API, with its OpenAPI document.
-mod calls;
+pub(crate) mod calls;
 mod campaigns;
 mod control;
 mod conversations;
@@ -17,6 +17,7 @@ mod starts;
 pub(crate) mod twilio;
 mod voice;
 mod watch;
+mod way_out;
 
 use poem::{EndpointExt, Route, get, handler, web::Data};
 use poem_openapi::{ContactObject, OpenApiService, SecurityScheme, Tags, auth::Bearer};
@@ -105,6 +106,7 @@ pub(super) fn documented(routes: Route) -> (Route, Route) {
             questions::Questions,
             owners::Owners,
             voice::Callers,
+            way_out::WaysOut,
             retention::Retention,
             schedules::Schedules,
             watch::Watch,

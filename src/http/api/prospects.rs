@@ -50,6 +50,10 @@ pub(super) struct CommunicationItem {
     duration: Option<i64>,
     /// Who answered a call, in Twilio's words; null where nobody asked for that.
     answered_by: Option<String>,
+    /// What Twilio charged for it, as in `0.0083`; null before it tells, up to a day later.
+    price: Option<String>,
+    /// In which currency, as in `USD`.
+    price_unit: Option<String>,
     /// The recordings of a call, oldest first.
     recordings: Vec<RecordingItem>,
     /// The run that received, sent or made it.
@@ -181,6 +185,7 @@ impl CommunicationItem {
             .unwrap_or_default();
         let error = (message.is_failure || message.error_code.is_some())
             .then(|| SendErrorItem::of(message.error_code, message.error_message));
+        let (price, price_unit) = message.price.unzip();
         Self {
             id: message.id,
             prospect: prospect.to_owned(),
@@ -196,6 +201,8 @@ impl CommunicationItem {
             error,
             duration: message.duration,
             answered_by: message.answered_by,
+            price: price.map(decimal),
+            price_unit,
             recordings: message
                 .recordings
                 .into_iter()
@@ -206,6 +213,21 @@ impl CommunicationItem {
             sent_at: message.sent_at,
             updated_at: message.updated_at,
         }
+    }
+}
+
+/// Millionths as a decimal number, without zeros that say nothing.
+fn decimal(millionths: i64) -> String {
+    let sign = if millionths < 0 { "-" } else { "" };
+    let (whole, part) = (
+        millionths.unsigned_abs() / 1_000_000,
+        millionths.unsigned_abs() % 1_000_000,
+    );
+    let part = format!("{part:06}");
+    let part = part.trim_end_matches('0');
+    match part.is_empty() {
+        true => format!("{sign}{whole}"),
+        false => format!("{sign}{whole}.{part}"),
     }
 }
 

@@ -8,11 +8,7 @@ use recado_store::owners::Voice;
 /// The last verb ends the call where nothing was said: a `<Record>` that heard silence goes on to the next verb, and one
 /// that heard something asks this address again, which then says [`hang_up`].
 pub(super) fn greet(voice: &Voice, recorded: &str) -> String {
-    let say = format!(
-        "<Say language=\"{}\">{}</Say>",
-        escaped(&voice.language),
-        escaped(&voice.greeting)
-    );
+    let say = said(&voice.language, &voice.greeting);
     let record = match voice.voicemail {
         false => String::new(),
         true => format!(
@@ -25,6 +21,11 @@ pub(super) fn greet(voice: &Voice, recorded: &str) -> String {
     response(&format!("{say}{record}<Hangup/>"))
 }
 
+/// Says a text, and ends the call.
+pub(crate) fn say(language: &str, text: &str) -> String {
+    response(&said(language, text))
+}
+
 /// Ends the call.
 pub(super) fn hang_up() -> String {
     response("<Hangup/>")
@@ -33,6 +34,10 @@ pub(super) fn hang_up() -> String {
 /// Does not take the call: the caller hears Twilio's own words for a number that is not in service, and nobody pays.
 pub(super) fn reject() -> String {
     response("<Reject reason=\"rejected\"/>")
+}
+
+fn said(language: &str, text: &str) -> String {
+    format!("<Say language=\"{}\">{}</Say>", escaped(language), escaped(text))
 }
 
 fn response(verbs: &str) -> String {

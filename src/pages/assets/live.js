@@ -30,8 +30,28 @@ export function showTimes(root = document) {
   }
 }
 
-/** Puts `html` into `element`; what was open stays open, and the keyboard stays where it was. */
+const chosen = (field) => field.type === "radio" || field.type === "checkbox";
+
+/** Puts what a person typed or chose in `element`, and did not send yet, into what stands there by then. */
+function keepTyped(element) {
+  const kept = [...element.querySelectorAll("[id] :is(input, textarea)[name]")]
+    .filter((field) => chosen(field) ? field.checked !== field.defaultChecked : field.value !== field.defaultValue)
+    .map((field) => {
+      const within = field.parentElement.closest("[id]").id;
+      const path = `#${CSS.escape(within)} [name="${CSS.escape(field.name)}"]`;
+      return [chosen(field) ? `${path}[value="${CSS.escape(field.value)}"]` : path, field];
+    });
+  return () => {
+    for (const [path, field] of kept) {
+      const now = element.querySelector(path);
+      if (now) [now.value, now.checked] = [field.value, field.checked];
+    }
+  };
+}
+
+/** Puts `html` into `element`; what was open or typed stays so, and the keyboard stays where it was. */
 function replace(element, html) {
+  const typed = keepTyped(element);
   const open = [...element.querySelectorAll("details[open][id]")].map((details) => details.id);
   const focused = element.contains(document.activeElement) ? document.activeElement : null;
   const place = focused && (focused.closest("[id]")?.id ?? null);
@@ -39,6 +59,7 @@ function replace(element, html) {
   const [left, top] = [before?.scrollLeft ?? 0, before?.scrollTop ?? 0];
   element.innerHTML = html;
   for (const id of open) document.getElementById(id)?.setAttribute("open", "");
+  typed();
   if (place) {
     const target = document.getElementById(place);
     (target?.matches("details") ? target.querySelector("summary") : target)?.focus({ preventScroll: true });
@@ -85,16 +106,24 @@ export function follow(url, show) {
   };
 }
 
-const shown = new Map();
+/** As a browser would write it: what the page came with is compared with what the stream tells. */
+function written(html) {
+  const read = document.createElement("template");
+  read.innerHTML = html;
+  return read.innerHTML;
+}
+
+const live = [...document.querySelectorAll("[data-live]")];
+const shown = new Map(live.map((element) => [element.id, element.innerHTML]));
 const followed = document.querySelector("[data-source]");
 if (followed) {
   follow(followed.dataset.source, (sections) => {
     for (const [id, html] of Object.entries(sections)) {
       const element = document.getElementById(id);
-      if (element && shown.get(id) !== html) {
-        shown.set(id, html);
-        replace(element, html);
-      }
+      const now = written(html);
+      if (!element || shown.get(id) === now) continue;
+      shown.set(id, now);
+      replace(element, html);
     }
   });
 }

@@ -12,7 +12,10 @@ use recado_store::{
 };
 use serde::Deserialize;
 
-use super::{owner, refused};
+use super::{
+    form::{self, given},
+    owner, refused,
+};
 use crate::{
     app::App,
     campaigns::{self, Draft},
@@ -116,15 +119,13 @@ async fn page(
         };
         let rows = found.items.into_iter().map(row).collect();
         let senders = Senders::of(database, &owner).await?;
-        let numbers = senders.numbers.iter().map(|sender| sender.address.to_twilio());
-        let services = senders.services.iter().map(|service| service.sid.clone());
         Ok::<_, Problem>(Page {
             layout: Layout::new("Campaigns", Here::Communications, app.config.dev),
             owner: &owner,
             asked,
             filled,
             wrong,
-            senders: numbers.chain(services).collect(),
+            senders: form::senders(&senders),
             rows,
             next: found.next.map(|next| asked.at(&next)),
             states: ["draft", "running", "paused", "completed", "cancelled"],
@@ -193,45 +194,25 @@ pub(crate) async fn make(form: Multipart, Data(app): Data<&App>) -> Response {
     }
 }
 
-async fn read(mut form: Multipart) -> Result<Filled, Problem> {
-    let unread =
-        |error: &dyn std::fmt::Display| Problem::bad_request(format!("the form cannot be read: {error}"));
-    let mut filled = Filled::default();
-    while let Some(field) = form.next_field().await.map_err(|error| unread(&error))? {
-        let name = field.name().unwrap_or_default().to_owned();
-        let mut bytes = Vec::new();
-        let mut reader = tokio::io::AsyncReadExt::take(field.into_async_read(), LARGEST as u64 + 1);
-        tokio::io::AsyncReadExt::read_to_end(&mut reader, &mut bytes)
-            .await
-            .map_err(|error| unread(&error))?;
-        if bytes.len() > LARGEST {
-            let told = format!("the file has more than {LARGEST} bytes; split it");
-            return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, told));
-        }
-        let text = String::from_utf8(bytes);
-        let text = text.map_err(|_| {
-            Problem::unprocessable("rows", crate::t("The file is not UTF-8; save it as “CSV UTF-8”"))
-        })?;
-        match name.as_str() {
-            "owner" => filled.owner = text,
-            "name" => filled.name = text,
-            "channel" => filled.channel = text,
-            "from" => filled.from = text,
-            "body" => filled.body = text.replace("\r\n", "\n"),
-            "media_url" => filled.media_url = text,
-            "template_sid" => filled.template_sid = text,
-            "variables" => filled.variables = text,
-            "pace" => filled.pace = text,
-            // A file, or what was pasted where there is none.
-            "file" | "rows" if !text.trim().is_empty() => filled.rows = text,
-            _ => {}
-        }
-    }
-    Ok(filled)
+async fn read(form: Multipart) -> Result<Filled, Problem> {
+    let mut fields = form::fields(form, LARGEST).await?;
+    let rows = form::rows(&mut fields);
+    let mut of = |name| fields.remove(name).unwrap_or_default();
+    Ok(Filled {
+        owner: of("owner"),
+        name: of("name"),
+        channel: of("channel"),
+        from: of("from"),
+        body: of("body").replace("\r\n", "\n"),
+        media_url: of("media_url"),
+        template_sid: of("template_sid"),
+        variables: of("variables"),
+        pace: of("pace"),
+        rows,
+    })
 }
 
 async fn try_make(app: &App, filled: &Filled) -> Result<Campaign, Problem> {
-    let given = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
     let channel = Channel::parse(&filled.channel)
         .map_err(|_| Problem::unprocessable("channel", "channel is sms or whatsapp"))?;
     let pace = given(&filled.pace).map(|pace| pace.parse());

@@ -8,12 +8,15 @@ use poem::{
 use recado_domain::Channel;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use ulid::Ulid;
 
-use super::{Asked, Wrong, owner, page};
+use super::{
+    Asked, Wrong,
+    form::{after, fresh, given, moment, named},
+    owner, page,
+};
 use crate::{
     app::App,
-    http::{Problem, api::messages::send_from_page},
+    http::{Problem, api::messages::from_page::send_from_page},
 };
 
 /// The form as a person filled it in.
@@ -46,22 +49,9 @@ impl Letter {
         }
     }
 
-    /// What the form holds after it was answered so. Only what certainly did not go is another message when it is sent
-    /// next: under the key that it had, anything else goes once at most, however often it is sent.
-    fn after(self, problem: &Problem) -> Self {
-        let key = match problem.is_unsent() {
-            true => fresh(),
-            false => self.key,
-        };
-        Self { key, ..self }
-    }
-
     /// The body of `/messages/sms`.
     fn json(&self) -> Result<Value, Problem> {
-        let given = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
         let variables = variables(&self.variables)?;
-        // A time without a zone is one of the clocks of UTC, as the form says.
-        let send_at = given(&self.send_at).map(|at| format!("{at}:00Z"));
         Ok(json!({
             "to": given(&self.to),
             "prospect": given(&self.prospect).or_else(|| given(&self.to)),
@@ -69,7 +59,7 @@ impl Letter {
             "body": given(&self.body),
             "media_urls": given(&self.media_url).into_iter().collect::<Vec<_>>(),
             "template": given(&self.template_sid).map(|sid| json!({ "sid": sid, "variables": variables })),
-            "send_at": send_at,
+            "send_at": moment(&self.send_at),
         }))
     }
 }
@@ -90,10 +80,6 @@ pub(super) fn variables(text: &str) -> Result<BTreeMap<String, String>, Problem>
     read.collect()
 }
 
-fn fresh() -> String {
-    format!("page-{}", Ulid::generate())
-}
-
 /// Sends it, or shows the form again with what is wrong.
 #[handler]
 pub(crate) async fn send(Form(letter): Form<Letter>, Data(app): Data<&App>) -> Response {
@@ -103,13 +89,7 @@ pub(crate) async fn send(Form(letter): Form<Letter>, Data(app): Data<&App>) -> R
                 "" => letter.to.trim(),
                 prospect => prospect,
             };
-            let query = [
-                ("owner", letter.owner.as_str()),
-                ("prospect", prospect),
-                ("sent", &run),
-            ];
-            let query = serde_urlencoded::to_string(query).unwrap_or_default();
-            Redirect::see_other(format!("/communications?{query}")).into_response()
+            sent(&letter.owner, prospect, &run)
         }
         Err(problem) => {
             let asked = Asked {
@@ -118,61 +98,23 @@ pub(crate) async fn send(Form(letter): Form<Letter>, Data(app): Data<&App>) -> R
                 ..Asked::default()
             };
             let status = problem.status();
-            let again = letter.after(&problem);
+            let key = after(letter.key.clone(), &problem);
+            let again = Letter { key, ..letter };
             page(app, status, &asked, &again, Some(Wrong::of(&problem))).await
         }
     }
 }
 
+/// The history that a person looks at next, of whom it went to by this run.
+pub(super) fn sent(owner: &str, prospect: &str, run: &str) -> Response {
+    let query = [("owner", owner), ("prospect", prospect), ("sent", run)];
+    let query = serde_urlencoded::to_string(query).unwrap_or_default();
+    Redirect::see_other(format!("/communications?{query}")).into_response()
+}
+
 async fn try_send(app: &App, letter: &Letter) -> Result<String, Problem> {
     let channel = Channel::parse(&letter.channel)
         .map_err(|_| Problem::unprocessable("channel", "channel is sms or whatsapp"))?;
-    let key = match letter.key.as_str() {
-        "" => fresh(),
-        key => key.chars().take(100).collect(),
-    };
+    let key = named(&letter.key);
     send_from_page(app, &owner(&letter.owner), &key, channel, letter.json()?).await
-}
-
-#[cfg(test)]
-mod tests {
-    use poem::http::StatusCode;
-
-    use super::*;
-
-    #[test]
-    fn a_form_keeps_its_key_unless_nothing_of_it_went() {
-        let keeps = |problem: &Problem| {
-            let letter = Letter::to("ana");
-            let key = letter.key.clone();
-            letter.after(problem).key == key
-        };
-        let problem = |status| Problem::new(status, "no");
-        for unclear in [
-            Problem::away(),
-            problem(StatusCode::INTERNAL_SERVER_ERROR),
-            problem(StatusCode::BAD_GATEWAY),
-            problem(StatusCode::CONFLICT).with("run", "01R"),
-            problem(StatusCode::UNPROCESSABLE_ENTITY)
-                .with("run", "01R")
-                .with("sids", vec!["SM1"]),
-            problem(StatusCode::BAD_GATEWAY)
-                .with("run", "01R")
-                .with("sids", vec!["SM1"]),
-        ] {
-            assert!(keeps(&unclear), "{unclear:?}");
-            assert!(Wrong::of(&unclear).unclear);
-        }
-        for unsent in [
-            Problem::unprocessable("to", "no"),
-            Problem::too_many("no", 3),
-            problem(StatusCode::PAYMENT_REQUIRED).with("run", "01R"),
-            problem(StatusCode::UNPROCESSABLE_ENTITY)
-                .with("run", "01R")
-                .with("code", 21_211),
-            problem(StatusCode::BAD_GATEWAY).with("run", "01R"),
-        ] {
-            assert!(!keeps(&unsent), "{unsent:?}");
-        }
-    }
 }

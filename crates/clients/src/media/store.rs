@@ -6,13 +6,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use futures::TryStreamExt;
+use futures::{Stream, TryStreamExt};
 use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
+use object_store::{GetOptions, ObjectStore, ObjectStoreExt};
 use sha2::{Digest, Sha256};
 use url::Url;
+
+use super::incoming;
 
 /// Why something could not be kept, read or removed.
 #[derive(Debug, thiserror::Error)]
@@ -61,7 +63,7 @@ pub struct Stored {
 /// same.
 #[derive(Clone)]
 pub struct MediaStore {
-    store: Arc<dyn ObjectStore>,
+    pub(super) store: Arc<dyn ObjectStore>,
     root: Path,
     /// Where it is a folder.
     folder: Option<PathBuf>,
@@ -106,14 +108,16 @@ impl MediaStore {
         }
     }
 
-    /// Makes sure that there is a place for files, so that a folder that cannot be written to is seen at the start.
+    /// Makes sure that there is a place for files, so that a folder that cannot be written to is seen at the start. What
+    /// was left there half written long ago goes.
     ///
     /// # Errors
     /// [`MediaStoreError::Setup`].
     pub fn prepare(&self) -> Result<(), MediaStoreError> {
         let Some(folder) = &self.folder else { return Ok(()) };
         let made = std::fs::create_dir_all(folder);
-        made.map_err(|error| MediaStoreError::Setup(format!("the folder {}: {error}", folder.display())))
+        made.and_then(|()| incoming::sweep(folder))
+            .map_err(|error| MediaStoreError::Setup(format!("the folder {}: {error}", folder.display())))
     }
 
     /// Keeps `content` of `owner`. Returns its SHA-256 in hexadecimal digits. Writing the same again changes nothing but
@@ -122,7 +126,7 @@ impl MediaStore {
     /// # Errors
     /// [`MediaStoreError::Away`].
     pub async fn put(&self, owner: &str, content: Vec<u8>) -> Result<String, MediaStoreError> {
-        let hash = hash(&content);
+        let hash = digits(&Sha256::digest(&content));
         let place = self.place(owner, &hash, Rendition::Original);
         self.store.put(&place, content.into()).await?;
         Ok(hash)
@@ -160,7 +164,7 @@ impl MediaStore {
         })
     }
 
-    /// The content of an attachment, or the bytes of it that `range` names.
+    /// The content of an attachment that fits into memory.
     ///
     /// # Errors
     /// [`MediaStoreError::Gone`], [`MediaStoreError::Away`].
@@ -169,14 +173,29 @@ impl MediaStore {
         owner: &str,
         hash: &str,
         rendition: Rendition,
-        range: Option<Range<u64>>,
     ) -> Result<Vec<u8>, MediaStoreError> {
-        let place = self.place(owner, hash, rendition);
-        let bytes = match range {
-            Some(range) => self.store.get_range(&place, range).await?,
-            None => self.store.get(&place).await?.bytes().await?,
+        let found = self.store.get(&self.place(owner, hash, rendition)).await?;
+        Ok(found.bytes().await?.into())
+    }
+
+    /// The content of an attachment piece by piece, or the bytes of it that `range` names.
+    ///
+    /// # Errors
+    /// [`MediaStoreError::Gone`], [`MediaStoreError::Away`].
+    pub async fn stream(
+        &self,
+        owner: &str,
+        hash: &str,
+        range: Option<Range<u64>>,
+    ) -> Result<impl Stream<Item = std::io::Result<Vec<u8>>> + Send + 'static, MediaStoreError> {
+        let options = GetOptions {
+            range: range.map(Into::into),
+            ..GetOptions::default()
         };
-        Ok(bytes.to_vec())
+        let place = self.place(owner, hash, Rendition::Original);
+        let found = self.store.get_opts(&place, options).await?;
+        let pieces = found.into_stream();
+        Ok(pieces.map_ok(Vec::from).map_err(std::io::Error::other))
     }
 
     /// Removes an attachment and its small picture; what is not there is no error.
@@ -198,7 +217,7 @@ impl MediaStore {
     /// # Errors
     /// [`MediaStoreError::Away`]; what was removed before stays so.
     pub async fn erase(&self, owner: &str) -> Result<u64, MediaStoreError> {
-        let folder = self.root.clone().join(owner);
+        let folder = self.folder(owner);
         let all: Vec<_> = self.store.list(Some(&folder)).try_collect().await?;
         for found in &all {
             match self.store.delete(&found.location).await {
@@ -206,23 +225,37 @@ impl MediaStore {
                 Err(error) => return Err(error.into()),
             }
         }
+        if self.folder.is_some() {
+            // What is half written is not in the list.
+            let half = std::path::Path::new("/").join(folder.join(incoming::FOLDER).as_ref());
+            match std::fs::remove_dir_all(half) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(MediaStoreError::Away(error.to_string()));
+                }
+                _ => {}
+            }
+        }
         Ok(all.len() as u64)
     }
 
     /// `owner/original/ab/abcd…`: joined part by part, so that no owner's id leads into another's folder.
-    fn place(&self, owner: &str, hash: &str, rendition: Rendition) -> Path {
+    pub(super) fn place(&self, owner: &str, hash: &str, rendition: Rendition) -> Path {
         let folder = match rendition {
             Rendition::Original => "original",
             Rendition::Thumbnail => "thumbnail",
         };
         let first = hash.get(..2).unwrap_or(hash);
-        self.root.clone().join(owner).join(folder).join(first).join(hash)
+        self.folder(owner).join(folder).join(first).join(hash)
+    }
+
+    pub(super) fn folder(&self, owner: &str) -> Path {
+        self.root.clone().join(owner)
     }
 }
 
-fn hash(content: &[u8]) -> String {
-    let digest = Sha256::digest(content);
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+/// In hexadecimal digits.
+pub(super) fn digits(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl fmt::Debug for MediaStore {
@@ -253,7 +286,7 @@ mod tests {
             .await
             .expect("kept");
         assert_eq!(store.erase("ana").await.expect("erased"), 2);
-        let read = async |owner| store.get(owner, &hash, Rendition::Original, None).await;
+        let read = async |owner| store.get(owner, &hash, Rendition::Original).await;
         assert!(matches!(read("ana").await, Err(MediaStoreError::Gone)));
         assert_eq!(read("bia").await.expect("kept"), b"picture");
         // An id that looks like a way out is a name like any other.
@@ -267,16 +300,47 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_part_of_a_file_is_read_by_itself() {
-        let (path, store) = folder("range");
+    async fn a_file_that_comes_in_pieces_is_kept_as_any_other_and_a_part_of_it_is_read_by_itself() {
+        let (path, store) = folder("pieces");
         let hash = store.put("ana", b"0123456789".to_vec()).await.expect("kept");
-        let part = store.get("ana", &hash, Rendition::Original, Some(2..5)).await;
-        assert_eq!(part.expect("a part"), b"234");
+        store.remove("ana", &hash).await.expect("removed");
+        // Whoever gives up leaves nothing; whoever does it again takes the place.
+        for is_wanted in [false, true] {
+            let mut incoming = store.begin("ana", "https://a.example/1").await.expect("begun");
+            incoming.write(b"01234").await.expect("written");
+            incoming.write(b"56789").await.expect("written");
+            match is_wanted {
+                true => assert_eq!(incoming.finish().await.expect("kept"), (hash.clone(), 10)),
+                false => incoming.abandon().await,
+            }
+            let there = store.look("ana", &hash, Rendition::Original).await;
+            assert_eq!(there.is_ok(), is_wanted, "{there:?}");
+        }
+        let part = store.stream("ana", &hash, Some(2..5)).await.expect("a part");
+        let part: Vec<u8> = part.try_concat().await.expect("read");
+        assert_eq!(part, b"234");
         let there = store
             .look("ana", &hash, Rendition::Original)
             .await
             .expect("there");
         assert_eq!(there.size, 10);
+        std::fs::remove_dir_all(path).expect("cleared");
+    }
+
+    #[tokio::test]
+    async fn what_a_process_that_died_left_half_written_goes_a_day_later_and_with_its_owner() {
+        let (path, store) = folder("half");
+        let half = path.join("ana").join("incoming");
+        std::fs::create_dir_all(&half).expect("made");
+        let old = std::time::SystemTime::now() - std::time::Duration::from_secs(2 * 24 * 3600);
+        for (name, written) in [("old#1", Some(old)), ("new#1", None)] {
+            let file = std::fs::File::create(half.join(name)).expect("made");
+            written.map(|at| file.set_modified(at).expect("dated"));
+        }
+        store.prepare().expect("prepared");
+        assert!(!half.join("old#1").exists() && half.join("new#1").exists());
+        store.erase("ana").await.expect("erased");
+        assert!(!half.exists());
         std::fs::remove_dir_all(path).expect("cleared");
     }
 

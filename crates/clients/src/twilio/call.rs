@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::message::{count, date};
+use super::price::{Price, decimal};
 
 /// A call, in or out, as the REST API shows it.
 ///
@@ -28,6 +29,8 @@ pub struct Call {
     pub answered_by: Option<String>,
     /// When Twilio took it, to the second.
     pub date_created: Option<DateTime<Utc>>,
+    /// What Twilio charges for it; absent until some time after its end.
+    pub price: Option<Price>,
 }
 
 /// Says nothing of who speaks with whom.
@@ -56,6 +59,9 @@ pub(super) struct CallResource {
     answered_by: Option<String>,
     #[serde(default, deserialize_with = "date")]
     date_created: Option<DateTime<Utc>>,
+    #[serde(default, deserialize_with = "decimal")]
+    price: Option<String>,
+    price_unit: Option<String>,
 }
 
 impl From<CallResource> for Call {
@@ -69,6 +75,7 @@ impl From<CallResource> for Call {
             duration: seen.duration,
             answered_by: seen.answered_by,
             date_created: seen.date_created,
+            price: Price::read(seen.price.as_deref(), seen.price_unit.as_deref()),
         }
     }
 }
@@ -90,6 +97,7 @@ mod tests {
             .expect("a call")
             .into();
         assert_eq!((call.duration, call.answered_by.as_deref()), (Some(15), None));
+        assert_eq!(call.price, None, "without a unit it says nothing");
         assert!(call.date_created.is_some());
         let shown = format!("{call:?}");
         assert!(shown.contains("CA1") && !shown.contains("5511"), "{shown}");

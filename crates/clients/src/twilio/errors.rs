@@ -48,12 +48,9 @@ impl ErrorClass {
         }
     }
 
-    /// Whether the very same message may be accepted at another time without anybody doing anything.
+    /// Whether the very same message may be accepted some minutes later without anybody doing anything.
     pub const fn may_pass_later(self) -> bool {
-        matches!(
-            self,
-            Self::Retry | Self::Later | Self::RetryOnce | Self::BackOff | Self::DailyLimit
-        )
+        matches!(self, Self::Retry | Self::Later | Self::RetryOnce | Self::BackOff)
     }
 }
 

@@ -4,15 +4,14 @@
 //! answers with a redirect to a signed URL elsewhere, which must not be given any.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reqwest::StatusCode;
 use reqwest::header::{CONTENT_DISPOSITION, HeaderMap, LOCATION};
 use secrecy::ExposeSecret;
 use url::{Host, Url};
 
-use super::{Client, Credentials};
-use crate::bounded_body::{BodyError, bounded_body};
+use super::{Client, Credentials, MediaStream};
 use crate::http::reason;
 use crate::retry_after::retry_after;
 
@@ -30,7 +29,7 @@ pub struct FetchMedia<'a> {
     /// As the webhook said it.
     pub url: &'a str,
     /// The most that is read, in bytes; more is an error.
-    pub limit: usize,
+    pub limit: u64,
     /// The longest that it may take, redirects included.
     pub timeout: Duration,
 }
@@ -57,7 +56,7 @@ pub enum MediaError {
     #[error("it is larger than {} MB", limit / 1_000_000)]
     TooLarge {
         /// The limit, in bytes.
-        limit: usize,
+        limit: u64,
     },
     /// Refused for good.
     #[error("the server answered {status}")]
@@ -76,8 +75,7 @@ pub enum MediaError {
 }
 
 impl Client {
-    /// Downloads an attachment, once. The account's credentials go to the API's own hosts, to paths of that account and
-    /// nowhere else; redirects are followed to Twilio's hosts only, and never from https to http.
+    /// Downloads an attachment, once, into memory; as of [`Client::open_media`].
     ///
     /// # Errors
     /// [`MediaError`].
@@ -86,29 +84,46 @@ impl Client {
         credentials: &Credentials,
         media: FetchMedia<'_>,
     ) -> Result<Downloaded, MediaError> {
-        let mut url = Url::parse(media.url).map_err(|_| MediaError::Elsewhere)?;
-        let following = async {
-            for _ in 0..=REDIRECTS {
-                let response = self.ask_for_media(credentials, &url, media.timeout).await?;
-                let status = response.status();
-                if status.is_success() {
-                    let name = name_in(response.headers());
-                    let bytes = read(response, media.limit).await?;
-                    return Ok(Downloaded { bytes, name });
-                }
-                if !status.is_redirection() {
-                    return Err(refused(status, response.headers()));
-                }
-                let next = next(&url, response.headers()).ok_or(MediaError::Elsewhere)?;
-                url = next;
-            }
-            Err(away("it leads from one place to the next without end"))
-        };
-        tokio::time::timeout(media.timeout, following)
-            .await
-            .unwrap_or_else(|_| Err(away("it did not come in time")))
+        let mut stream = self.open_media(credentials, media).await?;
+        let mut bytes = Vec::new();
+        while let Some(part) = stream.next().await? {
+            bytes.extend(part);
+        }
+        Ok(Downloaded {
+            bytes,
+            name: stream.name,
+        })
     }
 
+    /// Begins to download an attachment. The account's credentials go to the API's own hosts, to paths of that account and
+    /// nowhere else; redirects are followed to Twilio's hosts only, and never from https to http.
+    ///
+    /// # Errors
+    /// [`MediaError`].
+    pub async fn open_media(
+        &self,
+        credentials: &Credentials,
+        media: FetchMedia<'_>,
+    ) -> Result<MediaStream, MediaError> {
+        let mut url = Url::parse(media.url).map_err(|_| MediaError::Elsewhere)?;
+        let ends = Instant::now() + media.timeout;
+        for _ in 0..=REDIRECTS {
+            let left = ends.saturating_duration_since(Instant::now());
+            let response = self.ask_for_media(credentials, &url, left).await?;
+            let status = response.status();
+            if status.is_success() {
+                let name = name_in(response.headers());
+                return Ok(MediaStream::new(response, media.limit, name));
+            }
+            if !status.is_redirection() {
+                return Err(refused(status, response.headers()));
+            }
+            url = next(&url, response.headers()).ok_or(MediaError::Elsewhere)?;
+        }
+        Err(away("it leads from one place to the next without end"))
+    }
+
+    /// `timeout` is for the body, too.
     async fn ask_for_media(
         &self,
         credentials: &Credentials,
@@ -187,13 +202,6 @@ fn next(from: &Url, headers: &HeaderMap) -> Option<Url> {
     (next.scheme() == "https" || from.scheme() != "https").then_some(next)
 }
 
-async fn read(response: reqwest::Response, limit: usize) -> Result<Vec<u8>, MediaError> {
-    bounded_body(response, limit).await.map_err(|error| match error {
-        BodyError::TooLong => MediaError::TooLarge { limit },
-        BodyError::Lost(error) => away(&reason(error)),
-    })
-}
-
 fn refused(status: StatusCode, headers: &HeaderMap) -> MediaError {
     match status {
         StatusCode::NOT_FOUND => MediaError::NotThere,
@@ -211,7 +219,7 @@ fn refused(status: StatusCode, headers: &HeaderMap) -> MediaError {
     }
 }
 
-fn away(reason: &str) -> MediaError {
+pub(super) fn away(reason: &str) -> MediaError {
     MediaError::Away {
         reason: reason.to_owned(),
         retry_after: None,

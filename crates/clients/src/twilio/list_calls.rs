@@ -1,9 +1,9 @@
 //! Lists calls: the only way to find out what became of one that was asked for and not answered.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 
 use super::call::CallResource;
-use super::list::{Listed, PAGE_SIZE};
+use super::list::{Listed, PAGE_SIZE, Page};
 use super::{Call, Client, Credentials, TwilioError};
 
 impl Listed for Call {
@@ -35,5 +35,21 @@ impl Client {
     ) -> Result<Vec<Call>, TwilioError> {
         let query = [("PageSize", PAGE_SIZE), ("To", to), ("From", from)];
         self.list_since(credentials, &query, since).await
+    }
+
+    /// A page of all calls of an account, either way, that began at `since` or later, newest first. `next` is the `next`
+    /// of the page before.
+    ///
+    /// # Errors
+    /// [`TwilioError`].
+    pub async fn account_calls(
+        &self,
+        credentials: &Credentials,
+        since: DateTime<Utc>,
+        next: Option<&str>,
+    ) -> Result<Page<Call>, TwilioError> {
+        let since = since.to_rfc3339_opts(SecondsFormat::Secs, true);
+        let query = [("StartTime>", since.as_str()), ("PageSize", PAGE_SIZE)];
+        self.list_page(credentials, &query, next).await
     }
 }

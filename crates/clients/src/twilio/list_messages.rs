@@ -75,6 +75,24 @@ impl Client {
     }
 }
 
+impl Client {
+    /// A page of all messages of an account, either way, that were sent at `since` or later, newest first. `next` is the
+    /// `next` of the page before.
+    ///
+    /// # Errors
+    /// [`TwilioError`].
+    pub async fn account_messages(
+        &self,
+        credentials: &Credentials,
+        since: DateTime<Utc>,
+        next: Option<&str>,
+    ) -> Result<Page<Message>, TwilioError> {
+        let since = since.to_rfc3339_opts(SecondsFormat::Secs, true);
+        let query = [("DateSent>", since.as_str()), ("PageSize", PAGE_SIZE)];
+        self.list_page(credentials, &query, next).await
+    }
+}
+
 impl ListMessages {
     fn query(&self) -> Vec<(&'static str, &str)> {
         let to = self.to.as_deref().map(|to| ("To", to));

@@ -5,6 +5,8 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::price::{Price, decimal};
+
 /// A message, in or out, as the REST API shows it.
 ///
 /// Source: <https://www.twilio.com/docs/messaging/api/message-resource>.
@@ -34,6 +36,8 @@ pub struct Message {
     pub error_code: Option<u32>,
     /// Twilio's words for that error.
     pub error_message: Option<String>,
+    /// What Twilio charges for it; absent until some time after its end.
+    pub price: Option<Price>,
 }
 
 impl Message {
@@ -78,6 +82,9 @@ pub(super) struct MessageResource {
     #[serde(default, deserialize_with = "count")]
     error_code: Option<u32>,
     error_message: Option<String>,
+    #[serde(default, deserialize_with = "decimal")]
+    price: Option<String>,
+    price_unit: Option<String>,
 }
 
 impl From<MessageResource> for Message {
@@ -95,6 +102,7 @@ impl From<MessageResource> for Message {
             date_sent: seen.date_sent,
             error_code: seen.error_code,
             error_message: seen.error_message,
+            price: Price::read(seen.price.as_deref(), seen.price_unit.as_deref()),
         }
     }
 }

@@ -18,7 +18,9 @@ mod list;
 mod list_calls;
 mod list_media;
 mod list_messages;
+mod media_stream;
 mod message;
+mod price;
 mod redacted;
 mod sid;
 mod signature;
@@ -42,6 +44,8 @@ pub use inbound_content::{
 pub use inbound_form::{InboundForm, Media};
 pub use list::Page;
 pub use list_messages::ListMessages;
+pub use media_stream::MediaStream;
 pub use message::Message;
+pub use price::Price;
 pub use signature::{sign, verify, verify_json};
 pub use status_form::StatusForm;

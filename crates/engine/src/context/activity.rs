@@ -61,10 +61,10 @@ impl Core {
         };
         // A retry that is not due yet, because a signal woke the run before its time.
         if let Some(due) = past.again_at.filter(|_| past.intent.is_none()) {
-            self.until(&step, past.failed, due, past.told.clone()).await?;
+            Box::pin(self.until(&step, past.failed, due, past.told.clone())).await?;
         }
         match step.activity.effect() {
-            Effect::Once => self.once(step, past).await,
+            Effect::Once => Box::pin(self.once(step, past)).await,
             _ => self.repeat(step, past).await,
         }
     }
@@ -82,7 +82,7 @@ impl Core {
             let span = spans::attempt(step.name, number);
             let result = match effect {
                 Effect::Database => {
-                    let work = self.in_transaction(&step, number, started);
+                    let work = Box::pin(self.in_transaction(&step, number, started));
                     work.instrument(span.clone()).await
                 }
                 _ => {
@@ -106,7 +106,10 @@ impl Core {
                     }
                     return Ok(value);
                 }
-                Err(fault) => failed = self.after_failure(&step, number, started, first, fault).await?,
+                Err(fault) => {
+                    let waiting = self.after_failure(&step, number, started, first, fault);
+                    failed = Box::pin(waiting).await?;
+                }
             }
         }
     }

@@ -284,7 +284,7 @@ impl Core {
                 attempt: 0,
                 error: None,
             };
-            self.wait(op, wait, orders.seen).await;
+            Box::pin(self.wait(op, wait, orders.seen)).await;
         }
     }
 

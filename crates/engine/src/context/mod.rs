@@ -190,9 +190,10 @@ impl Core {
     async fn answer(&self, op: i64, last: i64, ask: AnyAsk) -> Result<Value, Fault> {
         let result = match ask {
             AnyAsk::Activity { name, input } => self.activity(op, last, name, input).await,
-            AnyAsk::Sleep(duration) => self.sleep(op, last, duration).await,
-            AnyAsk::Signal { name, timeout } => self.signal(op, last, name, timeout).await,
-            AnyAsk::Child { workflow, run } => self.child_end(op, last, workflow, run).await,
+            // Boxed, as is what else few steps come to: a step's state is moved about, with room for all of it.
+            AnyAsk::Sleep(duration) => Box::pin(self.sleep(op, last, duration)).await,
+            AnyAsk::Signal { name, timeout } => Box::pin(self.signal(op, last, name, timeout)).await,
+            AnyAsk::Child { workflow, run } => Box::pin(self.child_end(op, last, workflow, run)).await,
             AnyAsk::Broken(fault) => Err(fault),
         };
         if let Err(fault) = &result {

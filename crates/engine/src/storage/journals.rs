@@ -1,7 +1,8 @@
 //! Whole journals. The keys of each run are asked for once, not beside each of its documents.
 use std::collections::HashMap;
 
-use sea_orm::{ConnectionTrait, DbErr};
+use futures::TryStreamExt;
+use sea_orm::{ConnectionTrait, DbErr, StreamTrait};
 
 use super::{
     Storage, StorageError, inspect,
@@ -72,7 +73,7 @@ pub(super) type Read = Result<Event, (i64, DbErr)>;
 
 /// This part of the journals of `runs` that have one, by run, each in order.
 pub(super) async fn read(
-    conn: &impl ConnectionTrait,
+    conn: &(impl ConnectionTrait + StreamTrait),
     runs: impl IntoIterator<Item = &RunId>,
     part: Part,
 ) -> Result<HashMap<RunId, Vec<Read>>, DbErr> {
@@ -84,7 +85,7 @@ pub(super) async fn read(
     if asked.is_empty() {
         return Ok(journals);
     }
-    let backend = conn.get_database_backend();
+    let backend = ConnectionTrait::get_database_backend(conn);
     let mut keys = HashMap::new();
     for row in conn
         .query_all_raw(asked.clone().statement(backend, KEYS, vec![]))
@@ -100,10 +101,12 @@ pub(super) async fn read(
         .map(|(run, keys)| (run.as_str(), Opener::of(keys)))
         .collect();
     let keyless = Opener::of("");
-    for row in conn
-        .query_all_raw(asked.statement(backend, &part.events(), vec![]))
-        .await?
-    {
+    // A long journal is opened while the rest of it is on its way.
+    let rows = conn
+        .stream_raw(asked.statement(backend, &part.events(), vec![]))
+        .await?;
+    tokio::pin!(rows);
+    while let Some(row) = rows.try_next().await? {
         let run: String = row.try_get("", "run")?;
         let opener = openers.get(run.as_str()).unwrap_or(&keyless);
         let seq = row.try_get("", "seq")?;
@@ -114,7 +117,10 @@ pub(super) async fn read(
 }
 
 /// The journal of one run, in order.
-pub(super) async fn of(conn: &impl ConnectionTrait, run: &RunId) -> Result<Vec<Event>, DbErr> {
+pub(super) async fn of(
+    conn: &(impl ConnectionTrait + StreamTrait),
+    run: &RunId,
+) -> Result<Vec<Event>, DbErr> {
     let read = read(conn, [run], Part::all(Depth::Whole))
         .await?
         .remove(run)

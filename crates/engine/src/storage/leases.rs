@@ -314,7 +314,7 @@ async fn claim(tx: &DatabaseTransaction, worker: &str, limit: u64, mut turn: Tur
 
 /// The runs that were taken, with what they have done.
 async fn claimed(
-    conn: &impl ConnectionTrait,
+    conn: &(impl ConnectionTrait + sea_orm::StreamTrait),
     worker: &str,
     at: DateTime<Utc>,
     mut runs: Vec<Run>,
@@ -400,7 +400,7 @@ pub(super) const TAKEN: &str =
 /// The journals of those of `runs` that have been in somebody's hands before. A run that this build cannot read must not
 /// keep it from the others.
 async fn journals(
-    conn: &impl ConnectionTrait,
+    conn: &(impl ConnectionTrait + sea_orm::StreamTrait),
     runs: &[Run],
 ) -> Result<HashMap<RunId, Result<Vec<Event>, Unreadable>>, DbErr> {
     let before = runs.iter().filter(|run| run.epoch > 0).map(|run| &run.id);

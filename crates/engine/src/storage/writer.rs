@@ -141,12 +141,16 @@ async fn swiftly(db: &DatabaseConnection, segments: &mut Vec<Segment>) -> Result
     };
     let mut ready = false;
     if starts.iter().all(|(run, _)| swift::is_plain_start(run)) {
-        let runs: Vec<_> = starts.iter().map(|(run, _)| run).collect();
-        let begun = Instant::now();
-        if let Some(folded) = swift::start(db, &runs).await? {
+        while !starts.is_empty() {
+            let some = starts.len().min(swift::STARTS);
+            let runs: Vec<_> = starts.iter().take(some).map(|(run, _)| run).collect();
+            let begun = Instant::now();
+            let Some(folded) = swift::start(db, &runs).await? else {
+                break;
+            };
             ready |= folded.ready;
             count([&folded], begun);
-            Segment::Rows(std::mem::take(starts), Vec::new()).answer(folded.into());
+            Segment::Rows(starts.drain(..some).collect(), Vec::new()).answer(folded.into());
         }
     }
     let plain = plain(appends);

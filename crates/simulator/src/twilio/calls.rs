@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use poem::Response;
 use poem::http::{StatusCode, header};
 use serde_json::{Value, json};
@@ -14,6 +14,7 @@ use crate::calls::{Call, CallStatus, outbound};
 use crate::config::Account;
 use crate::entry::Direction;
 use crate::faults::CreateFault;
+use crate::media::oversized;
 use crate::request::Raw;
 use crate::state::State;
 use crate::{address, connection, routes};
@@ -94,7 +95,7 @@ async fn act(state: &Arc<State>, raw: &Raw, account: &Account, fault: CreateFaul
         Ok(call) => call,
         Err(error) => return error.into_response(),
     };
-    let body = resource::call(&call);
+    let body = resource::call(state, &call);
     if let Err(error) = outbound::take(state, call, state.base().to_owned()) {
         tracing::error!(%error, "cannot write the book");
         return ApiError::status(500).into_response();
@@ -168,8 +169,10 @@ pub(super) fn list(state: &State, raw: &Raw, account: &Account) -> Value {
     let (page, size) = (number("Page", 0), number("PageSize", 50).clamp(1, 1000));
     let lag = state.lock_faults().listing_lag_ms;
     let newest = Utc::now() - TimeDelta::milliseconds(i64::try_from(lag).unwrap_or(i64::MAX / 2));
+    let started = given("StartTime>").and_then(|text| DateTime::parse_from_rfc3339(text).ok());
     let takes = |call: &&Arc<Call>| {
         call.account == account.sid
+            && started.is_none_or(|from| call.created >= from)
             && call.created <= newest
             && given("To").is_none_or(|to| to == call.to)
             && given("From").is_none_or(|from| from == call.from)
@@ -191,7 +194,7 @@ pub(super) fn list(state: &State, raw: &Raw, account: &Account) -> Value {
     found.truncate(size);
     let last = found.last().filter(|_| more).map(|call| call.sid.as_str());
     json!({
-        "calls": found.iter().map(|call| resource::call(call)).collect::<Vec<_>>(),
+        "calls": found.iter().map(|call| resource::call(state, call)).collect::<Vec<_>>(),
         "end": (page * size + found.len()).saturating_sub(1),
         "first_page_uri": super::list::page_uri(raw, 0, size, None),
         "next_page_uri": last.map(|sid| super::list::page_uri(raw, page + 1, size, Some(sid))),
@@ -213,10 +216,14 @@ pub(super) fn recording(state: &State, raw: &Raw, account: &Account, file: &str)
             .find(|recording| recording.sid == sid)
             .cloned()
     });
+    let faults = state.lock_faults().media.take();
+    if let Some(status) = faults.status {
+        return super::failed(status);
+    }
+    let answer = Response::builder().header(header::CONTENT_TYPE, "audio/mpeg");
     match found {
-        Some(recording) => Response::builder()
-            .header(header::CONTENT_TYPE, "audio/mpeg")
-            .body(recording.audio()),
+        Some(recording) if faults.oversize => answer.body(oversized(recording.audio())),
+        Some(recording) => answer.body(recording.audio()),
         None => super::not_found(&raw.path),
     }
 }

@@ -62,7 +62,7 @@ async fn act(state: &Arc<State>, raw: &Raw, account: &Account, fault: CreateFaul
         CreateFault::AcceptAndNeverAnswer => connection::silent(state).await,
         CreateFault::AcceptAndDrop => connection::dropped(),
         CreateFault::AcceptAndStatus(status) => ApiError::status(status).into_response(),
-        _ => routes::json(StatusCode::CREATED, &resource::message(&message)),
+        _ => routes::json(StatusCode::CREATED, &resource::message(state, &message)),
     }
 }
 

@@ -54,7 +54,7 @@ pub(crate) fn list(state: &State, raw: &Raw, account: &Account) -> Result<Value,
     Ok(json!({
         "end": (page * size + found.len()).saturating_sub(1),
         "first_page_uri": page_uri(raw, 0, size, None),
-        "messages": found.iter().map(|message| resource::message(message)).collect::<Vec<_>>(),
+        "messages": found.iter().map(|message| resource::message(state, message)).collect::<Vec<_>>(),
         "next_page_uri": next_page_uri,
         "page": page,
         "page_size": size,

@@ -31,6 +31,9 @@ pub(crate) fn inbound_params(
         params.push(("MessageType", "text".to_owned()));
         params.push(("ReferralNumMedia", "0".to_owned()));
     }
+    if let Some(service) = &message.messaging_service {
+        params.push(("MessagingServiceSid", service.clone()));
+    }
     if let Some(name) = profile_name {
         params.push(("ProfileName", name.to_owned()));
     }

@@ -1,16 +1,19 @@
 //! Twilio's resources as JSON.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
 use crate::address;
 use crate::calls::{Call, CallStatus};
 use crate::config::Account;
-use crate::entry::{Direction, Message};
+use crate::entry::{Direction, Message, Status};
 use crate::state::State;
 
-/// A message resource. Dates are RFC 2822, counts are strings, and there is never a price.
-pub(crate) fn message(message: &Message) -> Value {
+/// How long after its end something has no price yet.
+const PRICE_LAG_MS: u64 = 60_000;
+
+/// A message resource. Dates are RFC 2822, counts are strings, and the price comes late.
+pub(crate) fn message(state: &State, message: &Message) -> Value {
     let uri = format!(
         "/2010-04-01/Accounts/{}/Messages/{}",
         message.account, message.sid
@@ -20,6 +23,13 @@ pub(crate) fn message(message: &Message) -> Value {
     let from = (!chosen_later).then_some(&message.from);
     let updated = message.statuses.last().map_or(message.created, |last| last.at);
     let error = message.error_code();
+    let is_over = !matches!(message.status(), Status::Queued | Status::Accepted | Status::Sent);
+    let each = match (address::is_whatsapp(&message.to), message.direction) {
+        (true, _) => 5_000,
+        (false, Direction::Inbound) => 7_500,
+        (false, Direction::Outbound) => 8_300,
+    };
+    let price = priced(state, is_over.then_some(updated), each * segments(message) as u64);
     json!({
         "account_sid": message.account,
         "api_version": "2010-04-01",
@@ -37,8 +47,8 @@ pub(crate) fn message(message: &Message) -> Value {
         "messaging_service_sid": message.messaging_service,
         "num_media": message.media.len().to_string(),
         "num_segments": segments(message).to_string(),
-        "price": null,
-        "price_unit": null,
+        "price_unit": price.is_some().then_some("USD"),
+        "price": price,
         "sid": message.sid,
         "status": message.status().as_str(),
         "subresource_uris": { "media": format!("{uri}/Media.json") },
@@ -75,14 +85,15 @@ pub(crate) fn media_list(state: &State, message: &Message) -> Value {
     })
 }
 
-/// A call resource. Dates are RFC 2822, the duration is a string, and there is never a price.
-pub(crate) fn call(call: &Call) -> Value {
+/// A call resource. Dates are RFC 2822, the duration is a string, and the price comes late.
+pub(crate) fn call(state: &State, call: &Call) -> Value {
     let uri = format!("/2010-04-01/Accounts/{}/Calls/{}", call.account, call.sid);
     let at = |wanted: &[CallStatus]| {
         let found = call.statuses.iter().find(|(status, _)| wanted.contains(status));
         found.map(|(_, at)| rfc2822(*at))
     };
     let updated = call.statuses.last().map_or(call.created, |(_, at)| *at);
+    let minutes = call.duration.map(|seconds| u64::from(seconds.div_ceil(60)));
     json!({
         "account_sid": call.account,
         "answered_by": call.answered_by,
@@ -98,7 +109,7 @@ pub(crate) fn call(call: &Call) -> Value {
         "end_time": call.duration.map(|_| rfc2822(updated)),
         "from": call.from,
         "from_formatted": call.from,
-        "price": null,
+        "price": priced(state, minutes.map(|_| updated), 14_000 * minutes.unwrap_or_default()),
         "price_unit": "USD",
         "queue_time": "0",
         "sid": call.sid,
@@ -144,6 +155,14 @@ pub(crate) fn segments(message: &Message) -> usize {
         (message.body.encode_utf16().count(), 70, 67)
     };
     if length <= one { 1 } else { length.div_ceil(each) }
+}
+
+/// A price in millionths as Twilio writes it, once something has been over for long enough.
+fn priced(state: &State, over: Option<DateTime<Utc>>, millionths: u64) -> Option<String> {
+    let lag = state.lock_faults().price_lag_ms.unwrap_or(PRICE_LAG_MS);
+    let lag = TimeDelta::milliseconds(i64::try_from(lag).unwrap_or(i64::MAX / 2));
+    let is_known = over.is_some_and(|at| at + lag <= Utc::now());
+    is_known.then(|| format!("-{}.{:05}", millionths / 1_000_000, millionths % 1_000_000 / 10))
 }
 
 fn rfc2822(at: DateTime<Utc>) -> String {

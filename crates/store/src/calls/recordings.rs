@@ -26,6 +26,8 @@ pub struct Recording {
     pub duration: Option<i64>,
     /// The audio, once we keep it.
     pub kept: Option<Kept>,
+    /// Whether it was kept, and its time is over.
+    pub is_expired: bool,
     /// When it was first heard of.
     pub created_at: DateTime<Utc>,
 }
@@ -61,6 +63,7 @@ impl TryFrom<Row> for Recording {
     type Error = StoreError;
 
     fn try_from(row: Row) -> Result<Self, StoreError> {
+        let is_expired = row.sha256.is_none() && row.bytes.is_some();
         let kept = row.sha256.map(|sha256| Kept {
             sha256,
             content_type: row.content_type.unwrap_or_default(),
@@ -73,6 +76,7 @@ impl TryFrom<Row> for Recording {
             status: RecordingStatus::parse(&row.status)?,
             duration: row.duration,
             kept,
+            is_expired,
             created_at: row.created_at,
         })
     }

@@ -9,7 +9,7 @@ use ulid::Ulid;
 
 use super::{Call, one, recordings};
 use crate::{
-    StoreError,
+    StoreError, dialect,
     statement::{execute, statement, text, text_or_null},
 };
 
@@ -65,11 +65,25 @@ pub(crate) struct Said<'a> {
     pub(crate) error_code: Option<i64>,
 }
 
-/// The call that a report speaks of: by SID, else by token.
+/// The call that a report speaks of: by SID, else by token. Where it is none, whoever is just storing it is waited for, so
+/// that the two cannot miss each other; who stores it later finds the report. Needs a transaction.
 ///
 /// # Errors
 /// Those of the database.
 pub async fn call_of(conn: &impl ConnectionTrait, report: &Report) -> Result<Option<Call>, StoreError> {
+    if let Some(call) = known(conn, report).await? {
+        return Ok(Some(call));
+    }
+    hold(conn, &report.call_sid).await?;
+    known(conn, report).await
+}
+
+/// Holds a call that is not in the books yet, to the end of the transaction.
+pub(super) async fn hold(conn: &impl ConnectionTrait, sid: &str) -> Result<(), StoreError> {
+    Ok(dialect::hold(conn, &format!("call/{sid}")).await?)
+}
+
+async fn known(conn: &impl ConnectionTrait, report: &Report) -> Result<Option<Call>, StoreError> {
     let holds = "owner in (select a.owner from channel_accounts a where a.twilio_account_sid = $2)";
     let values = |name: &str| vec![text(name), text(&report.account_sid)];
     let known = one(
@@ -280,8 +294,8 @@ pub(crate) async fn adopt(
     Ok(())
 }
 
-/// Applies the reports of calls that have appeared, at most 500; returns how many. A call and its report that are
-/// stored at the same instant do not see each other, so that this is run from time to time. Needs a transaction.
+/// Applies the reports of calls that have appeared, at most 500; returns how many. A report may come
+/// between the row of a call and the SID in it, so that this is run from time to time. Needs a transaction.
 ///
 /// # Errors
 /// Those of the database.

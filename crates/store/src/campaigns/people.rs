@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 use crate::{
     Page, StoreError, page,
     rows::{Column, Rows},
-    statement::{execute, statement, text},
+    statement::{statement, text},
 };
 
 /// What became of a person.
@@ -148,25 +148,8 @@ impl fmt::Debug for Person {
     }
 }
 
-/// What became of a person's message.
-#[derive(Clone, Copy, Debug)]
-pub struct Report<'a> {
-    /// The person.
-    pub n: i64,
-    /// What became of it.
-    pub state: PersonState,
-    /// The run that sent it.
-    pub run: Option<&'a str>,
-    /// Twilio's SID of it.
-    pub sid: Option<&'a str>,
-    /// Twilio's error code.
-    pub error_code: Option<i64>,
-    /// Why it was not sent.
-    pub error_message: Option<&'a str>,
-}
-
 #[derive(FromQueryResult)]
-struct Row {
+pub(super) struct Row {
     n: i64,
     address: String,
     prospect: String,
@@ -183,7 +166,7 @@ struct Row {
     updated_at: DateTime<Utc>,
 }
 
-const COLUMNS: &str = "r.n, r.address, r.prospect, r.fields, r.state, r.problem, r.field,
+pub(super) const COLUMNS: &str = "r.n, r.address, r.prospect, r.fields, r.state, r.problem, r.field,
     coalesce(m.error_code, r.error_code) as error_code, r.error_message, r.run, r.sid, m.status as delivery, r.tries, r.updated_at
     from campaign_rows r left join messages m on m.twilio_sid = r.sid and m.owner = r.owner";
 
@@ -263,166 +246,6 @@ pub async fn people(
         .await?;
     let items = rows.into_iter().map(Person::try_from).collect::<Result<_, _>>()?;
     Ok(Page::of(items, limit, |person: &Person| person.n.to_string()))
-}
-
-/// People of whose messages it is not known what became, in their order, from after `after` on.
-///
-/// # Errors
-/// Those of the database.
-pub async fn unsettled(
-    conn: &impl ConnectionTrait,
-    owner: &OwnerId,
-    campaign: &str,
-    after: i64,
-    most: u32,
-) -> Result<Vec<Person>, StoreError> {
-    let sql = format!(
-        "select {COLUMNS} where r.campaign = $1 and r.owner = $2 and r.n > $3 and r.state in ('taken', 'held')
-         order by r.n limit $4"
-    );
-    let values = vec![
-        text(campaign),
-        text(owner.as_str()),
-        after.into(),
-        i64::from(most).into(),
-    ];
-    let rows = Row::find_by_statement(statement(conn, sql, values))
-        .all(conn)
-        .await?;
-    rows.into_iter().map(Person::try_from).collect()
-}
-
-/// The first people who can be written to.
-///
-/// # Errors
-/// Those of the database.
-pub async fn ready(
-    conn: &impl ConnectionTrait,
-    owner: &OwnerId,
-    campaign: &str,
-    most: u32,
-) -> Result<Vec<Person>, StoreError> {
-    let page = people(conn, owner, campaign, Some(PersonState::Ready), None, most.into()).await?;
-    Ok(page.items)
-}
-
-/// Takes people who can be written to, so that nobody takes them again.
-///
-/// # Errors
-/// Those of the database.
-pub async fn take(
-    conn: &impl ConnectionTrait,
-    owner: &OwnerId,
-    campaign: &str,
-    people: &[i64],
-    now: DateTime<Utc>,
-) -> Result<(), StoreError> {
-    const PICKED: &[Column] = &[("picked", "bigint")];
-    let sql = "
-        update campaign_rows set state = 'taken', updated_at = $4 from {rows}
-        where campaign = $2 and owner = $3 and n = cast(t.picked as bigint) and state = 'ready'";
-    let mut rows = Rows::new(PICKED);
-    for n in people {
-        rows.push([(*n).into()]);
-    }
-    rows.execute(conn, sql, vec![text(campaign), text(owner.as_str()), now.into()])
-        .await?;
-    Ok(())
-}
-
-/// Writes down what became of people's messages. One who is not on the way any more stays as it is.
-///
-/// # Errors
-/// Those of the database.
-pub async fn settle(
-    conn: &impl ConnectionTrait,
-    owner: &OwnerId,
-    campaign: &str,
-    reports: &[Report<'_>],
-    now: DateTime<Utc>,
-) -> Result<(), StoreError> {
-    const SETTLED: &[Column] = &[
-        ("its_n", "bigint"),
-        ("its_state", "text"),
-        ("its_run", "text"),
-        ("its_sid", "text"),
-        ("its_code", "bigint"),
-        ("its_message", "text"),
-    ];
-    let sql = "
-        update campaign_rows set state = t.its_state, run = t.its_run, sid = t.its_sid, error_code = t.its_code,
-            error_message = t.its_message, updated_at = $4
-        from {rows}
-        where campaign = $2 and owner = $3 and n = cast(t.its_n as bigint) and state in ('taken', 'held')";
-    let mut rows = Rows::new(SETTLED);
-    for report in reports {
-        rows.push([
-            report.n.into(),
-            report.state.as_str().into(),
-            Json::from(report.run),
-            Json::from(report.sid),
-            Json::from(report.error_code),
-            Json::from(report.error_message),
-        ]);
-    }
-    rows.execute(conn, sql, vec![text(campaign), text(owner.as_str()), now.into()])
-        .await?;
-    Ok(())
-}
-
-/// Has people written to again whom Twilio took no message for that day; where the campaign was cancelled meanwhile, they
-/// are as everybody else.
-///
-/// # Errors
-/// Those of the database; [`StoreError::NotFound`].
-pub async fn put_back(
-    conn: &impl ConnectionTrait,
-    owner: &OwnerId,
-    campaign: &str,
-    people: &[i64],
-    now: DateTime<Utc>,
-) -> Result<(), StoreError> {
-    const PICKED: &[Column] = &[("picked", "bigint")];
-    if people.is_empty() {
-        return Ok(());
-    }
-    // Whoever cancels waits for this, or this for them.
-    let state = match super::lock(conn, owner, campaign).await?.state.is_final() {
-        true => PersonState::Cancelled,
-        false => PersonState::Ready,
-    };
-    let sql = "
-        update campaign_rows set state = $5, tries = tries + 1, updated_at = $4 from {rows}
-        where campaign = $2 and owner = $3 and n = cast(t.picked as bigint) and state in ('taken', 'held')";
-    let mut rows = Rows::new(PICKED);
-    for n in people {
-        rows.push([(*n).into()]);
-    }
-    let values = vec![
-        text(campaign),
-        text(owner.as_str()),
-        now.into(),
-        text(state.as_str()),
-    ];
-    rows.execute(conn, sql, values).await?;
-    Ok(())
-}
-
-/// Writes to nobody any more who was not written to yet.
-///
-/// # Errors
-/// Those of the database.
-pub async fn cancel_ready(
-    conn: &impl ConnectionTrait,
-    owner: &OwnerId,
-    campaign: &str,
-    now: DateTime<Utc>,
-) -> Result<u64, StoreError> {
-    let sql = "
-        update campaign_rows set state = 'cancelled', updated_at = $3
-        where campaign = $1 and owner = $2 and state = 'ready'";
-    let values = vec![text(campaign), text(owner.as_str()), now.into()];
-    Ok(execute(conn, sql, values).await?)
 }
 
 impl TryFrom<Row> for Person {

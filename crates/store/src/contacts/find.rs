@@ -18,6 +18,8 @@ pub struct Writer<'a> {
     pub owner: &'a OwnerId,
     /// From where.
     pub address: &'a Address,
+    /// Another address that the channel says is theirs: a telephone beside a business-scoped id, or the other way round.
+    pub also: Option<&'a Address>,
     /// The channel's name for them, if it tells one.
     pub profile_name: Option<&'a str>,
     /// When.
@@ -40,6 +42,7 @@ pub async fn find_or_create(
     let writer = Writer {
         owner,
         address,
+        also: None,
         profile_name,
         at: now,
     };
@@ -48,14 +51,17 @@ pub async fn find_or_create(
 }
 
 /// [`find_or_create`] for many at once, as if one after the other in their order. One statement where all are known
-/// by name, two more for those who are new, and one where a known contact gets its name.
+/// by name, two more for those who are new, and one where a known contact gets its name. Two addresses that are one
+/// person's are one contact's from the first time on that both are told; contacts that were two before stay so.
 ///
 /// # Errors
 /// Those of the database.
 pub async fn find_or_create_each(
     conn: &impl ConnectionTrait,
-    writers: &[Writer<'_>],
+    told: &[Writer<'_>],
 ) -> Result<Vec<ContactId>, StoreError> {
+    let writers: Vec<Writer<'_>> = told.iter().flat_map(Writer::each_address).collect();
+    let writers = writers.as_slice();
     let keys: Vec<Key<'_>> = writers.iter().map(key_of).collect();
     let Claims { mut known, elsewhere } = claims(conn, writers, &keys).await?;
     let mut created = HashSet::new();
@@ -69,14 +75,32 @@ pub async fn find_or_create_each(
     let mut people = unnamed(writers, &keys, &known);
     people.retain(|id, person| person.name.is_some() && !created.contains(*id));
     name(conn, &people).await?;
-    let contact = |key| {
-        known
-            .get(key)
-            .map(|known| ContactId::from(known.contact.as_str()))
+    let contact = |writer| {
+        let known = known.get(&key_of(writer));
+        known.map(|known| ContactId::from(known.contact.as_str()))
     };
-    keys.iter()
-        .map(|key| contact(key).ok_or(StoreError::Stale("contact")))
+    told.iter()
+        .map(|writer| contact(writer).ok_or(StoreError::Stale("contact")))
         .collect()
+}
+
+impl<'a> Writer<'a> {
+    /// As somebody who writes from either address.
+    fn each_address(&self) -> impl Iterator<Item = Writer<'a>> + use<'a> {
+        let other = self.also.map(|also| Writer {
+            address: also,
+            also: Some(self.address),
+            ..*self
+        });
+        std::iter::once(*self).chain(other)
+    }
+
+    /// The other addresses that reach the same person, four at most.
+    fn others(&self) -> impl Iterator<Item = Address> + use<'a> {
+        let also = self.also;
+        let theirs = also.into_iter().flat_map(spellings);
+        spellings(self.address).chain(also.cloned()).chain(theirs)
+    }
 }
 
 /// An owner, and an address as it stands in the database.
@@ -138,13 +162,15 @@ async fn claims<'a>(
         ("spelling_1", "text"),
         ("spelling_2", "text"),
         ("spelling_3", "text"),
+        ("spelling_4", "text"),
     ];
     let sql = "
         select t.n, c.id as contact, c.name is not null as named,
             case when c.id is null then coalesce(
                 (select b.contact from contact_addresses b where b.owner = t.owner and b.address = t.spelling_1),
                 (select b.contact from contact_addresses b where b.owner = t.owner and b.address = t.spelling_2),
-                (select b.contact from contact_addresses b where b.owner = t.owner and b.address = t.spelling_3)
+                (select b.contact from contact_addresses b where b.owner = t.owner and b.address = t.spelling_3),
+                (select b.contact from contact_addresses b where b.owner = t.owner and b.address = t.spelling_4)
             ) end as elsewhere
         from {rows} left join contact_addresses a on a.owner = t.owner and a.address = t.address
         left join contacts c on c.id = a.contact and c.owner = a.owner";
@@ -152,10 +178,10 @@ async fn claims<'a>(
     let mut rows = Rows::new(COLUMNS);
     for (place, (writer, key)) in writers.iter().zip(keys).enumerate() {
         if seen.insert(key) {
-            let mut others = spellings(writer.address).map(|other| Json::from(other.to_twilio()));
+            let mut others = writer.others().map(|other| Json::from(other.to_twilio()));
             let mut other = || others.next().unwrap_or_default();
             let (owner, address) = (key.0.into(), key.1.as_str().into());
-            rows.push([number(place), owner, address, other(), other(), other()]);
+            rows.push([number(place), owner, address, other(), other(), other(), other()]);
         }
     }
     let found: Vec<Claim> = rows.query(conn, sql, vec![]).await?;
@@ -191,7 +217,8 @@ fn wanted<'a>(
             continue;
         }
         let further_up = || {
-            spellings(writer.address)
+            writer
+                .others()
                 .find_map(|other| wanted.get(&(key.0, other.to_twilio())))
                 .map(|(contact, _)| contact.clone())
         };

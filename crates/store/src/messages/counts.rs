@@ -20,6 +20,12 @@ pub struct Count {
     pub prefix: String,
     /// How many messages.
     pub count: i64,
+    /// Of how many Twilio has told what they cost.
+    pub priced: i64,
+    /// What those cost, in millionths of `price_unit`.
+    pub price: i64,
+    /// The currency of that.
+    pub price_unit: Option<String>,
     /// In how many pieces of 153 characters their texts go, at least one each.
     pub pieces: i64,
 }
@@ -30,6 +36,9 @@ struct Row {
     direction: String,
     prefix: String,
     count: i64,
+    priced: i64,
+    price: i64,
+    price_unit: Option<String>,
     pieces: i64,
 }
 
@@ -43,14 +52,16 @@ pub async fn counts_since(
     since: DateTime<Utc>,
 ) -> Result<Vec<Count>, StoreError> {
     let sql = "
-        select t.channel, t.direction, t.prefix, count(*) as count, cast(sum(t.pieces) as bigint) as pieces
-        from (select c.channel, m.direction,
+        select t.channel, t.direction, t.prefix, t.price_unit, count(*) as count, count(t.price) as priced,
+            cast(coalesce(sum(t.price), 0) as bigint) as price, cast(sum(t.pieces) as bigint) as pieces
+        from (select c.channel, m.direction, m.price, m.price_unit,
                 substr(replace(replace(c.contact_address, 'whatsapp:', ''), '+', ''), 1, 3) as prefix,
                 case when length(m.body) <= 160 then 1 else (length(m.body) + 152) / 153 end as pieces
             from messages m join conversations c on c.id = m.conversation
             where m.owner = $1 and m.created_at >= $2 and m.id >= $3
                 and (m.direction = 'inbound' or m.twilio_sid is not null)) t
-        group by t.channel, t.direction, t.prefix order by t.channel, t.direction, t.prefix";
+        group by t.channel, t.direction, t.prefix, t.price_unit
+        order by t.channel, t.direction, t.prefix, t.price_unit";
     // Ids begin with the time at which the row was made, which is not before the message's; clocks differ by less than a
     // day. So what is older is never looked at, and no message pays for an index.
     let earliest = u64::try_from((since - TimeDelta::days(1)).timestamp_millis()).unwrap_or_default();
@@ -65,6 +76,9 @@ pub async fn counts_since(
             direction: Direction::parse(&row.direction)?,
             prefix: row.prefix,
             count: row.count,
+            priced: row.priced,
+            price: row.price,
+            price_unit: row.price_unit,
             pieces: row.pieces,
         })
     };

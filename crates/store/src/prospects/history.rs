@@ -85,6 +85,8 @@ pub struct Communication {
     pub duration: Option<i64>,
     /// Twilio's word on who answered a call, where that was asked for.
     pub answered_by: Option<String>,
+    /// What Twilio charged for it, in millionths of the currency; `None` before it tells.
+    pub price: Option<(i64, String)>,
     /// The recordings of a call, oldest first.
     pub recordings: Vec<Recording>,
     /// When it was received, or meant to be sent.
@@ -138,6 +140,8 @@ struct Row {
     error_message: Option<String>,
     duration: Option<i64>,
     answered_by: Option<String>,
+    price: Option<i64>,
+    price_unit: Option<String>,
     created_at: DateTime<Utc>,
     sent_at: Option<DateTime<Utc>>,
     updated_at: DateTime<Utc>,
@@ -146,14 +150,14 @@ struct Row {
 const MESSAGES: &str = "
     select m.id, c.channel as medium, m.direction, c.our_address, c.contact_address, m.kind, m.body, m.form,
         m.twilio_sid, m.run, m.status, m.error_code, m.error_message, cast(null as bigint) as duration,
-        cast(null as text) as answered_by, m.created_at, m.sent_at, m.updated_at
+        cast(null as text) as answered_by, m.price, m.price_unit, m.created_at, m.sent_at, m.updated_at
     from conversations c join messages m on m.conversation = c.id and m.owner = c.owner
     where c.owner = $1 and c.contact in
         (select contact from prospect_addresses where owner = $1 and prospect = $2)";
 
 const CALLS: &str = "
     select l.id, 'call' as medium, l.direction, l.our_address, l.contact_address, 'call' as kind, '' as body, l.form,
-        l.twilio_sid, l.run, l.status, l.error_code, l.error_message, l.duration, l.answered_by, l.created_at,
+        l.twilio_sid, l.run, l.status, l.error_code, l.error_message, l.duration, l.answered_by, l.price, l.price_unit, l.created_at,
         l.sent_at, l.updated_at
     from calls l
     where l.owner = $1 and l.contact in
@@ -281,6 +285,7 @@ impl TryFrom<Row> for Communication {
             error_message: row.error_message,
             duration: row.duration,
             answered_by: row.answered_by,
+            price: row.price.zip(row.price_unit),
             recordings: Vec::new(),
             created_at: row.created_at,
             sent_at: row.sent_at,

@@ -26,6 +26,40 @@ async fn one_person_is_one_contact_however_the_number_is_written() {
 }
 
 #[tokio::test]
+async fn a_business_scoped_id_and_the_number_that_comes_with_it_are_one_contact() {
+    on_both(async |at| {
+        let write = async |from: &str, also: Option<&str>| {
+            let (from, also) = (address(from), also.map(address));
+            let writer = contacts::Writer {
+                owner: &at.owner,
+                address: &from,
+                also: also.as_ref(),
+                profile_name: None,
+                at: at.now,
+            };
+            contacts::find_or_create_each(&at.db, &[writer])
+                .await
+                .unwrap()
+                .remove(0)
+        };
+        // Whoever is known by the number is known by the id from then on, also where the number is not told any more.
+        let known = at.contact("+5511987654321").await;
+        let id = "whatsapp:BR.1502000000000000";
+        assert_eq!(write("whatsapp:+551187654321", Some(id)).await, known);
+        assert_eq!(write(id, None).await, known);
+        // The other way round, and both for the first time.
+        let other = "whatsapp:BR.1502000000000001";
+        let scoped = write(other, None).await;
+        assert_eq!(write(other, Some("whatsapp:+5511987654322")).await, scoped);
+        assert_eq!(at.contact("+5511987654322").await, scoped);
+        let both = write("whatsapp:BR.1502000000000002", Some("whatsapp:+5511987654323")).await;
+        assert_eq!(at.contact("whatsapp:+5511987654323").await, both);
+        assert_eq!(at.count("contacts").await, 3);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn messages_that_come_at_once_make_one_contact() {
     on_both(async |at| {
         let theirs = address("whatsapp:+5511987654321");

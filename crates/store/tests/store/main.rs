@@ -5,6 +5,7 @@ mod accounts;
 mod billing;
 mod callbacks;
 mod calls;
+mod campaigns;
 mod contacts;
 mod conversations;
 mod errors;

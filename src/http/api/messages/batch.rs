@@ -47,7 +47,7 @@ pub(in crate::http::api) struct SentRow {
 #[derive(Object)]
 pub(in crate::http::api) struct SentBatch {
     /// The run of the batch.
-    run: String,
+    pub(super) run: String,
     /// How many rows there are.
     total: u32,
     /// How many of them Twilio took.
@@ -82,13 +82,7 @@ pub(super) async fn send_batch(
     request: Request,
     messages: Vec<Value>,
 ) -> Result<BatchAnswer, Problem> {
-    if !(1..=MOST_ROWS).contains(&messages.len()) {
-        let told = format!(
-            "messages has {} rows, from 1 to {MOST_ROWS} are allowed",
-            messages.len()
-        );
-        return Err(Problem::unprocessable("messages", told));
-    }
+    check_length(&messages)?;
     let asked = hash("batch", &messages)?;
     let run = match request.before(app, SendBatch::NAME, &asked).await? {
         Some(run) => run,
@@ -105,6 +99,18 @@ pub(super) async fn send_batch(
         failed: report.failed,
         details: report.details.into_iter().map(SentRow::from).collect(),
     })))
+}
+
+/// # Errors
+/// A batch of no rows, or of too many.
+pub(super) fn check_length(messages: &[Value]) -> Result<(), Problem> {
+    match messages.len() {
+        1..=MOST_ROWS => Ok(()),
+        rows => Err(Problem::unprocessable(
+            "messages",
+            format!("messages has {rows} rows, from 1 to {MOST_ROWS} are allowed"),
+        )),
+    }
 }
 
 async fn start(app: &App, request: &Request, messages: Vec<Value>, asked: String) -> Result<Run, Problem> {
@@ -148,7 +154,7 @@ async fn start(app: &App, request: &Request, messages: Vec<Value>, asked: String
 }
 
 /// A row as it will be sent, or why it will not.
-fn row(message: Value, owner: &OwnerId, means: &Means) -> BatchRow {
+pub(super) fn row(message: Value, owner: &OwnerId, means: &Means) -> BatchRow {
     let to = message
         .get("to")
         .and_then(Value::as_str)

@@ -120,6 +120,7 @@ impl NewMessage {
             template,
             send_at: self.send_at.map(|at| send_at(&at, now)).transpose()?,
             asked: None,
+            of_campaign: None,
         })
     }
 }
