@@ -2,6 +2,7 @@
 use std::time::Duration;
 
 use recado_testkit::eventually;
+use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 use thirtyfour::prelude::*;
 
@@ -451,6 +452,37 @@ async fn the_overview_draws_what_happens_and_pages_speak_portuguese() -> WebDriv
     assert_eq!(world.overflow().await?, Value::Null);
     world.sit_at_a_desk().await?;
     world.click("#traffic details summary").await?;
+    world
+        .see("#traffic details", "Nothing happened in this time.")
+        .await;
+
+    // An hour in which something happened.
+    let books = world.database().await;
+    for (measure, label, n) in [
+        ("started", "inbound_message", "9 + (rowid * 7) % 11"),
+        ("ended", "inbound_message/answered", "7 + (rowid * 5) % 9"),
+        ("ended", "inbound_message/handed_over", "rowid % 3"),
+        ("waited", "03", "5 + rowid % 4"),
+        ("waited", "06", "rowid % 3"),
+        ("reported", "delivered", "7 + (rowid * 5) % 9"),
+        ("reported", "undelivered", "rowid % 2"),
+        ("cost", "whatsapp", "60000 + (rowid * 9973) % 50000"),
+        ("cost", "sms", "20000 + (rowid * 7919) % 90000"),
+        ("tokens", "prompt", "4000 + (rowid * 613) % 5000"),
+        ("tokens", "completion", "700 + (rowid * 131) % 900"),
+    ] {
+        let sql = format!(
+            "insert or ignore into minutes (owner, at, measure, label, n)
+                select owner, at, '{measure}', '{label}', {n} from minutes where measure = 'closed'"
+        );
+        books.execute_unprepared(&sql).await.expect("counted");
+    }
+    world.open("/overview").await?;
+    world.see("#cost-sum", ".").await;
+    world.click("#cost details summary").await?;
+    world.see("#cost tbody tr", ".").await;
+    assert_eq!(world.overflow().await?, Value::Null);
+    world.click("#cost details summary").await?;
     world.photograph("overview").await?;
 
     let cdp = world.driver.cdp();

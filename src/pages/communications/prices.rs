@@ -1,4 +1,4 @@
-//! What an owner's messages and calls of a month cost, roughly.
+//! What an owner's messages and calls of a month cost: roughly, and what Twilio charged.
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, Utc};

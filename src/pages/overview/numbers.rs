@@ -177,7 +177,7 @@ impl Numbers {
                     Series::new("SMS", hourly(|step| step.cost[0] as f64 / 1e6)),
                     Series::new("WhatsApp", hourly(|step| step.cost[1] as f64 / 1e6)),
                 ],
-                |amount| amount_of(amount),
+                amount_of,
             ),
             Chart::new(
                 "tokens",
