@@ -5,7 +5,7 @@ use crate::{
     attempt::Order,
     jobs::{Job, try_out},
     options::Options,
-    plan::{Fate, Mutant, Row},
+    plan::{Fate, Mutant, Row, Scenario},
 };
 
 /// The cells of some rows.
@@ -66,7 +66,7 @@ pub(crate) async fn record(options: &Options, rows: &[Row], without: Option<Muta
             row,
             order: Order::At(point.clone()),
             without,
-            firm: !is_by_chance(row.fate, point) && lists.iter().all(|list| list.contains(point)),
+            firm: !is_by_chance(row, point) && lists.iter().all(|list| list.contains(point)),
         }));
     }
     // Those that freeze take longest: they begin first.
@@ -81,9 +81,11 @@ fn is_a_cell(point: &str) -> bool {
 }
 
 /// Twilio's reports arrive when they arrive, before or after the run's end. And where two workers share the work, which
-/// of them does something for the second time is a matter of who was quicker.
-fn is_by_chance(fate: Fate, point: &str) -> bool {
+/// of them does something for the second time is a matter of who was quicker; as it is which of a campaign's runs waits
+/// for which, so that of it only the calls are certain.
+fn is_by_chance(row: Row, point: &str) -> bool {
     let reports = ["commit transaction#", "commit tell evidence"];
     reports.iter().any(|begins| point.starts_with(begins))
-        || (fate == Fate::Freezes && !point.contains("#1:"))
+        || (row.fate == Fate::Freezes && !point.contains("#1:"))
+        || (row.scenario == Scenario::Campaign && !point.starts_with("call "))
 }
