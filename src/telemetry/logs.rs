@@ -29,7 +29,7 @@ fn layers() -> Vec<Box<dyn Layer<Registry> + Send + Sync>> {
     let format = set("LOG_FORMAT").and_then(|text| text.trim().parse().ok());
     // A child of `recado dev` has its parent's, and so both tell in one form.
     let is_terminal = io::IsTerminal::is_terminal(&io::stderr());
-    let format = format.unwrap_or_else(|| match is_terminal {
+    let format = format.unwrap_or(match is_terminal {
         true => LogFormat::Text,
         false => LogFormat::Json,
     });
