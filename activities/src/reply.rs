@@ -17,9 +17,10 @@ use crate::{
     check_billing::{AGENT_ANSWERS, MESSAGES},
     faults::{of_store, of_twilio, twilio_code},
     group,
-    way_out::{Closed, Instead, Refused},
+    way_out::Instead,
 };
 
+mod elsewhere;
 mod together;
 
 use together::{intend, write_down};
@@ -292,43 +293,6 @@ impl Reply {
             None => serde_json::json!({ "media_urls": self.media_urls }),
         };
         Some(form.to_string())
-    }
-
-    /// What its owner wants sent instead, where WhatsApp has refused it.
-    async fn elsewhere(&self, env: &Environment, error: &TwilioError) -> Result<Option<Sent>, Fault> {
-        let TwilioError::Refused { code: Some(code), .. } = error else {
-            return Ok(None);
-        };
-        let Some(closed) = Closed::by(*code) else {
-            return Ok(None);
-        };
-        let instead = self.not_taken().instead(&env.database, closed).await;
-        let elsewhere = |instead| Sent::Elsewhere {
-            instead,
-            code: Some(*code),
-        };
-        Ok(instead.map_err(of_store)?.map(elsewhere))
-    }
-
-    fn not_taken(&self) -> Refused<'_> {
-        Refused {
-            owner: &self.owner,
-            to: &self.to,
-            text: &self.body,
-            is_template: self.template.is_some(),
-            has_media: !self.media_urls.is_empty(),
-        }
-    }
-
-    /// The row of a message instead of which another goes says why.
-    async fn refuse(&self, attempt: &Attempt<'_>, code: u32) -> Result<(), Fault> {
-        let (tx, token, now) = (attempt.transaction()?, attempt.key(), attempt.now());
-        let told =
-            twilio::known(code).map_or_else(|| "WhatsApp did not take it".to_owned(), |known| known.told());
-        messages::mark_refused(tx, &self.owner, &token, Some(code.into()), &told, now)
-            .await
-            .map(drop)
-            .map_err(of_store)
     }
 
     /// Twilio knows of a wish that we did not.

@@ -2,6 +2,7 @@
 mod attachments;
 mod bench_steps;
 mod campaign;
+mod delivery;
 mod inbound_message;
 mod keep_recording;
 mod letter;
@@ -15,6 +16,7 @@ mod write_to_people;
 
 pub use bench_steps::{BenchSteps, BenchStepsDone};
 pub use campaign::{Campaign, CampaignChanged, CampaignEnd};
+pub use delivery::{Delivery, Ending, SendError};
 pub use inbound_message::{InboundMessage, Reception};
 pub use keep_recording::{KeepRecording, Keeping};
 pub use letter::InsteadOf;
@@ -25,7 +27,7 @@ pub use receive_call::{CallReception, ReceiveCall};
 pub use reconcile::{Mended, Reconcile};
 pub use send_batch::{BatchReport, BatchRow, Limited, RowError, RowReport, SendBatch};
 pub use send_instead::{Redirection, SendInstead};
-pub use send_message::{Delivery, Ending, OfCampaign, SendError, SendMessage};
+pub use send_message::{OfCampaign, SendMessage};
 pub use write_to_people::{OnTheWay, WriteToPeople};
 
 /// Makes every workflow known to an engine.
