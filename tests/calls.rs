@@ -403,8 +403,9 @@ on_both! {
         assert_eq!(schedule.status, 200, "{}", schedule.text);
         assert_eq!(schedule.json()["workflow"], "reconcile");
         eventually(PATIENCE, async || {
-            let schedule = world.get(&format!("/schedules/reconcile.{theirs}.others")).await;
-            (schedule.status == 200).then_some(())
+            let path = format!("/schedules/reconcile.{theirs}.others");
+            let schedule = world.api(Method::GET, &path).header("Recado-Owner", "others");
+            (Answered::of(schedule).await.ok()?.status == 200).then_some(())
         }).await;
     }
 

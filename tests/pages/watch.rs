@@ -441,7 +441,6 @@ async fn the_overview_draws_what_happens_and_pages_speak_portuguese() -> WebDriv
     world.see("h1", "Overview").await;
     world.see(".following", "live").await;
     world.mark_page().await?;
-    world.receive(1, "Oi").await?;
     // It follows: the hour before it was there is counted, and drawn.
     world
         .see("#traffic figcaption", "Messages and answers a minute")
@@ -455,6 +454,7 @@ async fn the_overview_draws_what_happens_and_pages_speak_portuguese() -> WebDriv
     world
         .see("#traffic details", "Nothing happened in this time.")
         .await;
+    world.receive(1, "Oi").await?;
 
     // An hour in which something happened.
     let books = world.database().await;
