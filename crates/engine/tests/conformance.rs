@@ -74,6 +74,30 @@ on_both! {
         hand.go_home().await;
     }
 
+    async fn p2_hundreds_of_starts_at_once_are_one_run_a_key_with_a_place_of_its_own(world: World) {
+        use sea_orm::{ConnectionTrait, Statement};
+        // One key is taken before, and twenty come twice: in neither statement nor transaction may one spoil the others.
+        let before = world.start("errand 7", Some("lane 1")).await;
+        let ids = futures::future::join_all((0..300).map(|n| {
+            let (world, n) = (&world, n % 280);
+            async move { world.start(&format!("errand {n}"), Some(&format!("lane {}", n % 3))).await }
+        }))
+        .await;
+        assert_eq!(ids[7], before);
+        assert!((0..20).all(|n| ids[n] == ids[n + 280]));
+        let db = world.database.connect().await;
+        let sql = "select count(*) as runs, count(distinct key) as keys, count(distinct lane || ' ' || place) as places,
+            count(distinct lane) as lanes from runs";
+        let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await.unwrap().unwrap();
+        let count = |what: &str| row.try_get::<i64>("", what).unwrap();
+        assert_eq!(["runs", "keys", "places", "lanes"].map(count), [280, 280, 280, 3]);
+        let hand = Hand::of(&world.engine);
+        for id in &ids {
+            world.until(id, RunState::Completed).await;
+        }
+        hand.go_home().await;
+    }
+
     async fn p2_a_recorded_activity_is_never_run_again(world: World) {
         world.vendor.will("again", &[Answer::Refuse, Answer::Refuse]);
         let hand = Hand::of(&world.engine);
