@@ -176,6 +176,9 @@ document.addEventListener("submit", (event) => {
 showTimes();
 setInterval(() => showTimes(), 1000);
 
+// On a telephone the pages' names are one line that scrolls.
+document.querySelector(".top nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+
 /** Completes the last word of a line: the words of its list stand behind what is typed before it. */
 const line = document.querySelector("input[data-complete]");
 if (line) {
