@@ -17,7 +17,7 @@ use self::values::{attempts, contact, order, run, span, state, tag, time, words}
 /// How many runs are looked through at once where no index leads to those that are asked for.
 const DEPTH: u64 = 50_000;
 /// The same where a text is looked for in each of them, which takes several times as long.
-const DEPTH_OF_TEXT: u64 = 20_000;
+const DEPTH_OF_TEXT: u64 = 15_000;
 
 /// What may stand before a colon, and what it means.
 pub(crate) const NAMES: [(&str, &str); 16] = [

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use chrono::Utc;
 use recado_domain::OwnerId;
-use recado_simulator::{CreateFault, Direction, sign};
+use recado_simulator::{CreateFault, Direction, Status, sign};
 use recado_store::{Secret, accounts, owners};
 use recado_testkit::{Backend, eventually};
 use reqwest::Method;

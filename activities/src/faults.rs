@@ -1,5 +1,5 @@
 //! What an error of the store or of Twilio means for a step.
-use recado_clients::twilio::{self, TwilioError};
+use recado_clients::twilio::{self, TwilioError, Uncertainty};
 use recado_engine::{Failure, Fault};
 use recado_store::StoreError;
 
@@ -38,6 +38,7 @@ pub(crate) fn of_twilio(error: &TwilioError) -> Fault {
             }
         }
         TwilioError::Unreachable { .. } => Fault::retry("twilio_unreachable", error.to_string()),
+        TwilioError::Unknown(Uncertainty::TimedOut) => Fault::unanswered("twilio_unknown", error.to_string()),
         TwilioError::Unknown(_) => Fault::unknown("twilio_unknown", error.to_string()),
     }
 }

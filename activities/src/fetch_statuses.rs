@@ -4,7 +4,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use futures::future::join_all;
 use recado_clients::twilio::{Credentials, TwilioError};
-use recado_domain::OwnerId;
+use recado_domain::{MessageStatus, OwnerId};
 use recado_engine::{Activity, Attempt, Effect, Fault};
 use recado_store::unfinished::{Unfinished, unfinished};
 use serde::{Deserialize, Serialize};
@@ -13,6 +13,7 @@ use crate::{
     Environment,
     faults::{of_store, of_twilio},
     fetch_prices::of,
+    may_go_otherwise,
 };
 
 /// How many are asked about in one step.
@@ -74,6 +75,17 @@ pub struct Changed {
     /// Who answered, of a call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answered_by: Option<String>,
+}
+
+impl Changed {
+    /// Whether it is a message that WhatsApp did not deliver, for a reason for which its owner may want something else sent.
+    pub fn may_go_otherwise(&self) -> bool {
+        let is_lost = matches!(
+            MessageStatus::parse(&self.status),
+            Ok(MessageStatus::Failed | MessageStatus::Undelivered)
+        );
+        is_lost && self.error_code.is_some_and(may_go_otherwise)
+    }
 }
 
 impl Activity<Environment> for FetchStatuses {

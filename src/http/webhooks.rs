@@ -103,7 +103,7 @@ async fn receive(app: &App, request: &Request, body: Body) -> Result<(), Problem
 async fn note(app: &App, request: &Request, body: Body) -> Result<(), Problem> {
     let fields = proved(app, request, body, Webhook::Status).await?.fields;
     let form = StatusForm::from_fields(&fields).map_err(|error| malformed(app, request, &error))?;
-    let raw = serde_json::to_string(&fields).unwrap_or_default();
+    let raw = besides(&fields);
     let Ok(reported) = MessageStatus::parse(&form.message_status) else {
         // New ones arrive unannounced: it is acknowledged, and told to the operator instead of to Twilio.
         tracing::warn!(
@@ -130,6 +130,24 @@ async fn note(app: &App, request: &Request, body: Body) -> Result<(), Problem> {
     metrics::counter!("recado_status_reports_total", "status" => reported.as_str(), "code" => code)
         .increment(1);
     Ok(())
+}
+
+/// What a report of a message says besides what its row, its message's or its account's keeps: three of them come for each
+/// message, and say the same of it.
+fn besides(fields: &[(String, String)]) -> String {
+    const KEPT: [&str; 9] = [
+        "AccountSid",
+        "ApiVersion",
+        "ErrorCode",
+        "From",
+        "MessageSid",
+        "MessageStatus",
+        "SmsSid",
+        "SmsStatus",
+        "To",
+    ];
+    let besides = fields.iter().filter(|(name, _)| !KEPT.contains(&name.as_str()));
+    serde_json::to_string(&besides.collect::<Vec<_>>()).unwrap_or_default()
 }
 
 /// Starts the run that sends it otherwise, where its owner may want that: once, and before Twilio is told that the report
@@ -270,5 +288,22 @@ async fn in_time<T>(
             );
             Err(Problem::away())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_keeps_what_nothing_else_tells() {
+        let fields = [
+            ("MessageSid", "SM1"),
+            ("To", "+5511987654321"),
+            ("MessageStatus", "read"),
+            ("EventType", "READ"),
+        ];
+        let fields = fields.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(besides(&fields), r#"[["EventType","READ"]]"#);
     }
 }

@@ -35,6 +35,7 @@ mod form;
 pub(crate) mod health;
 mod history;
 mod prices;
+pub(crate) mod way_out;
 
 use compose::Letter;
 use form::Wrong;

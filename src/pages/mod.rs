@@ -88,6 +88,10 @@ pub(crate) fn routes() -> Route {
         .at("/communications/reveal", post(communications::show_whole))
         .at("/communications/health", get(communications::health::show))
         .at(
+            "/communications/way-out",
+            get(communications::way_out::show).post(communications::way_out::set),
+        )
+        .at(
             "/communications/campaigns",
             get(communications::campaigns::list).post(communications::campaigns::make),
         )

@@ -146,6 +146,34 @@ async fn somebody_is_called_and_the_recording_is_heard_once_it_is_revealed() -> 
 }
 
 #[tokio::test]
+async fn what_goes_where_whatsapp_takes_no_text_is_set_on_a_page() -> WebDriverResult<()> {
+    let world = World::start().await?;
+    world.open("/communications").await?;
+    world.click(".ways a[href^='/communications/way-out']").await?;
+    world.see("h1", "When WhatsApp takes no text").await;
+    world.fill("template_sid", "HX1").await?;
+    world.fill("variables", "1={text}").await?;
+    world.click(".tick input").await?;
+    world.click(".fields button.primary").await?;
+    world.see("#wrong", "template.sid").await;
+    world
+        .fill("template_sid", "HX00000000000000000000000000000001")
+        .await?;
+    world.click(".fields button.primary").await?;
+    world.see("#saved", "It is set").await;
+    world.photograph("way-out").await?;
+    assert_eq!(world.overflow().await?, serde_json::Value::Null);
+    // It is there for whoever comes next.
+    world.open("/communications/way-out").await?;
+    assert_eq!(
+        world.attribute("#template_sid", "value").await?,
+        "HX00000000000000000000000000000001"
+    );
+    assert_eq!(world.attribute(".tick input", "checked").await?, "true");
+    world.end().await
+}
+
+#[tokio::test]
 async fn a_batch_is_looked_at_before_it_goes_and_each_row_says_what_became_of_it() -> WebDriverResult<()> {
     let world = World::start().await?;
     world.open("/communications/batch").await?;

@@ -111,4 +111,25 @@ on_both! {
         assert_eq!(outcomes, ["redirected"]);
         assert_eq!(world.sent()[1..], [(LOST.to_owned(), echo("alô"), None), (sms(LOST), echo("alô"), None)]);
     }
+
+    async fn what_was_lost_without_a_report_goes_otherwise_once_the_books_are_compared(backend) {
+        let world = World::new(backend).await;
+        let _process = world.serve_and_work().await;
+        world.set_way_out(json!({"sms": true})).await;
+        world.misbehave(|faults| faults.callbacks.none = true);
+        let sid = world.say(LOST, "alô").await;
+        assert_eq!(world.outcome(&sid).await, "answered");
+        world.seen(|book| book.outbound_to(LOST).iter().any(|message| message.status() == Status::Undelivered)).await;
+        let compare = json!({"workflow": "reconcile", "input": {"owner": "default", "account": ACCOUNT, "grace_seconds": 0}});
+        for _ in 0..2 {
+            let compared = world.api(Method::POST, "/runs").json(&compare).header("Prefer", "wait=60");
+            assert_eq!(Answered::of(compared).await.unwrap().json()["state"], "completed");
+        }
+        eventually(PATIENCE, async || {
+            let runs = world.runs().await;
+            let ended = |run: &Value| run["workflow"] == "send_message" && run["outcome"] == "sent";
+            runs.iter().any(ended).then_some(())
+        }).await;
+        assert_eq!(world.sent(), [(LOST.to_owned(), echo("alô"), None), (sms(LOST), echo("alô"), None)]);
+    }
 }

@@ -6,10 +6,10 @@ use recado_activities::{
     Received, Sending, Statuses,
 };
 use recado_domain::OwnerId;
-use recado_engine::{Child, Context, Fault, Outcome, Workflow};
+use recado_engine::{Child, Context, Fault, OnClose, Outcome, Workflow};
 use serde::{Deserialize, Serialize};
 
-use crate::InboundMessage;
+use crate::{InboundMessage, SendInstead};
 
 /// How far back it looks; a day that was missed is made good by the next one.
 const SPAN: TimeDelta = TimeDelta::days(2);
@@ -108,6 +108,8 @@ impl Reconcile {
             let Statuses { asked, changed, next } = ctx.run(fetch).await?;
             mended.asked += asked;
             if !changed.is_empty() {
+                let lost = changed.iter().filter(|one| one.may_go_otherwise());
+                let lost: Vec<_> = lost.map(|one| one.sid.clone()).collect();
                 let apply = ApplyStatuses {
                     owner: self.owner.clone(),
                     account: self.account.clone(),
@@ -115,6 +117,9 @@ impl Reconcile {
                     changed,
                 };
                 mended.statuses += ctx.run(apply).await?;
+                if sending == Sending::Messages && !lost.is_empty() {
+                    self.send_instead(ctx, lost).await?;
+                }
             }
             if next.is_none() {
                 return Ok(());
@@ -122,6 +127,26 @@ impl Reconcile {
             after = next;
         }
         mended.unfinished = true;
+        Ok(())
+    }
+
+    /// Starts the runs that send otherwise what WhatsApp did not deliver, under the keys that reports would have used.
+    async fn send_instead(&self, ctx: &mut Context, lost: Vec<String>) -> Result<(), Fault> {
+        if !ctx.version("instead").await {
+            return Ok(());
+        }
+        for sid in lost {
+            let instead = SendInstead {
+                account: self.account.clone(),
+                sid,
+            };
+            let child = Child {
+                key: Some(instead.key()),
+                on_close: OnClose::Abandon,
+                ..Child::default()
+            };
+            ctx.start(&instead, child).await?;
+        }
         Ok(())
     }
 

@@ -51,6 +51,9 @@ pub enum Fault {
     Unknown {
         /// What went wrong.
         failure: Failure,
+        /// Whether the other side had not answered when we ceased to wait, so that it may still be at it.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        under_way: bool,
     },
     /// The run is to be cancelled; told to the workflow once.
     #[error("{}: {}", failure.class, failure.message)]
@@ -88,10 +91,19 @@ impl Fault {
         }
     }
 
-    /// A fault after which nobody knows whether it happened.
+    /// A fault after which nobody knows whether it happened. If it has not by now, it never will.
     pub fn unknown(class: impl Into<String>, message: impl Into<String>) -> Self {
         Self::Unknown {
             failure: Failure::new(class, message),
+            under_way: false,
+        }
+    }
+
+    /// No answer came in time. It may have happened, and may yet happen within another request time-out.
+    pub fn unanswered(class: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::Unknown {
+            failure: Failure::new(class, message),
+            under_way: true,
         }
     }
 
@@ -124,7 +136,7 @@ impl Fault {
         match self {
             Self::Retry { failure, .. }
             | Self::Fatal { failure }
-            | Self::Unknown { failure }
+            | Self::Unknown { failure, .. }
             | Self::Cancelled { failure } => failure,
         }
     }

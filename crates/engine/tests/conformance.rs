@@ -143,6 +143,20 @@ on_both! {
         hand.go_home().await;
     }
 
+    async fn p2_a_send_that_was_not_answered_in_time_is_repeated_only_when_it_cannot_happen_any_more(world: World) {
+        world.vendor.will("send", &[Answer::WaitForGate]);
+        let hand = Hand::of(&world.engine);
+        let id = world.start("send", None).await;
+        world.until(&id, RunState::Completed).await;
+        assert_eq!(world.vendor.calls("send"), 2);
+        let events = journal(&world, &id).await;
+        let unknown = events.iter().find(|event| event.kind == EventKind::ActivityUnknown).unwrap();
+        let no = events.iter().find(|event| event.kind == EventKind::ActivityReconciled).unwrap();
+        let settings = world::settings();
+        assert!((no.at - unknown.at).to_std().unwrap() >= settings.request_timeout + settings.listing_delay);
+        hand.go_home().await;
+    }
+
     async fn a_send_that_is_withheld_makes_no_call(world: World) {
         let hand = Hand::of(&world.engine);
         let id = world.start("nothing", None).await;

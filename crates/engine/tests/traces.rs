@@ -115,13 +115,21 @@ fn sends(journal: &[Event]) -> Vec<send::Step> {
                 send::Step::Intended
             }
             EventKind::ActivityUnknown => {
-                unknown = Some(event);
-                send::Step::Unknown
+                let told = event.data.as_ref().and_then(|data| data.get("under_way"));
+                let under_way = told.is_some_and(|told| told == true);
+                unknown = Some((event, under_way));
+                match under_way {
+                    true => send::Step::TimedOut,
+                    false => send::Step::Unknown,
+                }
             }
             EventKind::ActivityReconciled => {
                 let all = settings.lease + settings.request_timeout + settings.listing_delay;
                 let waited = match (unknown, intended) {
-                    (Some(unknown), _) => since(unknown, event) >= settings.listing_delay,
+                    (Some((unknown, false)), _) => since(unknown, event) >= settings.listing_delay,
+                    (Some((unknown, true)), _) => {
+                        since(unknown, event) >= settings.request_timeout + settings.listing_delay
+                    }
                     (None, Some(intended)) => since(intended, event) >= all,
                     (None, None) => false,
                 };
@@ -296,9 +304,11 @@ on_both! {
         world.vendor.will("heard", &[Answer::HappensSilently]);
         world.vendor.will("lost", &[Answer::LostSilently]);
         world.vendor.will("refused", &[Answer::Refuse]);
+        // Its gate stays shut, so that the attempt's time is up.
+        world.vendor.will("slow", &[Answer::WaitForGate]);
         let hand = Hand::of(&world.engine);
         let mut ids = Vec::new();
-        for what in ["heard", "lost", "refused"] {
+        for what in ["heard", "lost", "refused", "slow"] {
             ids.push(world.start(what, None).await);
         }
         for id in &ids {
@@ -308,6 +318,7 @@ on_both! {
         assert_eq!(send_is_followed(&world, &ids[0]).await, [Intended, Unknown, Completed]);
         assert_eq!(send_is_followed(&world, &ids[1]).await, [Intended, Unknown, Reconciled, Intended, Completed]);
         assert_eq!(send_is_followed(&world, &ids[2]).await, [Intended, Attempted, Intended, Completed]);
+        assert_eq!(send_is_followed(&world, &ids[3]).await, [Intended, TimedOut, Reconciled, Intended, Completed]);
         leases_are_followed(&recorder, &ids);
     }
 

@@ -17,7 +17,7 @@ mod starts;
 pub(crate) mod twilio;
 mod voice;
 mod watch;
-mod way_out;
+pub(crate) mod way_out;
 
 use poem::{EndpointExt, Route, get, handler, web::Data};
 use poem_openapi::{ContactObject, OpenApiService, SecurityScheme, Tags, auth::Bearer};

@@ -49,8 +49,7 @@ impl WaysOut {
         _operator: Operator,
         owner: Path<String>,
     ) -> poem::Result<Json<WayOutItem>> {
-        let way_out = WayOut::of(&known(app, &owner.0).await?).map_err(Problem::from)?;
-        Ok(Json(way_out.into()))
+        Ok(Json(read(app, &OwnerId::from(owner.0)).await?.into()))
     }
 
     /// Sets what goes where WhatsApp takes no text of an owner's
@@ -66,26 +65,39 @@ impl WaysOut {
         owner: Path<String>,
         item: Json<WayOutItem>,
     ) -> poem::Result<Json<WayOutItem>> {
-        known(app, &owner.0).await?;
-        let owner = OwnerId::from(owner.0);
         let way_out = item.0.read()?;
-        let senders = Senders::of(&app.environment.database, &owner)
-            .await
-            .map_err(Problem::from)?;
-        way_out
-            .check(&senders)
-            .map_err(|unfit| Problem::unprocessable(unfit.field, unfit.to_string()))?;
-        let set = way_out.clone();
-        let set = app.engine.storage().transaction(move |tx| {
-            Box::pin(async move { Ok::<_, Refused>(owners::set_way_out(tx, &owner, Some(set)).await?) })
-        });
-        set.await.map_err(Problem::from)?;
+        set(app, &OwnerId::from(owner.0), way_out.clone()).await?;
         Ok(Json(way_out.into()))
     }
 }
 
-async fn known(app: &App, owner: &str) -> Result<Owner, Problem> {
-    let found = owners::find(&app.environment.database, &OwnerId::from(owner.to_owned())).await?;
+/// What is set for an owner.
+///
+/// # Errors
+/// 404 where there is no such owner.
+pub(crate) async fn read(app: &App, owner: &OwnerId) -> Result<WayOut, Problem> {
+    Ok(WayOut::of(&known(app, owner).await?)?)
+}
+
+/// Sets it.
+///
+/// # Errors
+/// 404 where there is no such owner, 422 with the field that cannot be taken.
+pub(crate) async fn set(app: &App, owner: &OwnerId, way_out: WayOut) -> Result<(), Problem> {
+    known(app, owner).await?;
+    let senders = Senders::of(&app.environment.database, owner).await?;
+    way_out
+        .check(&senders)
+        .map_err(|unfit| Problem::unprocessable(unfit.field, unfit.to_string()))?;
+    let owner = owner.clone();
+    let set = app.engine.storage().transaction(move |tx| {
+        Box::pin(async move { Ok::<_, Refused>(owners::set_way_out(tx, &owner, Some(way_out)).await?) })
+    });
+    set.await.map(drop).map_err(Problem::from)
+}
+
+async fn known(app: &App, owner: &OwnerId) -> Result<Owner, Problem> {
+    let found = owners::find(&app.environment.database, owner).await?;
     found.ok_or_else(|| Problem::not_found("owner"))
 }
 

@@ -74,7 +74,7 @@ impl Call {
     /// The fault of an attempt that took too long. What may have gone out may have happened.
     pub(super) fn too_late(&self, class: &str, told: String) -> Fault {
         match self.intended_at {
-            Some(_) => Fault::unknown(class, told),
+            Some(_) => Fault::unanswered(class, told),
             None => Fault::retry(class, told),
         }
     }

@@ -8,7 +8,7 @@ use super::{
     Core,
     call::Call,
     core::{Wait, lock},
-    past::{Decision, Intent},
+    past::{Decision, Intent, Unseen},
     wait::Woken,
 };
 use crate::{
@@ -40,7 +40,10 @@ impl Core {
         }
         let settings = self.shared.settings.clone();
         let definite_no = match intent.seen_unknown {
-            Some(at) => after(at, settings.listing_delay),
+            Some(Unseen { at, under_way: false }) => after(at, settings.listing_delay),
+            Some(Unseen { at, under_way: true }) => {
+                after(at, settings.request_timeout + settings.listing_delay)
+            }
             // Nobody else can have been at it: the sender died before this process began.
             None if self.shared.storage.is_sole() && intent.at < self.shared.started_at => {
                 after(self.shared.started_at, settings.listing_delay)

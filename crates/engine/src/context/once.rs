@@ -15,7 +15,7 @@ use super::{
     checkpoint::{Broken, Draft, StepWork},
     core::lock,
     fate::Fate,
-    past::{Intent, Past},
+    past::{Intent, Past, Unseen},
 };
 use crate::{
     Event, EventKind, Fault, Prepared, spans,
@@ -108,11 +108,15 @@ impl Core {
             };
             open = match result {
                 Ok(value) => return self.conclude(&step, call, value).await,
-                Err(Fault::Unknown { failure }) => {
+                Err(Fault::Unknown { failure, under_way }) => {
                     let event = self.step_event(&step, EventKind::ActivityUnknown, number, started);
                     let at = event.at;
+                    let mut data = serde_json::to_value(&failure).unwrap_or_default();
+                    if let Some(data) = data.as_object_mut().filter(|_| under_way) {
+                        data.insert("under_way".to_owned(), true.into());
+                    }
                     self.note(Event {
-                        data: serde_json::to_value(&failure).ok(),
+                        data: Some(data),
                         ..event
                     })
                     .await;
@@ -120,7 +124,7 @@ impl Core {
                         attempt: number,
                         first_at,
                         at: intended.at,
-                        seen_unknown: Some(at),
+                        seen_unknown: Some(Unseen { at, under_way }),
                         held_from: at,
                     })
                 }

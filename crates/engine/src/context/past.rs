@@ -60,10 +60,29 @@ pub(super) struct Intent {
     pub(super) first_at: DateTime<Utc>,
     /// When this one was.
     pub(super) at: DateTime<Utc>,
-    /// When the sender itself saw that it cannot know; `None` where the sender died.
-    pub(super) seen_unknown: Option<DateTime<Utc>>,
+    /// What the sender itself saw; `None` where it died.
+    pub(super) seen_unknown: Option<Unseen>,
     /// Since when its fate is being looked for.
     pub(super) held_from: DateTime<Utc>,
+}
+
+/// That the sender saw that it cannot know.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Unseen {
+    pub(super) at: DateTime<Utc>,
+    /// Whether the other side may still be at it.
+    pub(super) under_way: bool,
+}
+
+impl Unseen {
+    /// Reads the event that says so, whose data is the fault.
+    fn read(event: &Event) -> Self {
+        let told = event.data.as_ref().and_then(|data| data.get("under_way"));
+        Self {
+            at: event.at,
+            under_way: told.and_then(Value::as_bool).unwrap_or_default(),
+        }
+    }
 }
 
 impl Past {
@@ -106,7 +125,7 @@ impl Past {
                 }
                 EventKind::ActivityUnknown => {
                     if let Some(intent) = &mut past.intent {
-                        intent.seen_unknown = Some(event.at);
+                        intent.seen_unknown = Some(Unseen::read(&event));
                     }
                 }
                 EventKind::ActivityAttempted | EventKind::ActivityReconciled => {

@@ -201,6 +201,12 @@ fn a_request_that_outlives_its_connection_may_double_a_send() {
 }
 
 #[test]
+fn where_a_time_out_counts_as_an_end_a_vendor_that_is_slow_makes_a_double() {
+    let path = doubles(send::Flaw::TimeOutForgotten);
+    assert!(path.contains(&send::Step::TimedOut), "{path:#?}");
+}
+
+#[test]
 fn counting_from_the_start_of_the_only_process_needs_requests_that_do_not_outlive_theirs() {
     doubles(send::Flaw::CountsFromStart);
 }

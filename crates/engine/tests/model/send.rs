@@ -19,6 +19,8 @@ pub(crate) enum Flaw {
     FreezesAfterCheck,
     /// A request arrives after its sender has seen the connection fail.
     ArrivesAfterReset,
+    /// A definite no after a time-out does not wait for a vendor that may still be at it.
+    TimeOutForgotten,
     /// A process that knows itself alone counts from its own start, while a request of the dead is on its way.
     CountsFromStart,
 }
@@ -79,6 +81,8 @@ struct Intent {
     age: u8,
     /// Ticks since the sender saw that it cannot know.
     unknown: Option<u8>,
+    /// Whether it had ceased to wait, so that the request may still arrive.
+    under_way: bool,
     /// Ticks since a later process took the run over.
     found: Option<u8>,
 }
@@ -87,6 +91,8 @@ struct Intent {
 struct Request {
     attempt: u8,
     age: u8,
+    /// Its sender has ceased to wait for the answer, and said so.
+    given_up: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -118,6 +124,8 @@ pub(crate) struct State {
 pub(crate) enum Step {
     Intended,
     Unknown,
+    /// No answer came in time.
+    TimedOut,
     /// A definite no.
     Reconciled,
     /// The attempt failed for certain.
@@ -174,10 +182,23 @@ impl Send {
         }
     }
 
+    /// How long after its sender saw that it cannot know nothing of it can appear any more.
+    fn after_unknown(&self, intent: &Intent) -> u8 {
+        match intent.under_way && self.flaw != Flaw::TimeOutForgotten {
+            true => self.request + self.listing,
+            false => self.listing,
+        }
+    }
+
+    /// How old a request on its way can be: a time-out, and another where its sender has ceased to wait.
+    fn oldest(&self, request: &Request) -> u8 {
+        self.request * (1 + u8::from(request.given_up))
+    }
+
     /// Whether "no trace" means that it did not happen.
     fn definite(&self, intent: &Intent) -> bool {
         match (intent.unknown, intent.found) {
-            (Some(unknown), _) => unknown >= self.listing,
+            (Some(unknown), _) => unknown >= self.after_unknown(intent),
             (None, Some(found)) if self.flaw == Flaw::CountsFromStart => found >= self.listing,
             _ => intent.age >= self.no_after(),
         }
@@ -185,7 +206,10 @@ impl Send {
 
     /// A tick passes, unless something must happen before.
     fn tick(&self, state: &mut State) -> Option<()> {
-        let overdue = state.wire.iter().any(|request| request.age >= self.request)
+        let overdue = state
+            .wire
+            .iter()
+            .any(|request| request.age >= self.oldest(request))
             || state
                 .delivered
                 .iter()
@@ -217,7 +241,8 @@ impl Send {
             .for_each(|age| *age += 1);
         if let Some(intent) = &mut state.intent {
             older(&mut intent.age, longest);
-            intent.unknown.iter_mut().for_each(|age| older(age, self.listing));
+            let most = self.after_unknown(intent);
+            intent.unknown.iter_mut().for_each(|age| older(age, most));
             intent.found.iter_mut().for_each(|age| older(age, self.listing));
         }
         Some(())
@@ -237,6 +262,7 @@ impl Send {
                 state.intent = Some(Intent {
                     age: 0,
                     unknown: None,
+                    under_way: false,
                     found: None,
                 });
                 let attempt = state.attempts;
@@ -287,6 +313,7 @@ impl Send {
                 state.wire.push(Request {
                     attempt: copy.attempt,
                     age: 0,
+                    given_up: false,
                 });
                 state.wire.sort();
             }
@@ -352,6 +379,22 @@ impl Send {
         Some(copy)
     }
 
+    /// The holder ceases to wait, and writes that down: what it sent may still be on its way.
+    fn time_out(&self, state: &mut State) -> Option<()> {
+        let number = state.current()?;
+        let copy = state.doing(number, Hand::Called)?;
+        let place = state.on_the_wire(copy.attempt)?;
+        let request = &mut state.wire[place];
+        if request.age < self.request {
+            return None;
+        }
+        request.given_up = true;
+        state.copies[number].hand = Hand::Empty;
+        let intent = state.intent.as_mut()?;
+        (intent.unknown, intent.under_way) = (Some(0), true);
+        Some(())
+    }
+
     fn take_over(&self, state: &mut State) -> Option<()> {
         let holder = state.copies.iter().position(|copy| copy.current);
         let from = holder.map(|copy| state.copies[copy].worker);
@@ -413,7 +456,7 @@ impl Model for Send {
     fn candidates(&self, state: &State) -> Vec<Step> {
         use Step::*;
         let mut steps = vec![
-            Intended, Unknown, Reconciled, Attempted, Completed, Failed, TakenOver, Tick,
+            Intended, Unknown, TimedOut, Reconciled, Attempted, Completed, Failed, TakenOver, Tick,
         ];
         for copy in 0..state.copies.len() {
             steps.extend([
@@ -453,6 +496,7 @@ impl Model for Send {
                 self.see_unknown(&mut state, number)?;
                 state.intent.as_mut()?.unknown = Some(0);
             }
+            Step::TimedOut => self.time_out(&mut state)?,
             Step::LosesSight(number) => {
                 let copy = self.see_unknown(&mut state, number)?;
                 (!copy.current).then_some(())?;
@@ -530,7 +574,15 @@ impl Model for Send {
         use Step::*;
         !matches!(
             step,
-            Intended | Unknown | Reconciled | Attempted | Completed | Failed | TakenOver | NoBeforeItsTime
+            Intended
+                | Unknown
+                | TimedOut
+                | Reconciled
+                | Attempted
+                | Completed
+                | Failed
+                | TakenOver
+                | NoBeforeItsTime
         )
     }
 
