@@ -138,6 +138,23 @@ impl World {
 }
 
 on_both! {
+    async fn p2_what_twilio_takes_after_we_ceased_to_wait_is_not_sent_again(backend) {
+        let world = World::new(backend).await.set("TWILIO_TIMEOUT", "4");
+        let _process = world.serve_and_work().await;
+        // After our patience and the listing's delay (1 s), and before another such time is over.
+        world.misbehave(|faults| {
+            faults.twilio.late_ms = 6_000;
+            faults.callbacks.none = true;
+        });
+        let sms = json!({"to": "+5511987650009", "body": "Olá!", "prospect": "ana"});
+        let sent = world.api(Method::POST, "/messages/sms").json(&sms).header("Prefer", "wait=60");
+        let sent = Answered::of(sent).await.unwrap();
+        assert_eq!(sent.status, 200, "{}", sent.text);
+        let outbound = world.simulator.book().outbound_to("+5511987650009");
+        assert_eq!((outbound.len(), &sent.json()["sid"]), (1, &json!(outbound[0].sid)));
+        assert_eq!(creates(world.simulator.book(), "+5511987650009").len(), 1, "it was asked for once");
+    }
+
     async fn a_status_callback_settles_a_send_whose_answer_was_lost(backend) {
         let world = World::new(backend).await;
         let _process = world.serve_and_work().await;

@@ -47,6 +47,16 @@ struct World {
     gate: Semaphore,
 }
 
+/// Letters that do not get fewer when they are packed.
+fn noise(bytes: usize) -> String {
+    let mut state = 7_u64;
+    let letters = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        char::from(b' ' + 4 + ((state >> 33) % 85) as u8)
+    });
+    letters.filter(|letter| *letter != '\\').take(bytes).collect()
+}
+
 /// Answers with as many bytes as it is asked for, the marker first.
 #[derive(Serialize, Deserialize)]
 struct Make {
@@ -62,7 +72,7 @@ impl Activity<World> for Make {
 
     async fn run(&self, world: &World, _: &Attempt<'_>) -> Result<String, Fault> {
         world.calls.fetch_add(1, Ordering::SeqCst);
-        Ok(format!("{}{}", self.words, "x".repeat(self.bytes)))
+        Ok(format!("{}{}", self.words, noise(self.bytes)))
     }
 }
 
@@ -175,7 +185,7 @@ impl Workflow for Diary {
 
 /// A diary whose words, more than a row holds, are told, published and on their way as a signal; and its worker.
 async fn half_a_diary(engine: &Engine, database: &TestDatabase) -> (RunId, String, Hand) {
-    let words = format!("{MARKER} {}", "x".repeat(70_000));
+    let words = format!("{MARKER} {}", noise(70_000));
     let diary = Diary {
         owner: "ana".into(),
         words: words.clone(),
@@ -605,7 +615,7 @@ on_both! {
 
     async fn a_document_whose_blob_is_gone_is_an_error_and_not_nothing(database: TestDatabase) {
         let (engine, _) = engine(&database, None, 9).await;
-        let call = Letter { words: "y".repeat(100_000), ..letter(0) };
+        let call = Letter { words: noise(100_000), ..letter(0) };
         let run = start(&engine, &call, "large").await;
         assert_eq!(engine.storage().run(&run).await.unwrap().unwrap().input["words"].as_str().unwrap().len(), 100_000);
         execute(&database, "delete from blobs").await;

@@ -1,6 +1,6 @@
 //! How a JSON document becomes the text of a column, and back.
 //!
-//! A small one is its own JSON. With a [`Codec`] it is `@aes:` and what the key of its run sealed; that key stands in
+//! A small one is its own JSON. With a [`Codec`] it is packed, and `@aes:` and what the key of its run sealed; that key stands in
 //! `runs.payload_key`, sealed by the key of the run's owner, which stands in `owner_keys`, sealed by the codec's. So a
 //! run changes its owner by one short text, and an owner's key erased erases whatever it had. A text that is large then
 //! is a row of `blobs`, and the column holds `@blob:` and its id. JSON never begins with `@`.
@@ -9,6 +9,7 @@
 //! a run asks for its keys once, and has an [`Opener`].
 mod codec;
 mod keys;
+mod packed;
 mod ring;
 mod sealer;
 
@@ -172,7 +173,9 @@ impl<'a> Opener<'a> {
                 let key = self
                     .key
                     .get_or_init(|| codec::run_key(self.run_key, self.owner_key));
-                parse(&key.as_ref().map_err(Clone::clone)?.open(sealed, "")?)
+                parse(&packed::unpack(
+                    key.as_ref().map_err(Clone::clone)?.open(sealed, "")?,
+                )?)
             }
         }
     }

@@ -21,18 +21,51 @@ const BODY_LIMIT: usize = 1600;
 
 /// Creates a message, unless the request or the present faults are against it.
 pub(crate) async fn create(state: &Arc<State>, raw: &Raw, account: &Account) -> Response {
-    let (fault, latency) = {
+    let (fault, latency, late) = {
         let faults = &mut state.lock_faults().twilio;
         (
             faults.take(raw.field("To").unwrap_or_default()),
             faults.latency_ms,
+            faults.late_ms,
         )
     };
+    if late > 0 {
+        return take_late(state, raw, account, Duration::from_millis(late)).await;
+    }
     let response = act(state, raw, account, fault).await;
     if latency > 0 {
         tokio::time::sleep(Duration::from_millis(latency)).await;
     }
     response
+}
+
+/// Creates a message in a while, whether or not its sender still waits then.
+async fn take_late(state: &Arc<State>, raw: &Raw, account: &Account, late: Duration) -> Response {
+    let message = match accept(raw, account) {
+        Ok(message) => message,
+        Err(error) => return error.into_response(),
+    };
+    let (book, body) = (state.clone(), resource::message(state, &message));
+    let taking = tokio::spawn(async move {
+        tokio::time::sleep(late).await;
+        let created = Utc::now();
+        let statuses = vec![StatusChange {
+            at: created,
+            ..message.statuses[0].clone()
+        }];
+        carrier::take(
+            &book,
+            &Arc::new(Message {
+                created,
+                statuses,
+                ..message
+            }),
+        )
+    });
+    match taking.await {
+        Ok(Ok(())) => routes::json(StatusCode::CREATED, &body),
+        _ => ApiError::status(500).into_response(),
+    }
 }
 
 async fn act(state: &Arc<State>, raw: &Raw, account: &Account, fault: CreateFault) -> Response {

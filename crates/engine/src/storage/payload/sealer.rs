@@ -11,6 +11,7 @@ use super::{
     AES, BLOB, INLINE,
     codec::{self, Codec, Key},
     keys::{self, NOBODY},
+    packed,
     ring::{OfOwner, OfRun},
 };
 use crate::{
@@ -228,7 +229,7 @@ impl Sealer {
         let mut text = document.to_string();
         if self.sealing {
             text = match self.keys.get(run.as_str()) {
-                Some(Some(key)) => format!("{AES}{}", key.seal(text.as_bytes(), "")?),
+                Some(Some(key)) => format!("{AES}{}", key.seal(&packed::pack(&text), "")?),
                 Some(None) => AES.to_owned(),
                 None => {
                     return Err(DbErr::Custom(format!(
