@@ -6,7 +6,7 @@ mod world;
 
 use std::time::Duration;
 
-use chrono::Utc;
+use chrono::{TimeDelta, Utc};
 use recado_domain::OwnerId;
 use recado_simulator::{CreateFault, Direction, Status, sign};
 use recado_store::{Secret, accounts, owners};

@@ -38,7 +38,13 @@ pub(crate) fn of_twilio(error: &TwilioError) -> Fault {
             }
         }
         TwilioError::Unreachable { .. } => Fault::retry("twilio_unreachable", error.to_string()),
-        TwilioError::Unknown(Uncertainty::TimedOut) => Fault::unanswered("twilio_unknown", error.to_string()),
+        // A gateway too may have ceased to wait for those behind it.
+        TwilioError::Unknown(
+            Uncertainty::TimedOut
+            | Uncertainty::ServerError {
+                status: 502 | 504, ..
+            },
+        ) => Fault::unanswered("twilio_unknown", error.to_string()),
         TwilioError::Unknown(_) => Fault::unknown("twilio_unknown", error.to_string()),
     }
 }

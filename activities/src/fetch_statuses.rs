@@ -6,7 +6,10 @@ use futures::future::join_all;
 use recado_clients::twilio::{Credentials, TwilioError};
 use recado_domain::{MessageStatus, OwnerId};
 use recado_engine::{Activity, Attempt, Effect, Fault};
-use recado_store::unfinished::{Unfinished, unfinished};
+use recado_store::{
+    owners,
+    unfinished::{Unfinished, unfinished},
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -55,6 +58,9 @@ pub struct Statuses {
     pub asked: u32,
     /// Those of which Twilio says something else than we knew.
     pub changed: Vec<Changed>,
+    /// The SIDs of messages that were not delivered, and that may go as their owner wants them to go then.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lost: Vec<String>,
     /// Where it ended; `None` where there are no more.
     pub next: Option<String>,
 }
@@ -79,7 +85,7 @@ pub struct Changed {
 
 impl Changed {
     /// Whether it is a message that WhatsApp did not deliver, for a reason for which its owner may want something else sent.
-    pub fn may_go_otherwise(&self) -> bool {
+    fn may_go_otherwise(&self) -> bool {
         let is_lost = matches!(
             MessageStatus::parse(&self.status),
             Ok(MessageStatus::Failed | MessageStatus::Undelivered)
@@ -122,8 +128,18 @@ impl Activity<Environment> for FetchStatuses {
             }
         }
         let is_full = found.len() == PAGE as usize;
+        let lost = changed.iter().filter(|one| one.may_go_otherwise());
+        let mut lost: Vec<_> = lost.map(|one| one.sid.clone()).collect();
+        if !lost.is_empty()
+            && !owners::any_way_out(&env.database, &self.account)
+                .await
+                .map_err(of_store)?
+        {
+            lost.clear();
+        }
         Ok(Statuses {
             asked: u32::try_from(found.len()).unwrap_or(u32::MAX),
+            lost,
             changed,
             next: found
                 .into_iter()

@@ -1,10 +1,10 @@
 //! What goes instead of a message that Twilio took, and that WhatsApp then did not deliver.
 use std::time::Duration;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use recado_domain::{Address, OwnerId};
 use recado_engine::{Activity, Attempt, Effect, Fault, Retry};
-use recado_store::callbacks;
+use recado_store::{callbacks, owners};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -13,8 +13,12 @@ use crate::{
     way_out::{Closed, Refused},
 };
 
-/// What was meant to be sent longer ago is not sent otherwise: the report comes too late to be worth anything.
-const TOO_LATE: TimeDelta = TimeDelta::hours(24);
+/// What was meant to be sent longer ago is not sent otherwise: the report comes too late to be worth anything. A day, and
+/// what the daily comparison leaves for the next time.
+const TOO_LATE: TimeDelta = TimeDelta::hours(25);
+
+/// So long after a message an answer to it is still expected.
+const EXPECTED: TimeDelta = TimeDelta::minutes(10);
 
 /// Finds what the owner of a message that was not delivered wants sent instead. The report may not be in the books yet, so
 /// that it is looked for again, some 20 minutes in all.
@@ -42,6 +46,10 @@ pub struct FoundInstead {
     pub media_urls: Vec<String>,
     /// What goes; `None` where the owner wants nothing.
     pub instead: Option<Instead>,
+    /// When it may go, where that is not yet: who is told so late expects nothing any more, and is left in peace in the
+    /// owner's quiet hours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<DateTime<Utc>>,
 }
 
 impl std::fmt::Debug for FoundInstead {
@@ -73,6 +81,7 @@ impl Activity<Environment> for FindInstead {
             to: address(&message.theirs)?,
             media_urls: message.media_urls(),
             instead: None,
+            not_before: None,
             body: message.body,
         };
         let code = message.error_code.and_then(|code| u32::try_from(code).ok());
@@ -89,6 +98,14 @@ impl Activity<Environment> for FindInstead {
             has_media: !found.media_urls.is_empty(),
         };
         found.instead = refused.instead(&env.database, closed).await.map_err(of_store)?;
+        if attempt.now() - message.created_at > EXPECTED {
+            let owner = owners::find(&env.database, &found.owner).await;
+            let settings = owner.map_err(of_store)?.map(|owner| owner.settings()).transpose();
+            let quiet = settings
+                .map_err(of_store)?
+                .map(|settings| settings.quiet_until(attempt.now()));
+            found.not_before = quiet.transpose().map_err(of_store)?.flatten();
+        }
         Ok(found)
     }
 }

@@ -142,16 +142,7 @@ impl TakePeople {
         }
         let owner = owners::find(tx, &self.owner).await?;
         let settings = owner.ok_or(StoreError::NotFound("owner"))?.settings()?;
-        let quiet = settings
-            .quiet_hours
-            .as_ref()
-            .map(|hours| hours.end(now))
-            .transpose();
-        let quiet = quiet.map_err(|error| StoreError::Corrupt {
-            what: "quiet hours",
-            problem: error.to_string(),
-        })?;
-        if let Some(until) = quiet.flatten() {
+        if let Some(until) = settings.quiet_until(now)? {
             let why = Why::QuietHours;
             return Ok(Taken::Later { until, why });
         }

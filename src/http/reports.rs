@@ -7,7 +7,7 @@ use recado_domain::MessageStatus;
 use recado_engine::{Engine, RunId, Storage, StorageError};
 use recado_store::{
     StoreError,
-    callbacks::{Callback, Heard},
+    callbacks::{Applied, Callback, Heard},
 };
 use tokio::sync::oneshot;
 
@@ -24,7 +24,7 @@ pub(crate) struct Report {
     pub(crate) sid: String,
     pub(crate) status: MessageStatus,
     pub(crate) error_code: Option<i64>,
-    /// The form, whole.
+    /// What the form says besides, as JSON.
     pub(crate) raw: String,
     pub(crate) at: DateTime<Utc>,
 }
@@ -111,7 +111,11 @@ async fn write_down(engine: &Engine, reports: Vec<Arc<Report>>) -> Result<(), Pr
             for token in heard.proofs() {
                 told.extend(Storage::prove(tx, token).await?);
             }
-            heard.apply(tx).await?;
+            for applied in heard.apply(tx).await? {
+                if let Applied::OtherSid(owner, message) = applied {
+                    tracing::warn!(%owner, %message, "Twilio reports of a message under another SID: it has it twice");
+                }
+            }
             Ok::<_, Refused>(told)
         })
     });

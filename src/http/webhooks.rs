@@ -132,21 +132,22 @@ async fn note(app: &App, request: &Request, body: Body) -> Result<(), Problem> {
     Ok(())
 }
 
-/// What a report of a message says besides what its row, its message's or its account's keeps: three of them come for each
-/// message, and say the same of it.
+/// What a report of a message says besides what its row and its message's keep: three of them come for each message, and
+/// say the same of it. From which number it went only they tell where a messaging service chose it.
 fn besides(fields: &[(String, String)]) -> String {
-    const KEPT: [&str; 9] = [
+    const KEPT: [&str; 8] = [
         "AccountSid",
         "ApiVersion",
         "ErrorCode",
-        "From",
         "MessageSid",
         "MessageStatus",
         "SmsSid",
         "SmsStatus",
         "To",
     ];
-    let besides = fields.iter().filter(|(name, _)| !KEPT.contains(&name.as_str()));
+    let is_chosen = fields.iter().any(|(name, _)| name == "MessagingServiceSid");
+    let is_kept = |name: &str| KEPT.contains(&name) || (name == "From" && !is_chosen);
+    let besides = fields.iter().filter(|(name, _)| !is_kept(name));
     serde_json::to_string(&besides.collect::<Vec<_>>()).unwrap_or_default()
 }
 
@@ -303,7 +304,12 @@ mod tests {
             ("MessageStatus", "read"),
             ("EventType", "READ"),
         ];
-        let fields = fields.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let mut fields = fields
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .to_vec();
+        fields.push(("From".to_owned(), "+14155238886".to_owned()));
         assert_eq!(besides(&fields), r#"[["EventType","READ"]]"#);
+        fields.push(("MessagingServiceSid".to_owned(), "MG1".to_owned()));
+        assert!(besides(&fields).contains("+14155238886"));
     }
 }

@@ -132,4 +132,32 @@ on_both! {
         }).await;
         assert_eq!(world.sent(), [(LOST.to_owned(), echo("alô"), None), (sms(LOST), echo("alô"), None)]);
     }
+
+    async fn what_is_found_lost_long_after_goes_otherwise_when_the_quiet_hours_are_over(backend) {
+        let world = World::new(backend).await;
+        let _process = world.serve_and_work().await;
+        world.set_way_out(json!({"sms": true})).await;
+        world.misbehave(|faults| faults.callbacks.none = true);
+        let sid = world.say(LOST, "alô").await;
+        assert_eq!(world.outcome(&sid).await, "answered");
+        world.seen(|book| book.outbound_to(LOST).iter().any(|message| message.status() == Status::Undelivered)).await;
+        let clock = |hours| (Utc::now() + TimeDelta::hours(hours)).format("%H:%M").to_string();
+        let quiet = json!({"from": clock(-1), "to": clock(3), "zone": "UTC"});
+        assert_eq!(world.put("/owners/default/quiet-hours", quiet).await.status, 200);
+        let db = world.database.connect().await;
+        let long_ago = Utc::now() - TimeDelta::minutes(11);
+        let sql = "update messages set created_at = $1";
+        db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, [long_ago.into()])).await.unwrap();
+        db.close().await.unwrap();
+        let compare = json!({"workflow": "reconcile", "input": {"owner": "default", "account": ACCOUNT, "grace_seconds": 0}});
+        let compared = world.api(Method::POST, "/runs").json(&compare).header("Prefer", "wait=60");
+        assert_eq!(Answered::of(compared).await.unwrap().json()["state"], "completed");
+        let until = eventually(PATIENCE, async || {
+            let runs = world.runs().await;
+            let sending = runs.iter().find(|run| run["workflow"] == "send_message")?;
+            sending["until"].as_str().map(str::to_owned)
+        }).await;
+        assert!(chrono::DateTime::parse_from_rfc3339(&until).unwrap() > Utc::now() + TimeDelta::hours(1), "{until}");
+        assert_eq!(world.sent().len(), 1);
+    }
 }

@@ -105,11 +105,14 @@ impl Reconcile {
                 until,
                 after,
             };
-            let Statuses { asked, changed, next } = ctx.run(fetch).await?;
+            let Statuses {
+                asked,
+                changed,
+                lost,
+                next,
+            } = ctx.run(fetch).await?;
             mended.asked += asked;
             if !changed.is_empty() {
-                let lost = changed.iter().filter(|one| one.may_go_otherwise());
-                let lost: Vec<_> = lost.map(|one| one.sid.clone()).collect();
                 let apply = ApplyStatuses {
                     owner: self.owner.clone(),
                     account: self.account.clone(),
@@ -117,9 +120,7 @@ impl Reconcile {
                     changed,
                 };
                 mended.statuses += ctx.run(apply).await?;
-                if sending == Sending::Messages && !lost.is_empty() {
-                    self.send_instead(ctx, lost).await?;
-                }
+                self.send_instead(ctx, lost).await?;
             }
             if next.is_none() {
                 return Ok(());
@@ -132,9 +133,6 @@ impl Reconcile {
 
     /// Starts the runs that send otherwise what WhatsApp did not deliver, under the keys that reports would have used.
     async fn send_instead(&self, ctx: &mut Context, lost: Vec<String>) -> Result<(), Fault> {
-        if !ctx.version("instead").await {
-            return Ok(());
-        }
         for sid in lost {
             let instead = SendInstead {
                 account: self.account.clone(),

@@ -91,7 +91,7 @@ impl SendInstead {
             body: found.body,
             media_urls: found.media_urls,
             template: None,
-            send_at: None,
+            send_at: found.not_before,
             asked: None,
             of_campaign: None,
         };

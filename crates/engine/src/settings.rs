@@ -6,7 +6,8 @@ use std::time::Duration;
 pub struct Settings {
     /// After this silence a worker is taken for dead and its runs go to others.
     pub lease: Duration,
-    /// The longest that the request of a `Once` activity may be on its way; nobody believes in its absence earlier.
+    /// The longest that the request of a `Once` activity may be on its way, and how long after that the other side may still
+    /// be at it; nobody believes in its absence earlier.
     pub request_timeout: Duration,
     /// The longest until what happened at a vendor shows in the vendor's own list.
     pub listing_delay: Duration,

@@ -43,7 +43,8 @@ pub struct TwilioFaults {
     pub since: u32,
     /// Every create is answered this many milliseconds after it was written to the book.
     pub latency_ms: u64,
-    /// Every create is written to the book only this many milliseconds after it came, though nobody may wait any more.
+    /// Every create is written to the book only this many milliseconds after it came, though nobody may wait any more. What
+    /// `create` and `latency_ms` say does not happen then.
     pub late_ms: u64,
     /// Every `GET` answers this status instead.
     pub reads: Option<u16>,

@@ -36,7 +36,7 @@ pub struct Callback<'a> {
     pub status: MessageStatus,
     /// Twilio's error, if any.
     pub error_code: Option<i64>,
-    /// The form, whole.
+    /// What it says besides, as JSON.
     pub raw: &'a str,
 }
 
@@ -209,13 +209,21 @@ async fn keep_events<'a>(
     let mut rows = Rows::new(COLUMNS);
     for ((callback, at), message) in each {
         let Some(message) = message else { continue };
+        let is_other = message
+            .twilio_sid
+            .as_deref()
+            .is_some_and(|sid| sid != callback.sid);
+        let besides = match is_other {
+            true => serde_json::json!({ "MessageSid": callback.sid, "besides": callback.raw }).to_string(),
+            false => callback.raw.to_owned(),
+        };
         rows.push([
             Ulid::generate().to_string().into(),
             message.id.as_str().into(),
             message.owner.as_str().into(),
             callback.status.as_str().into(),
             callback.error_code.into(),
-            callback.raw.into(),
+            besides.into(),
             time(*at),
         ]);
     }

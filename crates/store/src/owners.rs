@@ -92,6 +92,21 @@ pub struct Settings {
     rest: serde_json::Map<String, serde_json::Value>,
 }
 
+impl Settings {
+    /// When the quiet hours end in which `at` lies; `None` where it lies in none.
+    ///
+    /// # Errors
+    /// When the hours or their zone cannot be read.
+    pub fn quiet_until(&self, at: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, StoreError> {
+        let end = self.quiet_hours.as_ref().map(|hours| hours.end(at)).transpose();
+        let end = end.map_err(|error| StoreError::Corrupt {
+            what: "quiet hours",
+            problem: error.to_string(),
+        })?;
+        Ok(end.flatten())
+    }
+}
+
 impl Owner {
     /// The owner's further settings.
     ///

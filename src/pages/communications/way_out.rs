@@ -53,6 +53,8 @@ struct Page<'a> {
     saved: bool,
     wrong: Option<Wrong>,
     senders: Vec<String>,
+    /// The sender that is set is not the owner's any more.
+    is_gone: bool,
 }
 
 impl Wanted {
@@ -95,34 +97,50 @@ impl Wanted {
 pub(crate) async fn show(Query(asked): Query<Asked>, Data(app): Data<&App>) -> Response {
     match way_out::read(app, &owner(&asked.owner)).await {
         Ok(found) => {
-            let wanted = Wanted::of(&asked.owner, found);
-            page(app, StatusCode::OK, &wanted, asked.saved, None).await
+            let outcome = if asked.saved {
+                Outcome::Saved
+            } else {
+                Outcome::None
+            };
+            page(app, StatusCode::OK, &Wanted::of(&asked.owner, found), outcome).await
         }
         Err(problem) => refused(&problem, "/communications"),
     }
 }
 
-async fn page(app: &App, status: StatusCode, wanted: &Wanted, saved: bool, wrong: Option<Wrong>) -> Response {
-    match Senders::of(&app.environment.database, &owner(&wanted.owner)).await {
-        Ok(known) => html(
-            status,
-            &Page {
-                layout: Layout::new(
-                    "When WhatsApp takes no text",
-                    Here::Communications,
-                    app.config.dev,
-                ),
-                wanted,
-                saved,
-                wrong,
-                senders: senders(&known)
-                    .into_iter()
-                    .filter(|sender| !sender.starts_with("whatsapp:"))
-                    .collect(),
-            },
+/// What came of setting it.
+enum Outcome {
+    /// Nobody has.
+    None,
+    Saved,
+    Wrong(Wrong),
+}
+
+async fn page(app: &App, status: StatusCode, wanted: &Wanted, outcome: Outcome) -> Response {
+    let senders: Vec<_> = match Senders::of(&app.environment.database, &owner(&wanted.owner)).await {
+        Ok(known) => senders(&known)
+            .into_iter()
+            .filter(|sender| !sender.starts_with("whatsapp:"))
+            .collect(),
+        Err(error) => return refused(&error.into(), "/communications"),
+    };
+    let from = wanted.sms_from.as_str();
+    let page = Page {
+        layout: Layout::new(
+            "When WhatsApp takes no text",
+            Here::Communications,
+            app.config.dev,
         ),
-        Err(error) => refused(&error.into(), "/communications"),
-    }
+        wanted,
+        saved: matches!(outcome, Outcome::Saved),
+        wrong: match outcome {
+            Outcome::Wrong(wrong) => Some(wrong),
+            Outcome::None | Outcome::Saved => None,
+        },
+        is_gone: !matches!(from, "" | "pool") && !senders.iter().any(|sender| sender == from),
+        senders,
+    };
+    html(status, &page)
 }
 
 /// Sets it, or shows the form again with what is wrong.
@@ -135,8 +153,8 @@ pub(crate) async fn set(Form(wanted): Form<Wanted>, Data(app): Data<&App>) -> Re
             Redirect::see_other(format!("/communications/way-out?{query}")).into_response()
         }
         Err(problem) => {
-            let wrong = Wrong::of(&problem);
-            page(app, problem.status(), &wanted, false, Some(wrong)).await
+            let wrong = Outcome::Wrong(Wrong::of(&problem));
+            page(app, problem.status(), &wanted, wrong).await
         }
     }
 }

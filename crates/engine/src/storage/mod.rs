@@ -94,6 +94,9 @@ use self::{
 pub(crate) use crate::surroundings::now;
 use crate::{Event, Fault, NewRun, Run, Started, context::Joint};
 
+/// Connections to Postgres for what is not to wait for the transactions of runs: the four writers, heartbeats and claims.
+const WRITING: u32 = 6;
+
 /// The engine's tables on SQLite or on Postgres.
 #[derive(Clone)]
 pub struct Storage {
@@ -131,8 +134,6 @@ impl std::fmt::Debug for Storage {
 pub struct StorageOptions {
     /// `sqlite://path` or `postgres://…`.
     pub url: String,
-    /// Writers of checkpoints on Postgres, beside the one of starts; SQLite has one for all.
-    pub writers: usize,
     /// Connections for reading, and on Postgres for transactions of their own.
     pub connections: u32,
     /// What seals inputs, results and journals at rest; without one they are plain JSON. See [`Storage::unlock`].
@@ -144,7 +145,6 @@ impl StorageOptions {
     pub fn new(url: impl Into<String>) -> Self {
         Self {
             url: url.into(),
-            writers: 1,
             connections: 16,
             codec: None,
         }
@@ -170,10 +170,7 @@ impl Storage {
             )
         } else {
             let pool = dialect::postgres(&options.url, options.connections).await?;
-            (
-                dialect::postgres(&options.url, options.writers as u32 + 5).await?,
-                pool,
-            )
+            (dialect::postgres(&options.url, WRITING).await?, pool)
         };
         let codec = options.codec.as_ref().map(Codec::for_one);
         codec.iter().for_each(payload::admit);
@@ -183,7 +180,7 @@ impl Storage {
             true => Writers::one(writer()),
             false => Writers {
                 starts: writer(),
-                checkpoints: (0..options.writers.max(1)).map(|_| writer()).collect(),
+                checkpoints: writer(),
                 steps: writer(),
                 entries: writer(),
             },
@@ -275,7 +272,7 @@ impl Storage {
         append: Append,
     ) -> Result<oneshot::Receiver<Result<(), StorageError>>, StorageError> {
         let (done, committed) = oneshot::channel();
-        send(self.inner.writers.of(&append.run), Job::Append(append, done)).await?;
+        send(&self.inner.writers.checkpoints, Job::Append(append, done)).await?;
         Ok(committed)
     }
 

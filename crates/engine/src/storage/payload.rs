@@ -1,7 +1,7 @@
 //! How a JSON document becomes the text of a column, and back.
 //!
-//! A small one is its own JSON. With a [`Codec`] it is packed, and `@aes:` and what the key of its run sealed; that key stands in
-//! `runs.payload_key`, sealed by the key of the run's owner, which stands in `owner_keys`, sealed by the codec's. So a
+//! A small one is its own JSON. With a [`Codec`] it is `@aes:` and what the key of its run sealed of it, packed; that key
+//! stands in `runs.payload_key`, sealed by the key of the run's owner, which stands in `owner_keys`, sealed by the codec's. So a
 //! run changes its owner by one short text, and an owner's key erased erases whatever it had. A text that is large then
 //! is a row of `blobs`, and the column holds `@blob:` and its id. JSON never begins with `@`.
 //!

@@ -23,11 +23,11 @@ const BODY_LIMIT: usize = 1600;
 pub(crate) async fn create(state: &Arc<State>, raw: &Raw, account: &Account) -> Response {
     let (fault, latency, late) = {
         let faults = &mut state.lock_faults().twilio;
-        (
-            faults.take(raw.field("To").unwrap_or_default()),
-            faults.latency_ms,
-            faults.late_ms,
-        )
+        let fault = match faults.late_ms {
+            0 => faults.take(raw.field("To").unwrap_or_default()),
+            _ => CreateFault::None,
+        };
+        (fault, faults.latency_ms, faults.late_ms)
     };
     if late > 0 {
         return take_late(state, raw, account, Duration::from_millis(late)).await;

@@ -1,5 +1,5 @@
 //! Documents are short and alike, so that what they have in common stands in a dictionary: they are packed before they are
-//! sealed, which takes a third of the bytes.
+//! sealed, to about a third of their length.
 //!
 //! That the length of what is sealed tells a little of what is in it is so without packing too: whoever reads the rows
 //! cannot try texts of his own beside secret ones in one document.
@@ -16,7 +16,8 @@ use super::LARGEST;
 
 /// Made by zstd's training from documents of recorded runs, their numbers, ids, times and texts replaced by random ones.
 ///
-/// Never changed: what was packed by it is unpacked by it. A better one gets a number of its own.
+/// Never changed: what was packed by it is unpacked by it. A better one gets a number of its own, and is read a release before
+/// anything is packed by it, so that processes of two releases can work side by side.
 const WORDS: &[u8] = include_bytes!("words.zdict");
 /// The first byte of what was packed by [`WORDS`]. JSON begins with none below a space.
 const BY_WORDS: u8 = 1;
@@ -24,7 +25,7 @@ const BY_WORDS: u8 = 1;
 const MAGIC: [u8; 4] = 0xFD2F_B528_u32.to_le_bytes();
 /// Of zstd's 1 to 22: more takes longer than it is worth.
 const LEVEL: i32 = 3;
-/// What is shorter is left as it is, in bytes.
+/// What is shorter is left as it is, in bytes; and what is longer than a document should be.
 const SHORTEST: usize = 48;
 
 static TO_PACK: LazyLock<EncoderDictionary<'static>> =
@@ -46,7 +47,7 @@ fn packer() -> io::Result<Compressor<'static>> {
 /// The text of a document, packed if that makes it shorter.
 pub(super) fn pack(text: &str) -> Vec<u8> {
     let plain = text.as_bytes();
-    if plain.len() < SHORTEST {
+    if !(SHORTEST..=LARGEST).contains(&plain.len()) {
         return plain.to_vec();
     }
     let frame = PACKER.with_borrow_mut(|packer| packer.as_mut()?.compress(plain).ok());
@@ -95,7 +96,9 @@ mod tests {
         );
         assert_eq!(unpack(packed).unwrap(), call.as_bytes());
         let long = format!("[{}]", vec![call; 20_000].join(","));
-        for text in ["null", "{}", "\"é\"", &long] {
+        let too_long = format!("[{}]", vec![call; 50_000].join(","));
+        assert!(too_long.len() > LARGEST);
+        for text in ["null", "{}", "\"é\"", &long, &too_long] {
             assert_eq!(unpack(pack(text)).unwrap(), text.as_bytes());
         }
     }
