@@ -118,10 +118,7 @@ pub(crate) async fn show(
         Ok(None) => return not_found(),
         Err(error) => return no_database(&error),
     };
-    let contact = match &following.sight {
-        Sight::Masked => seen.conversation.theirs.masked(),
-        Sight::Whole { .. } => seen.conversation.theirs.to_twilio(),
-    };
+    let contact = following.contact(&seen);
     let (id, owner) = (following.id.as_str(), following.owner.as_str());
     let page = Page {
         layout: Layout::new(t("Conversation"), Here::Conversations, app.config.dev),
@@ -200,11 +197,21 @@ impl Following {
         !self.cursor.is_empty()
     }
 
+    fn contact(&self, seen: &Seen) -> String {
+        match &self.sight {
+            Sight::Masked => seen.conversation.theirs.masked(),
+            Sight::Whole { .. } => seen.conversation.theirs.to_twilio(),
+        }
+    }
+
     fn head(&self, seen: &Seen) -> Head {
         let conversation = &seen.conversation;
         let previous = conversation.previous.as_ref();
         Head {
-            row: Row::of(conversation, &self.owner),
+            row: Row {
+                contact: self.contact(seen),
+                ..Row::of(conversation, &self.owner)
+            },
             handed: conversation.handoff_at.map(Moment::relative),
             queue: conversation.queue.clone(),
             previous: previous.map(|id| super::conversations::address(&self.owner, id.as_str())),
